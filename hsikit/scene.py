@@ -1,0 +1,219 @@
+"""A scene as the engine sees it: facts known before a pixel is read (`SceneInfo`), and windowed reads (`Source`).
+
+Nothing here imports xarray, torch or GDAL, so that `hsikit info` answers at once. `cube.py` wraps a `Source` as the lazy
+xarray cube that analysts hold; the engine reads the `Source` directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsikit.geo.grid import Grid, Window
+
+Floats = NDArray[np.float64]
+Booleans = NDArray[np.bool_]
+Indices = NDArray[np.intp]
+
+QUANTITIES: dict[str, str] = {
+    "radiance": "W m-2 sr-1 um-1",
+    "toa_reflectance": "1",
+    "surface_reflectance": "1",
+    "rrs": "sr-1",
+    "brightness_temperature": "K",
+    "dn": "1",
+}
+"""What a pixel value can be, each with its one unit."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bands:
+    """The spectral axis, in ascending order of wavelength.
+
+    Attributes:
+        wavelength: band centres (nm), strictly ascending, shape (C,). NaN throughout for a panchromatic input without any.
+        fwhm: full widths at half maximum (nm), shape (C,); NaN where unknown.
+        good: False for bands that should not be used (water vapour, constant, all fill), shape (C,).
+        names: the product's own band names, C of them.
+    """
+
+    wavelength: Floats
+    fwhm: Floats
+    good: Booleans
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.wavelength)
+
+    def take(self, index: Indices) -> Bands:
+        """The bands at these positions."""
+        return Bands(self.wavelength[index], self.fwhm[index], self.good[index], tuple(self.names[i] for i in index))
+
+    @property
+    def used(self) -> Indices:
+        """Positions of the good bands."""
+        return np.flatnonzero(self.good)
+
+
+@dataclass(frozen=True, eq=False)
+class SceneInfo:
+    """Everything known of a scene before a pixel is read.
+
+    Attributes:
+        name: the path as the user gave it; what error messages name.
+        grid: shape, transform, CRS.
+        bands: the spectral axis.
+        dtype: NumPy name of the stored type ("int16", ...).
+        driver: the reader's name ("envi", "geotiff", ...).
+        sensor: name of the instrument (a key of `hsikit sensors`), or "" where unknown.
+        quantity: a key of `QUANTITIES`.
+        acquired: ISO 8601 time of acquisition, or "".
+        identity: JSON-able facts that tell whether the input is still the same (path, size, time of each file).
+        nodata: the stored fill value, or None.
+        notices: what the reader found worth telling the user, one sentence each.
+        attrs: further metadata of the product, as text.
+    """
+
+    name: str
+    grid: Grid
+    bands: Bands
+    dtype: str
+    driver: str
+    sensor: str = ""
+    quantity: str = "dn"
+    acquired: str = ""
+    identity: tuple[Any, ...] = ()
+    nodata: float | None = None
+    notices: tuple[str, ...] = ()
+    attrs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def units(self) -> str:
+        """Unit of the pixel values."""
+        return QUANTITIES[self.quantity]
+
+    def with_(self, **changes: Any) -> SceneInfo:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How stored numbers become physical ones: `value * scale + offset`, and NaN where `value == nodata`.
+
+    Attributes:
+        scale: one number, or one for each band that was read, shape (C,).
+        offset: the same.
+        nodata: the stored fill value; None where there is none. NaN and infinity in float data are always missing.
+    """
+
+    scale: float | Floats = 1.0
+    offset: float | Floats = 0.0
+    nodata: float | None = None
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Stored numbers of one window, not yet decoded: half the memory of float32 for a 16-bit product.
+
+    Attributes:
+        values: shape (bands, rows, cols), of any type; may be a view in any memory order.
+        window: where it lies in the scene.
+        decoding: how to read it.
+    """
+
+    values: NDArray[Any]
+    window: Window
+    decoding: Decoding
+
+    def decode(self, window: Window, out: NDArray[np.float32]) -> bool:
+        """Writes a window's physical values into `out`, NaN where missing.
+
+        Args:
+            window: a part of `self.window`, in the scene's pixels.
+            out: float32, shape (bands, window.rows, window.cols); any strides.
+
+        Returns:
+            Whether anything is missing.
+        """
+        values = self.values[(slice(None), *window.slices((self.window.row, self.window.col)))]
+        scale, offset, nodata = self.decoding.scale, self.decoding.offset, self.decoding.nodata
+        if isinstance(scale, float) and scale == 1.0:
+            np.copyto(out, values, casting="unsafe")
+        else:
+            np.multiply(values, _per_band(scale, values), out=out, casting="unsafe")
+        if not (isinstance(offset, float) and offset == 0.0):
+            np.add(out, _per_band(offset, values), out=out)
+        return _missing(values, nodata, out)
+
+
+def _per_band(factor: float | Floats, values: NDArray[Any]) -> Any:
+    """A factor in the precision of the product: float32 for up to 16 bits, else float64."""
+    kind = np.float32 if values.dtype.itemsize <= 2 or values.dtype == np.float32 else np.float64
+    return np.asarray(factor, kind).reshape(-1, 1, 1) if np.ndim(factor) else kind(factor)
+
+
+def _missing(values: NDArray[Any], nodata: float | None, out: NDArray[np.float32]) -> bool:
+    """Puts NaN where a value is fill or not finite; returns whether there was any."""
+    if np.issubdtype(values.dtype, np.floating):
+        # A sum is one fast pass, and finite only where all is: the slow pass runs on windows that need it.
+        with np.errstate(over="ignore", invalid="ignore"):
+            clean = bool(np.isfinite(out.sum(dtype=np.float64)))
+        absent = np.zeros(0, bool) if clean else ~np.isfinite(out)
+    else:
+        absent = np.zeros(0, bool)
+    if nodata is not None and not np.isnan(nodata):
+        fill = values == values.dtype.type(nodata) if _representable(nodata, values.dtype) else np.zeros(0, bool)
+        absent = fill if absent.size == 0 else (absent | fill if fill.size else absent)
+    if absent.size == 0 or not absent.any():
+        return False
+    out[absent] = np.nan
+    return True
+
+
+def _representable(number: float, dtype: np.dtype[Any]) -> bool:
+    """Whether a type can hold this number: a fill value of -9999 in unsigned data never occurs."""
+    if np.issubdtype(dtype, np.floating):
+        return True
+    limits = np.iinfo(dtype)
+    return float(number).is_integer() and limits.min <= number <= limits.max
+
+
+class Source(Protocol):
+    """One open scene: its facts, and reads of windows. Readers implement this; so may other packages.
+
+    A source may be used by several threads at once: each thread has its own file handles.
+    """
+
+    info: SceneInfo
+    block: tuple[int, int]
+    """(rows, cols) that the file decodes at once; (1, cols) for plain rows. Reads aligned to it decode nothing twice."""
+
+    def read(self, window: Window, bands: Indices) -> Raw:
+        """Stored numbers of a window that lies inside the scene.
+
+        Args:
+            window: which pixels.
+            bands: positions in `info.bands`, ascending.
+
+        Raises:
+            SceneError: the file is truncated or damaged.
+        """
+        ...
+
+    def close(self) -> None:
+        """Closes the file handles of all threads."""
+        ...
+
+
+def read_window(source: Source, window: Window, bands: Indices | None = None) -> NDArray[np.float32]:
+    """A window's physical values as float32 of shape (bands, rows, cols), NaN where missing; all bands unless told."""
+    index = np.arange(len(source.info.bands)) if bands is None else bands
+    out = np.empty((len(index), *window.shape), np.float32)
+    if out.size:
+        source.read(window, index).decode(window, out)
+    return out
