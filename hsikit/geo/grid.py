@@ -7,10 +7,12 @@ has to remember an order.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -113,6 +115,21 @@ class Grid:
         xs = [a * x + b * y + c for x in (0, cols) for y in (0, rows)]
         ys = [d * x + e * y + f for x in (0, cols) for y in (0, rows)]
         return min(xs), min(ys), max(xs), max(ys)
+
+    def centres(self, rows: Any, cols: Any) -> tuple[Any, Any]:
+        """Map coordinates (x, y) of the centres of these pixels; numbers or arrays."""
+        a, b, c, d, e, f = self.transform
+        return a * (cols + 0.5) + b * (rows + 0.5) + c, d * (cols + 0.5) + e * (rows + 0.5) + f
+
+    def finer(self, zoom: Fraction) -> Grid:
+        """The grid with `zoom` times as many pixels along each axis, over the same corner."""
+        if zoom == 1:
+            return self
+        rows, cols = (math.floor(size * zoom + Fraction(1, 2)) for size in self.shape)
+        a, b, c, d, e, f = self.transform
+        step = float(zoom)
+        transform = IDENTITY if not self.georeferenced and self.transform == IDENTITY else (a / step, b / step, c, d / step, e / step, f)
+        return Grid((rows, cols), transform, self.crs)
 
     def crop(self, window: Window) -> Grid:
         """The grid of the window's pixels alone."""

@@ -1,0 +1,116 @@
+"""What all stages of one run share: the job, the open scenes, the tiles, the working files, the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hsikit.engine.layerfile import LayerFile
+from hsikit.engine.ledger import Ledger
+from hsikit.engine.options import Progress, RunOptions
+from hsikit.engine.plan import Plan, alignment
+from hsikit.engine.tiling import Tiling, make_tiling
+from hsikit.errors import SceneError
+from hsikit.geo.grid import Grid, Window
+from hsikit.geo.relation import Relation, relate
+from hsikit.layers import Features, Layer
+from hsikit.method import Job, Map, Reduce
+from hsikit.scene import Source
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+STATE = Layer("__state", dtype="uint8", nodata=0, description="0 invalid, 1 valid, 2 hidden", delivered=False)
+
+
+@dataclass
+class Context:
+    """The state of one run.
+
+    Attributes:
+        job: what is run.
+        sources: open scenes by role.
+        relations: of every role but the reference to the reference grid.
+        options: the user's.
+        plan: tiles and threads.
+        folder: where working files lie.
+        ledger: what is done.
+        progress: who is told.
+        store: results of finished stages, on the run's device.
+        files: the present version of each layer.
+        features: what Finish stages delivered.
+        only: tiles to run, where not all are wanted.
+    """
+
+    job: Job
+    sources: Mapping[str, Source]
+    relations: Mapping[str, Relation]
+    options: RunOptions
+    plan: Plan
+    folder: Path
+    ledger: Ledger
+    progress: Progress
+    store: dict[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    files: dict[str, LayerFile] = field(default_factory=dict)
+    features: dict[str, Features] = field(default_factory=dict)
+    only: frozenset[int] | None = None
+
+    @property
+    def grid(self) -> Grid:
+        """The reference grid."""
+        return self.sources[self.job.reference].info.grid
+
+    @property
+    def area(self) -> Window:
+        """The part of the reference grid that is run."""
+        return self.options.area or self.grid.whole
+
+    def tiling(self, stage: Map | Reduce) -> Tiling:
+        """The tiles of a stage."""
+        rows, cols = self.plan.tile
+        align = alignment(self.job)
+        if stage.footprint == "columns":
+            return make_tiling(self.area, (self.area.rows, max(1, min(cols, rows * cols // self.area.rows))), align)
+        return make_tiling(self.area, (rows, cols), align)
+
+    def new_file(self, layer: Layer, key: str, tiling: Tiling) -> LayerFile:
+        """A working file for a new version of a layer."""
+        name = f"{layer.name}.{key}".replace("/", "_")
+        return LayerFile(self.folder / name, layer, self.area, tiling.clipped, tiling.grid)
+
+    def on_device(self, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Small results where the stages compute."""
+        return {key: value.to(self.options.device) for key, value in arrays.items()}
+
+    def nothing_valid(self) -> SceneError:
+        """The error of a scene without a single usable pixel."""
+        where = self.sources[self.job.reference].info.name
+        what = "no valid pixel" + (" in what is left by --bbox and --mask" if self.options.area or self.options.mask else ": all of it is nodata")
+        return SceneError(where, what, "Check its nodata value and its bands with `hsikit info`")
+
+    def close(self) -> None:
+        """Closes the working files."""
+        for file in self.files.values():
+            file.close()
+
+
+def relations_of(job: Job, sources: Mapping[str, Source]) -> dict[str, Relation]:
+    """How the grid of every other role lies on the reference grid."""
+    reference = sources[job.reference].info
+    return {
+        role: relate(reference.grid, source.info.grid, names=(reference.name, source.info.name)) for role, source in sources.items() if role != job.reference
+    }
+
+
+def count_valid(file: LayerFile) -> int:
+    """Valid pixels, from the state that the stages wrote."""
+    rows = max(1, 2**22 // max(1, file.area.cols))
+    total = 0
+    for row in range(file.area.row, file.area.row_end, rows):
+        window = Window(row, file.area.col, min(rows, file.area.row_end - row), file.area.cols)
+        total += int(np.count_nonzero(file.read(window) == 1))
+    return total

@@ -1,0 +1,177 @@
+"""The plan of a run: tile size and threads from the memory that was promised.
+
+What is counted: this process as it stands, GDAL's block cache, the strips of stored numbers that are alive at once, and for
+each thread its input tiles, its outputs and what the Method says it needs (`Job.cost`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hsikit.engine.options import RunOptions
+from hsikit.engine.resources import MIB, available_cores, available_memory, resident_bytes
+from hsikit.errors import MemoryPlanError, OptionError
+from hsikit.geo.grid import Window
+from hsikit.geo.relation import Relation
+from hsikit.method import Job, Loop, Map, Reduce, Stage, halo_of
+from hsikit.scene import Source
+
+SLACK = 40 * MIB
+"""What the interpreter, the writers and the allocator take beyond the counted arrays."""
+ROW_SEGMENT = 32
+"""Rows read at once from files that are stored row by row."""
+LARGEST_TILE = 160_000
+"""Pixels of a tile beyond which nothing is gained, and a killed run loses more."""
+_HEIGHTS = (512, 384, 256, 192, 128, 96, 64, 48, 32, 16)
+_WIDTHS = (1024, 768, 512, 384, 256, 192, 128, 96, 64, 32)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run is cut.
+
+    Attributes:
+        tile: (rows, cols) of a core.
+        threads: compute threads.
+        segments: rows that are read at once, by role.
+        gdal_cache: bytes of GDAL's block cache.
+        peak: estimated peak memory of the process (bytes).
+        memory: what was promised (bytes).
+    """
+
+    tile: tuple[int, int]
+    threads: int
+    segments: Mapping[str, int]
+    gdal_cache: int
+    peak: int
+    memory: int
+
+    def describe(self, tiles: int) -> str:
+        """One line for people."""
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        return f"{tiles} tiles of {self.tile[0]} x {self.tile[1]} pixels, {threads}, about {self.peak // MIB} of {self.memory // MIB} MiB"
+
+
+def tile_stages(stages: tuple[Stage, ...]) -> list[Map | Reduce]:
+    """All stages that run over tiles, loops opened."""
+    found: list[Map | Reduce] = []
+    for stage in stages:
+        if isinstance(stage, Loop):
+            found += tile_stages(stage.stages)
+        elif isinstance(stage, Map | Reduce):
+            found.append(stage)
+    return found
+
+
+def alignment(job: Job) -> int:
+    """The least common multiple of what the stages ask for."""
+    return math.lcm(*(stage.align for stage in tile_stages(job.stages)))
+
+
+def plan_run(job: Job, sources: Mapping[str, Source], relations: Mapping[str, Relation], options: RunOptions, tile: tuple[int, int] | None) -> Plan:
+    """Chooses tile, threads and read sizes.
+
+    Args:
+        job: what is run.
+        sources: by role.
+        relations: of every role but the reference to the reference grid.
+        options: the user's.
+        tile: the tile of an unfinished run that is resumed, else None.
+
+    Raises:
+        MemoryPlanError: nothing fits into `options.memory`.
+        OptionError: an option's value makes no sense.
+    """
+    for name, value in (("--tile", options.tile), ("--threads", options.threads)):
+        if value is not None and value < 1:
+            raise OptionError(name, f"{value} is below 1", "Give a whole number from 1")
+    area = options.area or sources[job.reference].info.grid.whole
+    memory = options.memory or max(available_memory() // 2 + resident_bytes(), 512 * MIB)
+    gdal_cache = min(max(memory // 16, 16 * MIB), 512 * MIB)
+    fixed = resident_bytes() + gdal_cache + SLACK
+    most = options.threads or available_cores()
+    align = alignment(job)
+    chosen = tile or ((options.tile, options.tile) if options.tile else None)
+    shapes = [chosen] if chosen else _shapes(area, job, align)
+    for threads in range(most, 0, -1):
+        for shape in shapes:
+            for shrink in (1, 2, 4, 8, 16):
+                segments = {role: _segment_rows(source, shape, relations.get(role), shrink) for role, source in sources.items()}
+                peak = fixed + _bytes(job, sources, relations, area, shape, threads, segments)
+                if peak <= memory:
+                    return Plan(shape, threads, segments, gdal_cache, peak, memory)
+    if chosen and options.memory is None:
+        return Plan(chosen, 1, segments, gdal_cache, peak, memory)
+    what = f"tiles of {chosen[0]} x {chosen[1]} pixels need" if chosen else "even the smallest tiles need"
+    raise MemoryPlanError("--memory", f"{memory // MIB} MiB is too little: {what} about {peak // MIB} MiB", "Promise more memory, or use smaller tiles")
+
+
+def _shapes(area: Window, job: Job, align: int) -> list[tuple[int, int]]:
+    """Tile shapes from the best to the smallest: the least share of halo first, among those of a useful size."""
+    halo = np.max([halo_of(stage, job.reference) for stage in tile_stages(job.stages)] or [(0, 0)], axis=0)
+    heights = sorted({_even(area.rows, h, align) for h in _HEIGHTS}, reverse=True)
+    widths = sorted({_even(area.cols, w, align) for w in _WIDTHS}, reverse=True)
+    shapes = [(h, w) for h in heights for w in widths if h * w <= LARGEST_TILE]
+
+    def rank(shape: tuple[int, int]) -> tuple[float, int]:
+        overhead = (shape[0] + 2 * int(halo[0])) * (shape[1] + 2 * int(halo[1])) / (shape[0] * shape[1])
+        return round(overhead * 20), -shape[0] * shape[1]
+
+    return sorted(shapes, key=rank)
+
+
+def _even(size: int, most: int, align: int) -> int:
+    """The tile size of at most about `most` that cuts `size` into equal parts."""
+    parts = math.ceil(size / min(most, size))
+    return math.ceil(math.ceil(size / parts) / align) * align
+
+
+def _segment_rows(source: Source, tile: tuple[int, int], relation: Relation | None, shrink: int) -> int:
+    """Rows read at once: whole blocks where the memory allows, else a part of one."""
+    block = source.block[0]
+    if block > 1:
+        return max(1, block // shrink)
+    rows = tile[0] if relation is None else relation.window(Window(0, 0, *tile)).rows
+    return max(1, min(rows, max(4, ROW_SEGMENT // shrink)))
+
+
+def _bytes(job: Job, sources: Mapping[str, Source], relations: Mapping[str, Relation], area: Window, tile: tuple[int, int],
+           threads: int, segments: Mapping[str, int]) -> int:  # fmt: skip
+    """Peak bytes of the costliest stage."""
+    return max((_stage_bytes(stage, job, sources, relations, area, tile, threads, segments) for stage in tile_stages(job.stages)), default=0)
+
+
+def _stage_bytes(stage: Map | Reduce, job: Job, sources: Mapping[str, Source], relations: Mapping[str, Relation], area: Window,
+                 tile: tuple[int, int], threads: int, segments: Mapping[str, int]) -> int:  # fmt: skip
+    columns = stage.footprint == "columns"
+    shape = (area.rows, min(tile[1], max(1, tile[0] * tile[1] // area.rows))) if columns else tile
+    core = Window(area.row, area.col, *shape)
+    shared = each = 0
+    for name in stage.reads:
+        halo = halo_of(stage, name)
+        if name in sources:
+            relation, bands = relations.get(name), len(job.inputs[name].bands)
+            need = (relation.window(core) if relation else core).expand(halo)
+            each += need.size * (bands * 4 + 2)
+            shared += _alive(sources[name], bands, need, (relation.window(area) if relation else area), segments[name], columns, threads)
+        else:
+            layer = job.layer(name)
+            each += int((core.expand(halo).size * float(layer.zoom) ** 2) * layer.bands * np.dtype(layer.dtype).itemsize)
+    largest = max((halo_of(stage, name) for name in stage.reads), default=(0, 0))
+    each += job.cost((shape[0] + 2 * largest[0], shape[1] + 2 * largest[1])).bytes
+    writes = [job.layer(name) for name in stage.writes] if isinstance(stage, Map) else []
+    out = sum(int(core.size * float(layer.zoom) ** 2) * layer.bands * np.dtype(layer.dtype).itemsize for layer in writes)
+    return shared + threads * each + (2 * threads + 2) * out
+
+
+def _alive(source: Source, bands: int, need: Window, area: Window, segment: int, columns: bool, threads: int) -> int:
+    """Bytes of stored numbers that are alive at once: the strips of one row of tiles, and of the next one that is being read."""
+    pixel = bands * np.dtype(source.info.dtype).itemsize
+    if columns:
+        return (threads + 2) * need.size * pixel
+    width = min(source.info.grid.shape[1], area.cols + 2 * (area.col - need.col))
+    return int((2 * need.rows + 2 * segment) * width * pixel)

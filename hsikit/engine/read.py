@@ -1,0 +1,207 @@
+"""From files to tiles: each strip is read once, kept as stored numbers, and decoded into the tiles that need it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsikit.engine.options import HiddenPixels
+from hsikit.geo.grid import Window
+from hsikit.geo.relation import Relation
+from hsikit.method import Halo, Input, Map, Reduce, Tile, halo_of
+from hsikit.scene import Indices, Raw, Source
+from hsikit.spectral.gaps import MISSING_ALLOWED, fill_gaps
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hsikit.engine.layerfile import LayerFile
+
+INVALID, VALID, HIDDEN = 0, 1, 2
+"""State of a reference pixel: nothing measured, usable, hidden by the mask."""
+
+
+@dataclass
+class RoleReader:
+    """Reads one role in the order of the tiles.
+
+    Attributes:
+        source: the open scene.
+        bands: positions of the bands that are read.
+        area: the part of the role's own grid that the run may need, halo included, cut to the scene.
+        segment: rows read at once; 0: one window for each tile (columns).
+    """
+
+    source: Source
+    bands: Indices
+    area: Window
+    segment: int
+    _held: dict[int, Raw] = field(default_factory=dict)
+
+    def raws(self, need: Window) -> list[Raw]:
+        """Stored numbers that cover what lies inside the scene of a window; windows come from top to bottom."""
+        inside = need.intersect(self.area)
+        if not inside.size:
+            return []
+        if not self.segment:
+            return [self.source.read(inside, self.bands)]
+        first, last = inside.row // self.segment, (inside.row_end - 1) // self.segment
+        for gone in [number for number in self._held if number < first]:
+            del self._held[gone]
+        for number in range(first, last + 1):
+            if number not in self._held:
+                rows = Window(number * self.segment, self.area.col, self.segment, self.area.cols).intersect(self.area)
+                self._held[number] = self.source.read(rows, self.bands)
+        return [self._held[number] for number in range(first, last + 1)]
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a stage reads of one role or layer: where it lies on that grid for a given core."""
+
+    halo: Halo
+    relation: Relation | None = None
+    zoom: Any = 1
+
+    def core(self, core: Window) -> Window:
+        """The tile's own pixels on this grid."""
+        if self.relation is not None:
+            return self.relation.window(core)
+        if self.zoom == 1:
+            return core
+        from hsikit.engine.layerfile import scaled
+
+        return scaled(core, self.zoom)
+
+    def window(self, core: Window) -> Window:
+        """The same with its halo."""
+        return self.core(core).expand(self.halo)
+
+
+def decode_into(out: NDArray[np.float32], need: Window, raws: list[Raw]) -> bool:
+    """Fills `out` (bands, rows, cols) with a window's values, NaN outside the scene; returns whether anything is missing."""
+    missing, covered = False, 0
+    for raw in raws:
+        part = need.intersect(raw.window)
+        if part.size:
+            rows, cols = part.slices((need.row, need.col))
+            missing |= raw.decode(part, out[:, rows, cols])
+            covered += part.size
+    if covered == need.size:
+        return missing
+    inside = _hull(need, raws)
+    rows, cols = inside.slices((need.row, need.col))
+    out[:, : rows.start] = out[:, rows.stop :] = np.nan
+    out[:, :, : cols.start] = out[:, :, cols.stop :] = np.nan
+    return True
+
+
+def _hull(need: Window, raws: list[Raw]) -> Window:
+    """The part of a window that the strips cover; they are stacked without gaps."""
+    if not raws:
+        return Window(need.row, need.col, 0, 0)
+    top, bottom = raws[0].window, raws[-1].window
+    return need.intersect(Window(top.row, top.col, bottom.row_end - top.row, top.cols))
+
+
+class Assembler:
+    """Makes the tiles of one worker in buffers that are used again and again."""
+
+    def __init__(self, stage: Map | Reduce, inputs: Mapping[str, Input], sources: Mapping[str, Source], needs: Mapping[str, Need],
+                 files: Mapping[str, LayerFile], reference: str, mask: HiddenPixels | None, device: str) -> None:  # fmt: skip
+        self.stage, self.inputs, self.sources, self.needs = stage, inputs, sources, needs
+        self.files, self.reference, self.mask, self.device = files, reference, mask, device
+        self._buffers: dict[str, Tensor] = {}
+
+    def tile(self, core: Window, raws: Mapping[str, list[Raw]]) -> tuple[Tile, NDArray[np.uint8] | None]:
+        """The tile of a core, and the state of the core's pixels where the stage reads the reference."""
+        arrays: dict[str, Tensor] = {}
+        valid: dict[str, Tensor] = {}
+        windows, cores, state = {}, {}, None
+        for name in self.stage.reads:
+            need = self.needs[name]
+            window, own = need.window(core), need.core(core)
+            windows[name], cores[name] = window, own.slices((window.row, window.col))
+            if name in self.sources:
+                arrays[name], valid[name], states = self.role(name, window, raws[name])
+                if name == self.reference:
+                    state = states[cores[name]]
+            else:
+                arrays[name] = self._layer(name, window)
+        return Tile(arrays, valid, windows, cores, core), state
+
+    def _buffer(self, name: str, shape: tuple[int, int, int]) -> Tensor:
+        """A part of a reused buffer: torch's own memory, so that its alignment never changes a sum."""
+        import torch
+
+        size = shape[0] * shape[1] * shape[2]
+        held = self._buffers.get(name)
+        if held is None or held.numel() < size:
+            held = self._buffers[name] = torch.empty(size, dtype=torch.float32, pin_memory=self.device.startswith("cuda"))
+        return held[:size].view(shape)
+
+    def role(self, role: str, window: Window, raws: list[Raw]) -> tuple[Tensor, Tensor, NDArray[np.uint8]]:
+        """One role prepared: values (bands, rows, cols) with NaN where missing, valid (rows, cols), state (rows, cols)."""
+        import torch
+
+        spec, info = self.inputs[role], self.sources[role].info
+        buffer = self._buffer(role, (len(spec.bands), *window.shape))
+        values = buffer.numpy()
+        state = np.full(window.shape, VALID, np.uint8)
+        gaps = None
+        if decode_into(values, window, raws):
+            good = info.bands.good[list(spec.bands)]
+            gaps = _judge(values, state, good if good.any() else np.ones_like(good))
+        if role == self.reference and self.mask is not None:
+            self._hide(window, info.grid.whole, state)
+        if spec.fill:
+            _tidy(values, state, gaps, info.bands.wavelength[list(spec.bands)])
+        valid = torch.from_numpy(state == VALID)
+        if self.device != "cpu":
+            return buffer.to(self.device, non_blocking=True), valid.to(self.device), state
+        return buffer, valid, state
+
+    def _hide(self, window: Window, whole: Window, state: NDArray[np.uint8]) -> None:
+        inside = window.intersect(whole)
+        if inside.size and self.mask is not None:
+            part = state[inside.slices((window.row, window.col))]
+            part[self.mask.read(inside) & (part == VALID)] = HIDDEN
+
+    def _layer(self, name: str, window: Window) -> Tensor:
+        import torch
+
+        return torch.from_numpy(self.files[name].read(window)).to(self.device)
+
+
+def _judge(values: NDArray[np.float32], state: NDArray[np.uint8], good: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Marks pixels of which more than `MISSING_ALLOWED` of the good bands is missing; returns where any band is."""
+    missing = np.zeros(state.shape, np.uint16)
+    gaps = np.zeros(state.shape, bool)
+    for band, counts in zip(values, good, strict=True):
+        absent = np.isnan(band)
+        gaps |= absent
+        if counts:
+            missing += absent
+    state[missing > MISSING_ALLOWED * int(good.sum())] = INVALID
+    return gaps
+
+
+def _tidy(values: NDArray[np.float32], state: NDArray[np.uint8], gaps: NDArray[np.bool_] | None, wavelength: NDArray[np.float64]) -> None:
+    """Pixels that are not valid become NaN throughout; the few gaps of valid ones are interpolated along the wavelength."""
+    unusable = state != VALID
+    if unusable.any():
+        np.copyto(values, np.float32(np.nan), where=unusable)
+    if gaps is not None and (gaps := gaps & ~unusable).any():
+        values[:, gaps] = fill_gaps(values[:, gaps].T, wavelength).T
+
+
+def needs_of(stage: Map | Reduce, relations: Mapping[str, Relation], files: Mapping[str, LayerFile], sources: Mapping[str, Source]) -> dict[str, Need]:
+    """How each read of a stage follows from a core."""
+    return {
+        name: Need(halo_of(stage, name), relations.get(name)) if name in sources else Need(halo_of(stage, name), zoom=files[name].layer.zoom)
+        for name in stage.reads
+    }

@@ -1,0 +1,75 @@
+"""What this machine has: memory and cores at hand, container limits included; what this process occupies."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from hsikit.errors import OptionError
+
+MIB = 2**20
+_UNITS = {"": 1, "K": 2**10, "M": MIB, "G": 2**30, "T": 2**40}
+
+
+def parse_memory(text: str) -> int:
+    """Bytes from "700M", "700MiB", "2G", "1.5 GiB".
+
+    Raises:
+        OptionError: not a positive amount of memory.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", text, re.IGNORECASE)
+    size = int(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
+    if size <= 0:
+        raise OptionError("--memory", f"'{text}' is not an amount of memory", "Write it like 700M or 2G")
+    return size
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process (0 where the system does not say)."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def available_memory() -> int:
+    """Bytes that could still be taken without swapping, within the container's limit."""
+    free = [_meminfo_available(), *_cgroup_free()]
+    return min(f for f in free if f > 0)
+
+
+def _meminfo_available() -> int:
+    try:
+        found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+    except OSError:
+        found = None
+    if found:
+        return int(found[1]) * 1024
+    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
+
+
+def _cgroup_free() -> list[int]:
+    pairs = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
+    free = []
+    for limit, usage in pairs:
+        try:
+            most = Path("/sys/fs/cgroup", limit).read_text().strip()
+            used = Path("/sys/fs/cgroup", usage).read_text().strip()
+            if most.isdigit() and int(most) < 2**60:
+                free.append(max(int(most) - int(used), 1))
+        except OSError:
+            continue
+    return free
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota.isdigit():
+            cores = min(cores, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):
+        pass
+    return cores

@@ -1,0 +1,172 @@
+"""Runs a Job into finished files: planned, resumable, and visible only when it is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hsikit.engine.compute import open_context
+from hsikit.engine.context import STATE, Context, count_valid
+from hsikit.engine.deliver import ClassAreas, beside, deliver
+from hsikit.engine.layerfile import scaled
+from hsikit.engine.ledger import run_key, work_folder
+from hsikit.engine.options import Progress, RunOptions, Silent
+from hsikit.engine.stages import run_stages
+from hsikit.errors import HsikitError, OptionError, OutputError
+from hsikit.method import Fit, Job, Loop, Map, Reduce, Stage
+from hsikit.scene import Source
+from hsikit.version import __version__
+from hsikit.writers import check_space, check_target, commit
+
+_COMMITTING = "committing"
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What a run did.
+
+    Attributes:
+        files: everything that was written, the main output first.
+        tiles: tile steps of the whole run.
+        resumed: those that an earlier, killed run had done.
+        areas: of class maps, by layer: code -> (pixels, hectares).
+        store: small results by stage name, as NumPy arrays.
+    """
+
+    files: tuple[Path, ...]
+    tiles: int
+    resumed: int
+    areas: Mapping[str, ClassAreas]
+    store: Mapping[str, Mapping[str, Any]]
+
+
+def output_paths(job: Job, path: Path, named: Mapping[str, Path] | None = None) -> dict[str, Path]:
+    """Where each delivered layer goes: the first raster to `path`, others to `STEM_layer` beside it, unless named."""
+    given = dict(named or {})
+    paths: dict[str, Path] = {}
+    for layer in (layer for layer in job.layers if layer.delivered):
+        suffix = path.suffix if layer.kind == "raster" else {"vector": ".gpkg", "table": ".csv"}[layer.kind]
+        first = layer.kind == "raster" and not any(job.layer(name).kind == "raster" for name in paths)
+        paths[layer.name] = given.pop(layer.name, path if first else path.with_name(f"{path.stem}_{layer.name}{suffix}"))
+    if given:
+        raise OptionError(next(iter(given)), f"{job.method} has no such layer", f"Its layers are {', '.join(paths)}")
+    return paths
+
+
+def run_job(job: Job, sources: Mapping[str, Source], output: str | Path, *, named: Mapping[str, Path] | None = None,
+            options: RunOptions | None = None, progress: Progress | None = None) -> RunReport:  # fmt: skip
+    """Runs a job over open scenes and writes its layers.
+
+    Args:
+        job: what is run.
+        sources: by role.
+        output: the main raster; its ending tells the format.
+        named: paths of further layers, by name; others lie beside the main one.
+        options: tile, memory, threads, area, mask, overwrite, restart.
+        progress: who is told.
+
+    Raises:
+        OutputError: an output exists and may not be overwritten, or cannot be written.
+        RunError: an unfinished run of another command lies there, or another process is writing it.
+        SceneError: a scene is damaged, or nothing in it is valid.
+        MemoryPlanError: no tile fits into the promised memory.
+    """
+    chosen, told = options or RunOptions(), progress or Silent()
+    path = Path(output)
+    paths = output_paths(job, path, named)
+    folder = work_folder(path)
+    others = [*(other for other in paths.values() if other != path), *beside(job, paths)]
+    check_target(path, chosen.overwrite or (folder / _COMMITTING).exists(), also=others)
+    context = open_context(job, sources, chosen, folder, _key(job, sources, chosen, paths), told)
+    try:
+        report = _run(context, paths, told)
+    except OutputError:
+        context.close()
+        context.ledger.close()  # what is done is kept: once there is room, the same command resumes
+        raise
+    except HsikitError:
+        context.close()
+        context.ledger.finish()
+        raise
+    except BaseException:
+        context.close()
+        context.ledger.close()
+        raise
+    context.ledger.finish()
+    return report
+
+
+def _run(context: Context, paths: Mapping[str, Path], progress: Progress) -> RunReport:
+    total, done = _steps(context, context.job.stages), _steps_done(context, context.job.stages)
+    progress.begin(context.plan.describe(_tiles(context)), total, done)
+    check_space(context.folder.parent, _disk_bytes(context))
+    run_stages(context, context.job.stages)
+    if STATE.name in context.files and not count_valid(context.files[STATE.name]):
+        raise context.nothing_valid()
+    pairs, areas = deliver(context, paths, progress)
+    (context.folder / _COMMITTING).touch()
+    commit(pairs)
+    context.close()
+    main = next(iter(paths.values()))
+    files = [final for _, final in pairs]
+    store = {stage: {key: value.cpu().numpy() for key, value in arrays.items()} for stage, arrays in context.store.items()}
+    return RunReport(tuple(sorted(files, key=lambda file: file != main)), total, done, areas, store)
+
+
+def _key(job: Job, sources: Mapping[str, Source], options: RunOptions, paths: Mapping[str, Path]) -> str:
+    """What tells one command from another: inputs, work, area, mask, outputs, version. Not how fast it is done."""
+    return run_key(
+        {
+            "version": __version__, "method": job.method, "identity": dict(job.identity), "precision": options.precision,
+            "inputs": {role: source.info.identity for role, source in sources.items()},
+            "bands": {role: spec.bands for role, spec in job.inputs.items()},
+            "stages": [stage.name for stage in job.stages], "area": options.area, "tile": options.tile,
+            "mask": options.mask.identity if options.mask else None, "outputs": {name: str(path) for name, path in paths.items()},
+        }
+    )  # fmt: skip
+
+
+def _tiles(context: Context) -> int:
+    first = next((stage for stage in context.job.stages if isinstance(stage, Map | Reduce)), None)
+    return len(context.tiling(first)) if first else 0
+
+
+def _steps(context: Context, stages: tuple[Stage, ...]) -> int:
+    """Tile steps of all stages; a loop counts with its most iterations."""
+    total = 0
+    for stage in stages:
+        if isinstance(stage, Map | Reduce):
+            total += len(context.tiling(stage))
+        elif isinstance(stage, Loop):
+            total += stage.max_iter * _steps(context, stage.stages)
+        elif isinstance(stage, Fit):
+            total += stage.steps
+    return total
+
+
+def _steps_done(context: Context, stages: tuple[Stage, ...], prefix: str = "") -> int:
+    done = 0
+    for stage in stages:
+        key = prefix + stage.name
+        if isinstance(stage, Loop):
+            done += sum(_steps_done(context, stage.stages, f"{key}[{iteration}]/") for iteration in range(1, stage.max_iter + 1))
+        elif isinstance(stage, Map):
+            done += len(context.ledger.done(key))
+        elif found := context.ledger.result(key):
+            done += found[0]
+    return done
+
+
+def _disk_bytes(context: Context) -> int:
+    """Bytes of all working files and all products, uncompressed."""
+    rasters = [layer for layer in context.job.layers if layer.kind == "raster"]
+    sizes = [scaled(context.area, layer.zoom).size * layer.bands * _itemsize(layer.dtype) * (2 if layer.delivered else 1) for layer in rasters]
+    return sum(sizes) + context.area.size
+
+
+def _itemsize(dtype: str) -> int:
+    import numpy as np
+
+    return np.dtype(dtype).itemsize

@@ -1,0 +1,292 @@
+"""The five kinds of stage, run one after the other; each leaves its mark in the ledger and is skipped when it is there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsikit.engine.context import STATE, Context
+from hsikit.engine.layerfile import LayerFile, scaled
+from hsikit.engine.read import HIDDEN, VALID, Assembler, Need, RoleReader, needs_of
+from hsikit.engine.tiling import Tiling
+from hsikit.engine.workers import run_ordered
+from hsikit.geo.grid import Grid, Window
+from hsikit.layers import Layer
+from hsikit.method import Finish, Fit, Loop, Map, Partial, Reduce, Stage, Tile
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+KEEP_SECONDS = 2.0
+"""How often a fold or a fit writes down how far it has come."""
+STRIP_BYTES = 16 * 2**20
+
+
+def run_stages(context: Context, stages: tuple[Stage, ...], prefix: str = "") -> None:
+    """Runs stages in order; those that the ledger has as finished are only loaded."""
+    for stage in stages:
+        key = prefix + stage.name
+        if isinstance(stage, Map):
+            _run_map(context, stage, key)
+        elif isinstance(stage, Reduce):
+            _run_reduce(context, stage, key)
+        elif isinstance(stage, Loop):
+            for iteration in range(1, stage.max_iter + 1):
+                run_stages(context, stage.stages, f"{key}[{iteration}]/")
+                if stage.until(context.store, iteration):
+                    break
+        elif isinstance(stage, Fit):
+            _run_fit(context, stage, key)
+        else:
+            _run_finish(context, stage, key)
+
+
+def _readers(context: Context, stage: Map | Reduce, needs: Mapping[str, Need], tiling: Tiling) -> dict[str, RoleReader]:
+    """A reader for every role of a stage, limited to what its tiles may need."""
+    readers = {}
+    top_left, bottom_right = tiling.cores[0], tiling.cores[-1]
+    for role in (name for name in stage.reads if name in context.sources):
+        first, last = needs[role].window(top_left), needs[role].window(bottom_right)
+        source = context.sources[role]
+        area = Window(first.row, first.col, last.row_end - first.row, last.col_end - first.col).intersect(source.info.grid.whole)
+        segment = 0 if stage.footprint == "columns" else context.plan.segments[role]
+        readers[role] = RoleReader(source, np.asarray(context.job.inputs[role].bands, np.intp), area, segment)
+    return readers
+
+
+def _tiles(context: Context, stage: Map | Reduce, tiling: Tiling, todo: list[int], use: Callable[[int, Tile, NDArray[np.uint8] | None], Any],
+           *, ordered: bool) -> Iterator[tuple[int, Any]]:  # fmt: skip
+    """Runs `use` on the tiles `todo` in worker threads."""
+    needs = needs_of(stage, context.relations, context.files, context.sources)
+    readers = _readers(context, stage, needs, tiling)
+
+    def fetch(number: int) -> dict[str, Any]:
+        return {role: reader.raws(needs[role].window(tiling.cores[number])) for role, reader in readers.items()}
+
+    def make_worker() -> Callable[[int, Any], Any]:
+        assembler = Assembler(
+            stage, context.job.inputs, context.sources, needs, context.files, context.job.reference, context.options.mask, context.options.device
+        )
+
+        def work(number: int, raws: Any) -> Any:
+            tile, state = assembler.tile(tiling.cores[number], raws)
+            with _precision(context):
+                return use(number, tile, state)
+
+        return work
+
+    return run_ordered(todo, fetch, make_worker, context.plan.threads, ordered=ordered)
+
+
+def _precision(context: Context) -> Any:
+    """Autocast to bf16 where asked for."""
+    import torch
+
+    device = context.options.device.split(":")[0]
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=context.options.precision == "bf16")
+
+
+def _known_state(context: Context, tiling: Tiling, number: int) -> NDArray[np.uint8] | None:
+    """The state of a tile's core, from the stage that read the scene; None where none has yet."""
+    file = context.files.get(STATE.name)
+    return None if file is None else file.read(tiling.cores[number])[0]
+
+
+# ---- Map
+
+
+def _run_map(context: Context, stage: Map, key: str) -> None:
+    tiling = context.tiling(stage)
+    reads_scene = context.job.reference in stage.reads
+    layers = [context.job.layer(name) for name in stage.writes]
+    written = [context.new_file(layer, key, tiling) for layer in layers]
+    state_file = context.new_file(STATE, key, tiling) if reads_scene and STATE.name not in context.files else None
+    finished = context.ledger.result(key) is not None
+    if not finished:
+        wanted = range(len(tiling)) if context.only is None else sorted(context.only)
+        done = context.ledger.done(key)
+        todo = [number for number in wanted if number not in done]
+
+        def use(number: int, tile: Tile, state: NDArray[np.uint8] | None) -> tuple[list[NDArray[Any]], NDArray[np.uint8] | None]:
+            core = state if state is not None else _known_state(context, tiling, number)
+            empty = core is not None and not (core == VALID).any()
+            values = {} if empty else stage.apply(tile, context.store)
+            out = [_finished(layer, values.get(layer.name), core, tiling, number) for layer in layers]
+            return out, None if state_file is None else _clip(core, tiling, number)
+
+        for number, (arrays, state) in _tiles(context, stage, tiling, todo, use, ordered=False):
+            for file, values in zip(written, arrays, strict=True):
+                file.write(number, values)
+            if state_file is not None:
+                state_file.write(number, state[None])
+            context.ledger.mark(key, number, [*written, *([state_file] if state_file else [])])
+            context.progress.advance(stage.name)
+        context.ledger.sync()
+        context.ledger.keep(key, len(tiling), {}, finished=True)
+    for file in [*written, *([state_file] if state_file else [])]:
+        _register(context, file)
+
+
+def _register(context: Context, file: LayerFile) -> None:
+    """Makes a file the present version of its layer; the version before is not needed any more."""
+    before = context.files.get(file.layer.name)
+    if before is not None and before.path != file.path:
+        before.close(remove=True)
+    context.files[file.layer.name] = file
+
+
+def _clip(state: NDArray[np.uint8] | None, tiling: Tiling, number: int) -> NDArray[np.uint8]:
+    core, part = tiling.cores[number], tiling.clipped[number]
+    rows, cols = part.slices((core.row, core.col))
+    return np.ones(part.shape, np.uint8) if state is None else np.ascontiguousarray(state[rows, cols])
+
+
+def _finished(layer: Layer, values: Tensor | None, state: NDArray[np.uint8] | None, tiling: Tiling, number: int) -> NDArray[Any]:
+    """A layer's core as it is stored: cut to the area, in the layer's dtype, nodata and masked where the pixels are not valid."""
+    core, part = scaled(tiling.cores[number], layer.zoom), scaled(tiling.clipped[number], layer.zoom)
+    if values is None:
+        out = np.full((layer.bands, *part.shape), layer.nodata, layer.dtype)
+    else:
+        if tuple(values.shape) != (layer.bands, *core.shape):
+            raise ValueError(f"layer {layer.name}: shape {tuple(values.shape)} was written for a core of {(layer.bands, *core.shape)}")
+        rows, cols = part.slices((core.row, core.col))
+        out = values[:, rows, cols].cpu().numpy().astype(layer.dtype)
+    if state is not None:
+        own = _fine_state(_clip(state, tiling, number), tiling.clipped[number], part, layer.zoom)
+        _keep_nodata(out, own, layer)
+    return out
+
+
+def _fine_state(state: NDArray[np.uint8], part: Window, fine: Window, zoom: Fraction) -> NDArray[np.uint8]:
+    """The state of each pixel of a finer grid: that of the reference pixel that holds its centre."""
+    if zoom == 1:
+        return state
+    rows = _holding(fine.row, fine.row_end, zoom) - part.row
+    cols = _holding(fine.col, fine.col_end, zoom) - part.col
+    return state[rows][:, cols]
+
+
+def _holding(first: int, end: int, zoom: Fraction) -> NDArray[np.intp]:
+    """The reference pixels that hold the centres of fine pixels; a centre on a border belongs to the pixel before, as in `scaled`."""
+    double = (2 * np.arange(first, end) + 1) * zoom.denominator
+    return -(-double // (2 * zoom.numerator)) - 1
+
+
+def _keep_nodata(out: NDArray[Any], state: NDArray[np.uint8], layer: Layer) -> None:
+    """Nodata is never predicted, whatever a Method wrote there."""
+    if (state == VALID).all():
+        return
+    np.copyto(out, np.asarray(layer.nodata, layer.dtype), where=state != VALID)
+    if layer.masked is not None:
+        np.copyto(out, np.asarray(layer.masked, layer.dtype), where=state == HIDDEN)
+
+
+# ---- Reduce
+
+
+def _run_reduce(context: Context, stage: Reduce, key: str) -> None:
+    tiling = context.tiling(stage)
+    before = context.ledger.result(key)
+    if before is None or not before[1]:
+        start, total = (before[0], dict(before[2]) or None) if before else (0, None)
+        total = _fold(context, stage, key, tiling, start, total)
+        if total is None:
+            raise context.nothing_valid()
+        context.ledger.keep(key, len(tiling), stage.finish(total, context.store), finished=True)
+        before = context.ledger.result(key)
+    assert before is not None
+    context.store[stage.name] = context.on_device(before[2])
+
+
+def _fold(context: Context, stage: Reduce, key: str, tiling: Tiling, start: int, total: Partial | None) -> Partial | None:
+    """Merges the partial results of all tiles in the order of the tiles, from `start` on."""
+
+    def use(number: int, tile: Tile, state: NDArray[np.uint8] | None) -> Partial | None:
+        core = state if state is not None else _known_state(context, tiling, number)
+        if core is not None and not (core == VALID).any():
+            return None
+        partial = stage.update(tile, context.store)
+        # A partial may be a view of the tile's reused buffers.
+        return None if partial is None else {name: value.detach().to("cpu", copy=True) for name, value in partial.items()}
+
+    kept = time.monotonic()
+    for number, partial in _tiles(context, stage, tiling, list(range(start, len(tiling))), use, ordered=True):
+        if partial is not None:
+            total = partial if total is None else stage.merge(total, partial)
+        context.progress.advance(stage.name)
+        if time.monotonic() - kept > KEEP_SECONDS:
+            context.ledger.keep(key, number + 1, total or {}, finished=False)
+            kept = time.monotonic()
+    return total
+
+
+# ---- Fit
+
+
+class _SceneReader:
+    """What a Fit stage reads: any window of any role, prepared like a tile."""
+
+    def __init__(self, context: Context, stage: Fit) -> None:
+        self._context = context
+        as_map = Map(stage.name, stage.reads, (), lambda tile, store: {})
+        needs = {role: Need((0, 0)) for role in stage.reads}
+        job, options = context.job, context.options
+        self._assembler = Assembler(as_map, job.inputs, context.sources, needs, context.files, job.reference, options.mask, options.device)
+
+    def window(self, role: str, window: Window) -> tuple[Tensor, Tensor]:
+        source = self._context.sources[role]
+        inside = window.intersect(source.info.grid.whole)
+        bands = np.asarray(self._context.job.inputs[role].bands, np.intp)
+        values, valid, _ = self._assembler.role(role, window, [source.read(inside, bands)] if inside.size else [])
+        return values.clone(), valid
+
+
+def _run_fit(context: Context, stage: Fit, key: str) -> None:
+    before = context.ledger.result(key)
+    if before is None or not before[1]:
+        reader = _SceneReader(context, stage)
+        number, state = (before[0], context.on_device(before[2])) if before else (0, stage.start(context.store))
+        kept = time.monotonic()
+        for step in range(number, stage.steps):
+            state = stage.step(state, reader, step, context.store)
+            context.progress.advance(stage.name)
+            if time.monotonic() - kept > KEEP_SECONDS:
+                context.ledger.keep(key, step + 1, state, finished=False)
+                kept = time.monotonic()
+        context.ledger.keep(key, stage.steps, state, finished=True)
+        before = context.ledger.result(key)
+    assert before is not None
+    context.store[stage.name] = context.on_device(before[2])
+
+
+# ---- Finish
+
+
+class LayerStrips:
+    """Full-width strips of the present versions of layers, from top to bottom."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.grid: Grid = context.grid.crop(context.area)
+
+    def strips(self, *names: str) -> Iterator[tuple[Window, dict[str, Any]]]:
+        """See `hsikit.method.Strips`."""
+        files = {name: self._context.files[name] for name in names}
+        area = self._context.area
+        pixel = sum(file.layer.bands * file.dtype.itemsize for file in files.values()) or 1
+        rows = max(1, STRIP_BYTES // (pixel * area.cols))
+        for row in range(0, area.rows, rows):
+            window = Window(row, 0, min(rows, area.rows - row), area.cols)
+            on_grid = Window(area.row + row, area.col, *window.shape)
+            yield window, {name: file.read(on_grid) for name, file in files.items()}
+
+
+def _run_finish(context: Context, stage: Finish, key: str) -> None:
+    arrays, features = stage.run(LayerStrips(context), context.store)
+    context.store[stage.name] = context.on_device(arrays)
+    context.features.update(features)

@@ -1,0 +1,88 @@
+"""What methods there are: one static table, so that listing them imports nothing heavy.
+
+Other packages add theirs through the entry-point group `hsikit.methods` (name = "module:Class"); the class carries `task`,
+`roles`, and its docstring's first line is what `hsikit methods` shows.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from hsikit.errors import MethodError
+
+GROUP = "hsikit.methods"
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """One line of the table.
+
+    Attributes:
+        name: what a user types.
+        task: what it is for.
+        where: "module:Class".
+        line: what it does.
+        needs: what it must be given.
+        paper: where it is from.
+    """
+
+    name: str
+    task: str
+    where: str
+    line: str
+    needs: str
+    paper: str
+
+
+METHODS: tuple[MethodEntry, ...] = (
+    MethodEntry("mnf-lda", "classification", "hsikit.tasks.classification.mnf_lda:MnfLda",
+                "noise-whitened components, small spatial mean, shrinkage discriminant; the default", "labels", "Green 1988; Ledoit & Wolf 2004"),
+    MethodEntry("svm", "classification", "hsikit.tasks.classification.svm:Svm",
+                "RBF support vector machine on single spectra", "labels", "Melgani & Bruzzone 2004"),
+    MethodEntry("random-forest", "classification", "hsikit.tasks.classification.random_forest:RandomForest",
+                "forest of decision trees on single spectra", "labels", "Breiman 2001"),
+    MethodEntry("nearest-label", "classification", "hsikit.tasks.classification.nearest_label:NearestLabel",
+                "the floor: the class of the nearest label, no spectrum seen", "labels", "Cover & Hart 1967"),
+    MethodEntry("bicubic", "super-resolution", "hsikit.tasks.superresolution.bicubic:Bicubic",
+                "cubic convolution, 2 to 8 times finer", "--zoom", "Keys 1981"),
+    MethodEntry("brovey", "pansharpening", "hsikit.tasks.pansharpening.brovey:Brovey",
+                "bands scaled by the ratio of the panchromatic image to their intensity", "--pan", "Gillespie 1987"),
+    MethodEntry("rx", "anomaly detection", "hsikit.tasks.detection.rx:RX",
+                "Mahalanobis distance to the scene's background", "nothing", "Reed & Yu 1990"),
+)  # fmt: skip
+
+
+def _plugged() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def _entry(point: EntryPoint) -> MethodEntry:
+    origin = point.dist.name if point.dist else "another package"
+    return MethodEntry(point.name, "plug-in", point.value, f"from {origin}", "", "")
+
+
+def list_methods() -> list[MethodEntry]:
+    """All methods, ours first."""
+    known = {entry.name for entry in METHODS}
+    others = [_entry(point) for point in _plugged().values() if point.name not in known]
+        MethodEntry(p.name, "plug-in", p.value, f"from {p.dist.name if p.dist else 'another package'}", "", "")
+        for p in _plugged().values()
+        if p.name not in known
+    ]
+    return [*METHODS, *others]
+
+
+def load_class(name: str) -> type[Any]:
+    """The class of a method.
+
+    Raises:
+        MethodError: there is no method of that name.
+    """
+    for entry in list_methods():
+        if entry.name == name:
+            module, _, attribute = entry.where.partition(":")
+            return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
+    raise MethodError(name, "there is no such method", f"The methods are {', '.join(entry.name for entry in list_methods())}; see `hsikit methods`")
