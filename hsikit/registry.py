@@ -68,10 +68,6 @@ def list_methods() -> list[MethodEntry]:
     """All methods, ours first."""
     known = {entry.name for entry in METHODS}
     others = [_entry(point) for point in _plugged().values() if point.name not in known]
-        MethodEntry(p.name, "plug-in", p.value, f"from {p.dist.name if p.dist else 'another package'}", "", "")
-        for p in _plugged().values()
-        if p.name not in known
-    ]
     return [*METHODS, *others]
 
 
