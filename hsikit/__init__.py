@@ -1,0 +1,55 @@
+"""hsikit: spectral scenes from any sensor into georeferenced maps, and what each map is worth.
+
+>>> import hsikit
+>>> cube = hsikit.open_scene("scene.tif")
+>>> model = hsikit.train("mnf-lda", cube, "fields.gpkg", class_field="crop")
+>>> hsikit.run(model, cube, "map.tif")
+
+Names are imported when they are first used, so that `import hsikit` costs nothing.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from hsikit.version import __version__
+
+if TYPE_CHECKING:
+    from hsikit.api import (
+        describe,
+        evaluate,
+        list_methods,
+        list_sensors,
+        load_method,
+        make_method,
+        open_scene,
+        read_labels,
+        run,
+        save_method,
+        train,
+    )
+
+__all__ = [
+    "__version__",
+    "describe",
+    "evaluate",
+    "list_methods",
+    "list_sensors",
+    "load_method",
+    "make_method",
+    "open_scene",
+    "read_labels",
+    "run",
+    "save_method",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from hsikit import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'hsikit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

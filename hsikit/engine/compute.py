@@ -19,7 +19,7 @@ from hsikit.engine.layerfile import LayerFile
 from hsikit.engine.ledger import Ledger
 from hsikit.engine.options import Progress, RunOptions, Silent
 from hsikit.engine.plan import plan_run, tile_stages
-from hsikit.engine.stages import run_stages
+from hsikit.engine.stages import run_stages, total_steps
 from hsikit.geo.grid import Window
 from hsikit.layers import Features
 from hsikit.method import Job
@@ -75,6 +75,7 @@ def compute(job: Job, sources: Mapping[str, Source], *, layers: Sequence[str] = 
             if at is not None and len(stages := tile_stages(job.stages)) == 1 == len(job.stages):
                 tiling = context.tiling(stages[0])
                 context.only = frozenset(tiling.holding(int(r), int(c)) for r, c in zip(*at, strict=True))
+            context.progress.begin("", total_steps(context, job.stages), 0)
             run_stages(context, job.stages)
             found = {name: context.files[name] for name in wanted if name in context.files}
             if at is not None:

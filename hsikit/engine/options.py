@@ -27,7 +27,7 @@ class Progress(Protocol):
     """Told of progress; the command line draws a bar from it."""
 
     def begin(self, plan: str, total: int, done: int) -> None:
-        """A run starts: its plan in words, tile steps in all, and how many an earlier run had done."""
+        """A run starts: its plan in words ("" for small ones), tile steps in all, and how many an earlier run had done."""
         ...
 
     def advance(self, stage: str, steps: int = 1) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hsikit.engine.options import RunOptions
-from hsikit.engine.resources import MIB, available_cores, available_memory, resident_bytes
+from hsikit.engine.resources import MIB, available_cores, available_memory, gdal_cache, resident_bytes
 from hsikit.errors import MemoryPlanError, OptionError
 from hsikit.geo.grid import Window
 from hsikit.geo.relation import Relation
@@ -91,8 +91,8 @@ def plan_run(job: Job, sources: Mapping[str, Source], relations: Mapping[str, Re
             raise OptionError(name, f"{value} is below 1", "Give a whole number from 1")
     area = options.area or sources[job.reference].info.grid.whole
     memory = options.memory or max(available_memory() // 2 + resident_bytes(), 512 * MIB)
-    gdal_cache = min(max(memory // 16, 16 * MIB), 512 * MIB)
-    fixed = resident_bytes() + gdal_cache + SLACK
+    cache = gdal_cache(memory)
+    fixed = resident_bytes() + cache + SLACK
     most = options.threads or available_cores()
     align = alignment(job)
     chosen = tile or ((options.tile, options.tile) if options.tile else None)
@@ -103,9 +103,9 @@ def plan_run(job: Job, sources: Mapping[str, Source], relations: Mapping[str, Re
                 segments = {role: _segment_rows(source, shape, relations.get(role), shrink) for role, source in sources.items()}
                 peak = fixed + _bytes(job, sources, relations, area, shape, threads, segments)
                 if peak <= memory:
-                    return Plan(shape, threads, segments, gdal_cache, peak, memory)
+                    return Plan(shape, threads, segments, cache, peak, memory)
     if chosen and options.memory is None:
-        return Plan(chosen, 1, segments, gdal_cache, peak, memory)
+        return Plan(chosen, 1, segments, cache, peak, memory)
     what = f"tiles of {chosen[0]} x {chosen[1]} pixels need" if chosen else "even the smallest tiles need"
     raise MemoryPlanError("--memory", f"{memory // MIB} MiB is too little: {what} about {peak // MIB} MiB", "Promise more memory, or use smaller tiles")
 

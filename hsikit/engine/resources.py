@@ -73,3 +73,17 @@ def available_cores() -> int:
     except (OSError, ValueError):
         pass
     return cores
+
+
+def gdal_cache(memory: int) -> int:
+    """Bytes of GDAL's block cache: a sixteenth of what is promised, from 16 to 512 MiB; what the environment says wins."""
+    set_by_user = os.environ.get("GDAL_CACHEMAX", "")
+    if set_by_user.isdigit():
+        return int(set_by_user) * (MIB if int(set_by_user) < 100_000 else 1)
+    return min(max(memory // 16, 16 * MIB), 512 * MIB)
+
+
+def limit_gdal_cache(memory: str | int | None) -> None:
+    """Sets GDAL's block cache before the first scene is opened: by default it would take a twentieth of the machine's memory."""
+    promised = parse_memory(memory) if isinstance(memory, str) else memory or available_memory() // 2
+    os.environ.setdefault("GDAL_CACHEMAX", str(gdal_cache(promised) // MIB))

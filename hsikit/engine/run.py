@@ -13,9 +13,9 @@ from hsikit.engine.deliver import ClassAreas, beside, deliver
 from hsikit.engine.layerfile import scaled
 from hsikit.engine.ledger import run_key, work_folder
 from hsikit.engine.options import Progress, RunOptions, Silent
-from hsikit.engine.stages import run_stages
+from hsikit.engine.stages import run_stages, total_steps
 from hsikit.errors import HsikitError, OptionError, OutputError
-from hsikit.method import Fit, Job, Loop, Map, Reduce, Stage
+from hsikit.method import Job, Loop, Map, Reduce, Stage
 from hsikit.scene import Source
 from hsikit.version import __version__
 from hsikit.writers import check_space, check_target, commit
@@ -99,7 +99,7 @@ def run_job(job: Job, sources: Mapping[str, Source], output: str | Path, *, name
 
 
 def _run(context: Context, paths: Mapping[str, Path], progress: Progress) -> RunReport:
-    total, done = _steps(context, context.job.stages), _steps_done(context, context.job.stages)
+    total, done = total_steps(context, context.job.stages), _steps_done(context, context.job.stages)
     progress.begin(context.plan.describe(_tiles(context)), total, done)
     check_space(context.folder.parent, _disk_bytes(context))
     run_stages(context, context.job.stages)
@@ -131,19 +131,6 @@ def _key(job: Job, sources: Mapping[str, Source], options: RunOptions, paths: Ma
 def _tiles(context: Context) -> int:
     first = next((stage for stage in context.job.stages if isinstance(stage, Map | Reduce)), None)
     return len(context.tiling(first)) if first else 0
-
-
-def _steps(context: Context, stages: tuple[Stage, ...]) -> int:
-    """Tile steps of all stages; a loop counts with its most iterations."""
-    total = 0
-    for stage in stages:
-        if isinstance(stage, Map | Reduce):
-            total += len(context.tiling(stage))
-        elif isinstance(stage, Loop):
-            total += stage.max_iter * _steps(context, stage.stages)
-        elif isinstance(stage, Fit):
-            total += stage.steps
-    return total
 
 
 def _steps_done(context: Context, stages: tuple[Stage, ...], prefix: str = "") -> int:

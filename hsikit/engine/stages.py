@@ -46,6 +46,19 @@ def run_stages(context: Context, stages: tuple[Stage, ...], prefix: str = "") ->
             _run_finish(context, stage, key)
 
 
+def total_steps(context: Context, stages: tuple[Stage, ...]) -> int:
+    """Tile steps of all stages; a loop counts with its most iterations."""
+    total = 0
+    for stage in stages:
+        if isinstance(stage, Map | Reduce):
+            total += len(context.tiling(stage)) if context.only is None else len(context.only)
+        elif isinstance(stage, Loop):
+            total += stage.max_iter * total_steps(context, stage.stages)
+        elif isinstance(stage, Fit):
+            total += stage.steps
+    return total
+
+
 def _readers(context: Context, stage: Map | Reduce, needs: Mapping[str, Need], tiling: Tiling) -> dict[str, RoleReader]:
     """A reader for every role of a stage, limited to what its tiles may need."""
     readers = {}

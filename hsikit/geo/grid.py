@@ -95,6 +95,13 @@ class Grid:
         """Whether the pixels have a place on the ground."""
         return self.crs is not None and self.transform != IDENTITY
 
+    @property
+    def crs_name(self) -> str:
+        """The CRS in a few words: "EPSG:32633", the name that opens its WKT, or "none"."""
+        if self.crs is None:
+            return "none"
+        return self.crs if '"' not in self.crs else self.crs.split('"')[1]
+
     @cached_property
     def affine(self) -> Affine:
         """The transform as an `affine.Affine`."""

@@ -1,0 +1,1 @@
+"""Pictures: quicklooks, spectra and class maps, by matplotlib."""

@@ -1,0 +1,33 @@
+"""`hsikit anomaly`: what stands out from the scene's background."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import RunArgs, SceneArgs, grouped
+from .running import map_scene
+
+
+@grouped
+def anomaly(
+    scene: Annotated[list[str], typer.Argument(help="A scene; or several tiles on one grid.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Scores: .tif, .zarr or .hdr.")],
+    run_args: RunArgs,
+    scene_args: SceneArgs,
+    method: Annotated[str, typer.Option(help="A method of `hsikit methods`.")] = "rx",
+    hits: Annotated[Path | None, typer.Option(help="GeoPackage of what exceeds the threshold.", show_default=False)] = None,
+    pfa: Annotated[float, typer.Option(help="False-alarm rate of the threshold, with --hits.")] = 1e-3,
+) -> None:
+    """Scores how far each pixel lies from the background; with --hits, points where that is too far."""
+    from hsikit.api import make_method
+
+    options = {"named": {"hits": hits}} if hits else {}
+    map_scene(lambda: make_method(method, pfa=pfa if hits else None), {"cube": (scene, {})}, output, run_args, scene_args, **options)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the verb."""
+    app.command()(anomaly)

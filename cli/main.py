@@ -1,0 +1,92 @@
+"""`hsikit`: spectral scenes into georeferenced maps."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hsikit.errors import HsikitError, OptionError
+
+from .console import tell
+
+VERBS = (
+    "info", "quicklook", "methods", "sensors", "datasets", "train", "evaluate", "classify",
+    "superresolve", "pansharpen", "anomaly", "simulate", "demo",
+)  # fmt: skip
+DEBUG = "HSIKIT_DEBUG"
+
+app = typer.Typer(
+    name="hsikit",
+    help="Spectral scenes from any sensor into georeferenced maps, and what each map is worth.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _config(context: typer.Context, path: Path | None) -> None:
+    """Options from a TOML file: a table for each verb; what the command line says wins."""
+    if path is None:
+        return
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OptionError(path, f"the configuration cannot be read ({error.strerror})", "Check the path") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OptionError(path, f"it is not TOML ({error})", "Write a table [classify] with lines such as tile = 256") from None
+    unknown = [name for name in tables if name not in VERBS]
+    if unknown:
+        raise OptionError(path, f"'{unknown[0]}' is no verb", f"Its tables are named after verbs: {', '.join(VERBS)}")
+    context.default_map = {verb: {key.replace("-", "_"): value for key, value in table.items()} for verb, table in tables.items()}
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from hsikit.version import __version__
+
+        print(f"hsikit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    config: Annotated[Path | None, typer.Option(help="TOML file of options: a table for each verb.", show_default=False)] = None,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")] = False,
+) -> None:
+    """Spectral scenes from any sensor into georeferenced maps, and what each map is worth."""
+    _config(context, config)
+
+
+for _verb in VERBS:
+    import_module(f".{_verb}", __package__).add_to(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command; exits with 0, with 2 for the user's mistakes, with 1 for ours, with 130 when interrupted."""
+    try:
+        app(args=list(arguments) if arguments is not None else None, prog_name="hsikit")
+    except HsikitError as error:
+        _fail(f"error: {error}", error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted; the same command resumes", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            raise
+        _fail(f"internal error: {type(error).__name__}: {error} (this is our mistake; {DEBUG}=1 shows where)", 1)
+
+
+def _fail(message: str, code: int) -> Any:
+    tell(" ".join(message.split()))
+    sys.exit(code)

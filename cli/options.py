@@ -1,0 +1,100 @@
+"""Options that several verbs share, each group a dataclass; `grouped` spreads its fields out as options of a command."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+SCENE, RUN, LABELS = "Reading the scene", "The run", "Labels"
+
+
+def _option(help_: str, panel: str, *names: str, metavar: str | None = None) -> Any:
+    return typer.Option(*names, help=help_, rich_help_panel=panel, show_default=False, metavar=metavar)
+
+
+@dataclass
+class SceneArgs:
+    """How a scene is read where its file says nothing, or the wrong thing."""
+
+    sensor: Annotated[str | None, _option("Sensor whose band centres the file lacks (see `hsikit sensors`).", SCENE)] = None
+    wavelengths: Annotated[Path | None, _option("CSV file of band centres (columns wavelength, fwhm, good, name).", SCENE)] = None
+    scale: Annotated[float | None, _option("Factor from stored to physical values.", SCENE)] = None
+    offset: Annotated[float | None, _option("Added after the factor.", SCENE)] = None
+    nodata: Annotated[float | None, _option("Stored value of missing pixels.", SCENE)] = None
+    quantity: Annotated[str | None, _option("radiance, toa_reflectance, surface_reflectance, rrs, brightness_temperature, or dn.", SCENE)] = None
+    variable: Annotated[str | None, _option("Which array of a .mat or .zarr with several.", SCENE)] = None
+
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of `hsikit.open_scene`."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass
+class RunArgs:
+    """How a scene is processed."""
+
+    tile: Annotated[int | None, _option("Rows and columns of a tile, without its halo.", RUN)] = None
+    memory: Annotated[str | None, _option("Peak memory of the whole process, such as 700M or 4G; half of what is available.", RUN)] = None
+    threads: Annotated[int | None, _option("Compute threads; all cores.", RUN)] = None
+    device: Annotated[str, _option("cpu, cuda, or cuda:1.", RUN)] = "cpu"
+    precision: Annotated[str, _option("float32, or bf16 for networks.", RUN)] = "float32"
+    bbox: Annotated[tuple[float, float, float, float] | None, _option("Only this part: left bottom right top.", RUN, metavar="LEFT BOTTOM RIGHT TOP")] = None
+    bbox_crs: Annotated[str | None, _option("CRS of --bbox; the scene's.", RUN, metavar="EPSG:N")] = None
+    mask: Annotated[Path | None, _option("Pixels to hide: a raster (non-zero) or polygons.", RUN)] = None
+    overwrite: Annotated[bool, _option("Replace an output that exists.", RUN, "--overwrite")] = False
+    restart: Annotated[bool, _option("Drop the unfinished part of an earlier run.", RUN, "--restart")] = False
+    quiet: Annotated[bool, _option("Say nothing but errors.", RUN, "--quiet", "-q")] = False
+
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of `hsikit.run`."""
+        return {name: value for name, value in asdict(self).items() if name != "quiet"}
+
+
+@dataclass
+class LabelArgs:
+    """How labels are read."""
+
+    class_field: Annotated[str | None, _option("Field of the class: names, or codes 1 to 250.", LABELS)] = None
+    crosswalk: Annotated[Path | None, _option("CSV file (from, to, name, colour) that renames or joins classes.", LABELS)] = None
+    ignore: Annotated[list[str] | None, _option("Class that is no class; may be repeated. 0 always is none.", LABELS)] = None
+    buffer: Annotated[float, _option("Metres by which polygons are shrunk.", LABELS)] = 0.0
+    min_coverage: Annotated[float, _option("Share of a pixel that a polygon must cover.", LABELS)] = 0.5
+    all_touched: Annotated[bool, _option("Take every pixel that a polygon touches.", LABELS, "--all-touched")] = False
+    group_field: Annotated[str | None, _option("Field (plot, flight line) that no split may cut.", LABELS)] = None
+
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of `hsikit.read_labels`."""
+        found = {name: value for name, value in asdict(self).items() if name != "ignore"}
+        return {**found, "ignore": (0, *(int(v) if v.lstrip("-").isdigit() else v for v in self.ignore or ()))}
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """Replaces each parameter whose type is a dataclass of options by the dataclass's fields."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, type[Any]] = {}
+    spread: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        kind = hints[name]
+        if isinstance(kind, type) and is_dataclass(kind):
+            groups[name] = kind
+            types = get_type_hints(kind, include_extras=True)
+            for field in fields(kind):
+                default = field.default if field.default is not MISSING else inspect.Parameter.empty
+                spread.append(inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=types[field.name]))
+        else:
+            spread.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[name]))
+
+    @functools.wraps(command)
+    def gathered(**values: Any) -> None:
+        own = {name: kind(**{field.name: values.pop(field.name) for field in fields(kind)}) for name, kind in groups.items()}
+        command(**values, **own)
+
+    gathered.__signature__ = inspect.Signature(spread)  # type: ignore[attr-defined]
+    gathered.__annotations__ = {parameter.name: parameter.annotation for parameter in spread}
+    return gathered

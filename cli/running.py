@@ -1,0 +1,54 @@
+"""What the verbs that run a method share: outputs checked first, scenes opened, a bar, what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .console import Bar, say, tell, wrote
+from .options import RunArgs, SceneArgs
+
+
+def map_scene(make: Callable[[], Any], inputs: Mapping[str, tuple[list[str], dict[str, Any]]], output: Path, run_args: RunArgs,
+              scene_args: SceneArgs, **options: Any) -> None:  # fmt: skip
+    """Runs a method on scenes.
+
+    Args:
+        make: gives the method.
+        inputs: by role, paths and further reading options.
+        output: the main raster.
+        run_args: the user's options of the run.
+        scene_args: of reading the scene; a panchromatic image has its own.
+        options: further arguments of `hsikit.run`.
+    """
+    import hsikit
+    from hsikit.api import require_new, source_of
+    from hsikit.engine.resources import limit_gdal_cache
+
+    require_new(output, run_args.overwrite)
+    limit_gdal_cache(run_args.memory)
+    method = make()
+    sources = {}
+    for role, (paths, reading) in inputs.items():
+        shared = {} if role == "pan" else scene_args.options()
+        sources[role] = source_of(paths[0] if len(paths) == 1 else paths, **shared, **reading)
+        if not run_args.quiet:
+            for notice in sources[role].info.notices:
+                tell(f"note: {notice}")
+    with Bar(run_args.quiet) as bar:
+        report = hsikit.run(method, sources, output, progress=bar, **run_args.options(), **options)
+    if not run_args.quiet:
+        _areas(method, report)
+    wrote(report.files, run_args.quiet)
+
+
+def _areas(method: Any, report: Any) -> None:
+    """Pixels and hectares of each class."""
+    legend = getattr(method, "legend", None)
+    if legend is None or "map" not in report.areas:
+        return
+    width = max(len(entry.name) for entry in legend.classes)
+    for entry in legend.classes:
+        pixels, hectares = report.areas["map"].get(entry.code, (0, 0.0))
+        say(f"{entry.name:<{width}}  {pixels:>9} pixels" + ("" if hectares is None else f"  {hectares:>12.1f} ha"))

@@ -1,0 +1,286 @@
+"""`cube.hsi`: what analysts do with a cube interactively. Registered by `to_cube`; results stay lazy where they are cubes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from hsikit.cube import bands_of, grid_of, lazy_source, to_cube, validate
+from hsikit.errors import GridError, OptionError, WavelengthError
+from hsikit.geo.grid import Grid, Window
+from hsikit.scene import Bands, Decoding, Floats, Indices, Raw, Source, read_window
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_PIXELS = 4_000_000
+"""Pixels that `rgb` finds its stretch from, at most: more are sampled at a constant step."""
+
+
+class Spectrometer(Protocol):
+    """Anything that names band centres and widths in nm: `Bands`, an entry of the sensor tables."""
+
+    @property
+    def wavelength(self) -> Floats:
+        """Band centres (nm), shape (C,)."""
+        ...
+
+    @property
+    def fwhm(self) -> Floats:
+        """Widths (nm), shape (C,)."""
+        ...
+
+
+@xr.register_dataarray_accessor("hsi")  # type: ignore[no-untyped-call]  # xarray leaves it untyped
+class Hsi:
+    """Spectral verbs of a cube (dims wavelength, y, x; see `hsikit.cube`)."""
+
+    def __init__(self, cube: xr.DataArray) -> None:
+        validate(cube)
+        self._cube = cube
+
+    @property
+    def bands(self) -> Bands:
+        """The spectral axis."""
+        return bands_of(self._cube)
+
+    @property
+    def grid(self) -> Grid:
+        """Where the pixels lie."""
+        return grid_of(self._cube)
+
+    def select(self, low: float, high: float) -> xr.DataArray:
+        """The bands from `low` to `high` (nm, both included); lazy.
+
+        Raises:
+            WavelengthError: there are none.
+        """
+        centres = self.bands.wavelength
+        index = np.flatnonzero((centres >= low) & (centres <= high))
+        if not index.size:
+            raise WavelengthError(self._name, f"no band from {low:g} to {high:g} nm", f"Its bands lie from {np.min(centres):g} to {np.max(centres):g} nm")
+        return self._cube.isel(wavelength=slice(int(index[0]), int(index[-1]) + 1))
+
+    def drop_bad_bands(self) -> xr.DataArray:
+        """The bands with `good_band` True; lazy.
+
+        Raises:
+            WavelengthError: all bands are bad.
+        """
+        if not self.bands.good.any():
+            raise WavelengthError(self._name, "all its bands are marked bad", "Correct its good_band coordinate")
+        return self._cube.isel(wavelength=self.bands.used)
+
+    def spectrum(self, x: float | None = None, y: float | None = None, crs: str | None = None, *, pixel: tuple[int, int] | None = None) -> xr.DataArray:
+        """The spectrum of one pixel, read from the scene; bad bands included.
+
+        Args:
+            x: map coordinate, in the cube's CRS or in `crs`.
+            y: map coordinate.
+            crs: the CRS of x and y ("EPSG:4326": longitude, latitude); None: the cube's.
+            pixel: (row, column) instead, from 0.
+
+        Returns:
+            Shape (wavelength,), with the cube's coordinates along it, and x and y of the pixel.
+
+        Raises:
+            GridError: the place lies outside the cube, or has no meaning without a georeference.
+            OptionError: neither a place nor a pixel is given, or both.
+        """
+        row, col = self._locate(x, y, crs, pixel)
+        return self._cube.isel(y=row, x=col).load()
+
+    def _locate(self, x: float | None, y: float | None, crs: str | None, pixel: tuple[int, int] | None) -> tuple[int, int]:
+        if pixel is not None and x is None and y is None:
+            row, col = (int(n) for n in pixel)
+            place = f"pixel (row {row}, column {col})"
+        elif pixel is None and x is not None and y is not None:
+            row, col = self._pixel_at(x, y, crs)
+            place = f"point ({x:g}, {y:g})"
+        else:
+            raise OptionError("spectrum", "it takes x and y, or pixel=(row, column)", "Give one of the two")
+        rows, cols = self._cube.shape[1:]
+        if not (0 <= row < rows and 0 <= col < cols):
+            raise GridError(self._name, f"{place} lies outside the scene", f"It has {rows} rows and {cols} columns" + self._extent())
+        return row, col
+
+    def _pixel_at(self, x: float, y: float, crs: str | None) -> tuple[int, int]:
+        """Row and column under a point; outside the scene any that are outside."""
+        grid = self.grid
+        if grid.crs is None or not grid.georeferenced:
+            raise GridError(self._name, "it has no georeference, so x and y have no meaning", "Use pixel=(row, column)")
+        px, py = _to_crs(x, y, crs, grid.crs) if crs else (x, y)
+        a, b, c, d, e, f = (~grid.affine)[:6]
+        place = (d * px + e * py + f, a * px + b * py + c)
+        row, col = (int(np.floor(n)) if np.isfinite(n) else -1 for n in place)
+        return row, col
+
+    @property
+    def _name(self) -> str:
+        return str(self._cube.attrs.get("source", "cube"))
+
+    def _extent(self) -> str:
+        if not self.grid.georeferenced:
+            return ""
+        left, bottom, right, top = self.grid.bounds
+        return f", from ({left:.8g}, {bottom:.8g}) to ({right:.8g}, {top:.8g}) in {_short_crs(str(self.grid.crs))}"
+
+    def rgb(self, stretch: tuple[float, float] = (2, 98), bands: Sequence[float] | None = None) -> xr.DataArray:
+        """A picture to look at: red, green and blue between 0 and 1, NaN where anything is missing; read from three bands.
+
+        Args:
+            stretch: percentiles that become 0 and 1, for each colour on its own.
+            bands: three wavelengths (nm) for red, green and blue; None: as `hsikit.viz.quicklook.rgb_bands` chooses.
+
+        Returns:
+            float32, dims ("y", "x", "colour"); attribute `composite` says what is shown.
+        """
+        from hsikit.viz.quicklook import limits, rgb_bands, to_unit
+
+        choice = rgb_bands(self.bands, bands)
+        picture = self._cube.isel(wavelength=sorted(set(choice.indices)))
+        position = {band: i for i, band in enumerate(sorted(set(choice.indices)))}
+        values = picture.transpose("wavelength", "y", "x").values.astype(np.float32)[[position[i] for i in choice.indices]]
+        step = max(1, int(np.ceil(np.sqrt(values[0].size / MOST_PIXELS))))
+        unit = to_unit(values, limits(values[:, ::step, ::step], stretch))
+        coords = {name: c for name, c in self._cube.coords.items() if "wavelength" not in c.dims}
+        out = xr.DataArray(np.moveaxis(unit, 0, -1), dims=("y", "x", "colour"), coords={**coords, "colour": ["red", "green", "blue"]}, name="rgb")
+        return out.assign_attrs(composite=choice.name, wavelengths=[float(w) for w in self.bands.wavelength[list(choice.indices)]])
+
+    def resample_to(self, sensor_or_wavelengths: str | Spectrometer | ArrayLike, fwhm: ArrayLike | None = None) -> xr.DataArray:
+        """What another sensor's bands would measure, with Gaussian responses; a lazy cube again.
+
+        Only good bands are used. Where some of them are missing in a pixel, the others take over their weight, down to half
+        of a response; below that the result is missing. Bands that the scene cannot answer for (outside its range, in its
+        gaps) come out as NaN with `good_band` False.
+
+        Args:
+            sensor_or_wavelengths: a sensor's name, anything with `wavelength` and `fwhm` in nm, or band centres (nm).
+            fwhm: widths (nm), one or one for each band, with band centres; None: interpolated between the bands.
+
+        Raises:
+            WavelengthError: no band can be answered for.
+        """
+        target, name = _target(sensor_or_wavelengths, fwhm)
+        source = ResampledSource(lazy_source(self._cube), target, name)
+        return to_cube(source)
+
+    def plot_rgb(self, ax: Axes | None = None, stretch: tuple[float, float] = (2, 98), bands: Sequence[float] | None = None) -> Axes:
+        """Draws `rgb` in map coordinates (or pixels) and returns the Axes."""
+        from hsikit.viz.quicklook import draw_rgb
+
+        picture = self.rgb(stretch, bands)
+        return draw_rgb(np.asarray(picture.values), self.grid, str(picture.attrs["composite"]), ax)
+
+    def plot_spectrum(
+        self, x: float | None = None, y: float | None = None, crs: str | None = None, *, pixel: tuple[int, int] | None = None, ax: Axes | None = None
+    ) -> Axes:
+        """Draws the spectrum of one place (see `spectrum`), broken at bad bands, and returns the Axes."""
+        row, col = self._locate(x, y, crs, pixel)
+        label = f"row {row}, column {col}" if pixel is not None else f"{x:.8g}, {y:.8g}"
+        return self._plot(np.asarray([self._cube.isel(y=row, x=col).values]), [label], ax)
+
+    def plot_spectra(
+        self,
+        points: Sequence[tuple[float, float]] = (),
+        crs: str | None = None,
+        *,
+        pixels: Sequence[tuple[int, int]] = (),
+        labels: Sequence[str] = (),
+        ax: Axes | None = None,
+    ) -> Axes:
+        """Draws the spectra of several places, (x, y) or (row, column), and returns the Axes."""
+        places = [self._locate(x, y, crs, None) for x, y in points] + [self._locate(None, None, None, p) for p in pixels]
+        if not places:
+            raise OptionError("plot_spectra", "no places are given", "Give points=[(x, y), ...] or pixels=[(row, column), ...]")
+        names = list(labels) or [f"{x:.8g}, {y:.8g}" for x, y in points] + [f"row {r}, column {c}" for r, c in pixels]
+        return self._plot(np.stack([self._cube.isel(y=row, x=col).values for row, col in places]), names, ax)
+
+    def _plot(self, spectra: NDArray[Any], labels: Sequence[str], ax: Axes | None) -> Axes:
+        from hsikit.viz.spectra import plot_spectra
+
+        return plot_spectra(
+            self.bands, spectra, labels, quantity=str(self._cube.attrs.get("quantity", "")), units=str(self._cube.attrs.get("units", "")), ax=ax
+        )
+
+
+def _to_crs(x: float, y: float, crs: str, target: str) -> tuple[float, float]:
+    from pyproj import Transformer
+    from pyproj.exceptions import ProjError
+
+    try:
+        px, py = Transformer.from_crs(crs, target, always_xy=True).transform(x, y)
+    except ProjError as error:
+        raise GridError(crs, "this coordinate reference system is not understood", 'Name it like "EPSG:4326"') from error
+    return float(px), float(py)
+
+
+def _short_crs(crs: str) -> str:
+    return crs if len(crs) < 40 else "its own CRS"
+
+
+def _target(wanted: Any, fwhm: ArrayLike | None) -> tuple[Bands, str]:
+    """Bands to resample to, and the name of their sensor where they have one."""
+    if isinstance(wanted, str):
+        from hsikit.sensors.catalogue import known_sensor, sensor_bands
+
+        return _target(sensor_bands(wanted), None)[0], known_sensor(wanted)
+    if hasattr(wanted, "wavelength") and hasattr(wanted, "fwhm"):
+        centres, widths = np.asarray(wanted.wavelength, np.float64), np.asarray(wanted.fwhm, np.float64)
+    else:
+        centres = np.atleast_1d(np.asarray(wanted, np.float64))
+        widths = np.full(len(centres), np.nan) if fwhm is None else np.asarray(fwhm, np.float64)
+    names = tuple(getattr(wanted, "names", ())) or tuple(f"{w:g} nm" for w in centres)
+    order = np.argsort(centres, kind="stable")
+    bands = Bands(centres, np.broadcast_to(widths, centres.shape), np.ones(len(centres), bool), names).take(order)
+    if (np.diff(bands.wavelength) <= 0).any():
+        raise WavelengthError("resample_to", "two of the wavelengths are the same", "Give each band once")
+    return bands, str(getattr(wanted, "name", ""))
+
+
+class ResampledSource:
+    """Another sensor's bands, computed window by window from a source's good bands."""
+
+    def __init__(self, base: Source, target: Bands, sensor: str = "") -> None:
+        from hsikit.spectral.resample import response_matrix
+
+        axis = base.info.bands
+        self._base, self._used, self.block = base, axis.used, base.block
+        weights = response_matrix(axis.wavelength[axis.used], axis.fwhm[axis.used], target.wavelength, target.fwhm)
+        good = np.asarray(np.isfinite(weights).all(axis=1), bool)
+        if not good.any():
+            raise WavelengthError(base.info.name, "its bands cannot answer for any of the wavelengths asked for", "Resample within its spectral range")
+        self._weights, self._good = weights.astype(np.float32), good
+        bands = Bands(target.wavelength, target.fwhm, good, target.names)
+        identity = (*base.info.identity, {"resampled": hashlib.sha256(weights.tobytes()).hexdigest()}) if base.info.identity else ()
+        self.info = base.info.with_(bands=bands, sensor=sensor, dtype="float32", nodata=None, identity=identity)
+
+    def read(self, window: Window, bands: Indices) -> Raw:
+        """Resampled values of a window, float32, NaN where missing; see `Source`."""
+        out = np.full((len(bands), window.size), np.nan, np.float32)
+        rows = np.flatnonzero(self._good[bands])
+        weights = self._weights[bands[rows]]
+        needed = np.flatnonzero((weights != 0).any(axis=0))
+        if len(needed):
+            values = read_window(self._base, window, self._used[needed]).reshape(len(needed), -1)
+            out[rows] = _combine(weights[:, needed], values)
+        return Raw(out.reshape(len(bands), *window.shape), window, Decoding())
+
+    def close(self) -> None:
+        """Does nothing: the scene belongs to whoever opened it."""
+
+
+def _combine(weights: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Weighted sums over bands; weights of missing bands go to the others, down to half of a response."""
+    missing = np.isnan(values)
+    if not missing.any():
+        return np.asarray(weights @ values, np.float32)
+    total = weights @ np.where(missing, np.float32(0), values)
+    share = weights @ (~missing).astype(np.float32)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(share >= 0.5, total / share, np.float32(np.nan))

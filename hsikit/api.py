@@ -1,0 +1,341 @@
+"""The public API: what `import hsikit` offers, and all that the command line calls.
+
+A scene is given as a path, a list of tiles on one grid, a cube (`xarray.DataArray`), or an open `Source`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hsikit.errors import MethodError, OptionError
+from hsikit.registry import list_methods, load_class
+from hsikit.scene import Source
+from hsikit.sensors import list_sensors, open_source
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from hsikit.engine import RunReport
+    from hsikit.engine.options import Progress
+    from hsikit.geo.grid import Window
+    from hsikit.method import Job, Method
+    from hsikit.train.evaluate import Evaluation
+    from hsikit.train.labelled import LabelledScene
+    from hsikit.train.record import TrainingRecord
+
+__all__ = [
+    "describe", "draw_quicklook", "evaluate", "list_methods", "list_sensors", "load_method", "make_method", "open_scene",
+    "read_labels", "run", "save_method", "train",
+]  # fmt: skip
+
+Scene = Any
+"""str | Path | Sequence[str | Path] | xarray.DataArray | Source."""
+
+
+def open_scene(path: str | Path | Sequence[str | Path], **reading: Any) -> xr.DataArray:
+    """Opens a scene as a lazy cube: dims ("wavelength", "y", "x"), wavelengths in nm, NaN where missing.
+
+    Example:
+        >>> cube = hsikit.open_scene("scene.tif")
+        >>> cube.sel(wavelength=slice(450, 900)).mean("wavelength")
+
+    Args:
+        path: a file, a Zarr store, a folder of tiles, or a list of tiles on one grid.
+        **reading: `sensor`, `wavelengths`, `scale`, `offset`, `nodata`, `quantity`, `variable`: see `hsikit.sensors.open_source`.
+
+    Raises:
+        SceneError: missing, damaged, or of no known kind.
+        WavelengthError: no usable wavelengths.
+    """
+    from hsikit.cube import to_cube
+
+    return to_cube(open_source(path, **reading))
+
+
+def source_of(scene: Scene, **reading: Any) -> Source:
+    """Any form of a scene as a `Source`."""
+    if isinstance(scene, str | Path | list | tuple):
+        return open_source(scene, **reading)
+    if hasattr(scene, "read") and hasattr(scene, "info"):
+        return scene  # type: ignore[no-any-return]
+    from hsikit.cube import from_cube
+
+    return from_cube(scene)
+
+
+def describe(scene: Scene, **reading: Any) -> dict[str, Any]:
+    """What a scene is, as JSON-able facts: what `hsikit info` prints."""
+    import numpy as np
+
+    info = source_of(scene, **reading).info
+    bands, grid = info.bands, info.grid
+    widths = bands.fwhm[np.isfinite(bands.fwhm)]
+    runs = np.split(bands.wavelength[~bands.good], np.flatnonzero(np.diff(np.flatnonzero(~bands.good)) > 1) + 1) if not bands.good.all() else []
+    return {
+        "scene": info.name,
+        "format": info.driver,
+        "sensor": info.sensor or "unknown",
+        "size": {"rows": grid.shape[0], "cols": grid.shape[1]},
+        "bands": len(bands),
+        "wavelength_nm": {"from": round(float(bands.wavelength[0]), 2), "to": round(float(bands.wavelength[-1]), 2)},
+        "fwhm_nm": {"from": round(float(widths.min()), 2), "to": round(float(widths.max()), 2)} if widths.size else "unknown",
+        "bad_bands": [f"{run[0]:.1f}" if len(run) == 1 else f"{run[0]:.1f} to {run[-1]:.1f} ({len(run)})" for run in runs if len(run)],
+        "crs": grid.crs_name,
+        "extent": [round(edge, 6) for edge in grid.bounds] if grid.georeferenced else "none",
+        "pixel_size": [abs(grid.transform[0]), abs(grid.transform[4])] if grid.georeferenced else "none",
+        "quantity": info.quantity,
+        "units": info.units,
+        "stored_as": info.dtype,
+        "nodata": "none" if info.nodata is None else info.nodata,
+        "missing_share": f"{float(info.attrs.get('missing_share', 'nan')):.1%} (sampled)",
+        "acquired": info.acquired or "unknown",
+        "notices": list(info.notices),
+    }
+
+
+def draw_quicklook(scene: Scene, output: str | Path, *, max_size: int = 1024, overwrite: bool = False, **reading: Any) -> str:
+    """Writes a PNG of a scene; returns what its colours are.
+
+    Raises:
+        OutputError: the picture exists, or its folder is missing.
+    """
+    from hsikit.viz.quicklook import quicklook
+    from hsikit.writers import check_target
+
+    check_target(Path(output), overwrite)
+    return quicklook(source_of(scene, **reading), Path(output), max_size=max_size).name
+
+
+def make_method(name: str, **options: Any) -> Method:
+    """A method that needs no training, by its name.
+
+    Raises:
+        MethodError: there is no such method, or it must be trained first.
+        OptionError: an option that it does not have.
+    """
+    kind = load_class(name)
+    if hasattr(kind, "train"):
+        raise MethodError(name, "must be trained on labels first", "Use `hsikit train`, then `hsikit classify --model`")
+    try:
+        return kind(**options)  # type: ignore[no-any-return]
+    except TypeError as error:
+        raise OptionError(name, f"has no such option ({error})", "See `hsikit methods`") from None
+
+
+def load_method(folder: str | Path) -> Method:
+    """A trained method out of its model folder.
+
+    Raises:
+        ModelError: the folder is missing, damaged, or of a newer format.
+    """
+    from hsikit.models import load_method as load
+
+    return load(folder)
+
+
+def save_method(method: Method, folder: str | Path, *, record: TrainingRecord | None = None, overwrite: bool = False) -> Path:
+    """Writes a model folder (`model.safetensors`, `model.json`)."""
+    from hsikit.models import save_method as save
+
+    return save(method, folder, record=record, overwrite=overwrite)
+
+
+def read_labels(scene: Scene, labels: Any, **options: Any) -> LabelledScene:
+    """Labels on a scene's grid: see `hsikit.train.labels.read_labels`; pixels where the scene is missing are dropped."""
+    from hsikit.train.extract import drop_invalid
+    from hsikit.train.labels import read_labels as read
+
+    return drop_invalid(read(source_of(scene), labels, **options))
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A trained method and how it was trained. Maps scenes like any method.
+
+    Attributes:
+        method: the trained method.
+        record: split, scores, floors, pixels used.
+    """
+
+    method: Any
+    record: TrainingRecord
+
+    def bind(self, inputs: Mapping[str, Any]) -> Job:
+        """See `hsikit.method.Method`."""
+        return self.method.bind(inputs)  # type: ignore[no-any-return]
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Writes the model folder."""
+        return save_method(self.method, folder, record=self.record, overwrite=overwrite)
+
+    @property
+    def scores(self) -> Mapping[str, Any]:
+        """On the split's test part: "overall", "average", "kappa", per-class "f1", the confusion matrix."""
+        return self.record.scores
+
+
+def train(method: str, scenes: Scene, labels: Any, *, split: str = "blocks", split_options: Mapping[str, Any] | None = None, refit: bool = True,
+          seed: int = 0, label_options: Mapping[str, Any] | None = None, class_field: str | None = None, pixels: str | Path | None = None,
+          progress: Progress | None = None, **options: Any) -> Trained:  # fmt: skip
+    """Trains a classifier: spatially disjoint split, score beside its floors, then a fit on all labels.
+
+    Example:
+        >>> model = hsikit.train("mnf-lda", cube, "fields.gpkg", class_field="crop")
+        >>> model.scores["overall"]
+
+    Args:
+        method: a name of `hsikit methods`.
+        scenes: one scene, or a list of scenes (then `labels` is a list of as many).
+        labels: polygons or points, a label raster, or an array of the scene's shape; with several scenes one for each.
+        split: "blocks", "class-halves", "groups", "leave-polygon-out", "scene", or "random" (by name only: it leaks).
+        split_options: `guard`, `block`, `test_share`, `per_class`, `allow_lost`.
+        refit: whether the model is fitted on all labels after it was scored.
+        seed: of everything random.
+        label_options: further arguments of `read_labels` (`crosswalk`, `ignore`, `buffer`, `group_field`, ...).
+        class_field: field of the class in vector labels.
+        pixels: GeoPackage to write the label pixels to.
+        progress: told of progress.
+        **options: the method's own.
+
+    Raises:
+        LabelError: labels that cannot be used.
+        SplitError: nothing to train or to test on.
+    """
+    from hsikit.engine import compute
+    from hsikit.train.labels import write_label_pixels
+    from hsikit.train.pipeline import train_classifier
+
+    kind = load_class(method)
+    if not hasattr(kind, "train"):
+        raise MethodError(method, "learns nothing from labels", "Choose a classifier of `hsikit methods`")
+    labelled = labelled_scenes(scenes, labels, {**(label_options or {}), **({"class_field": class_field} if class_field else {})})
+    model, record = train_classifier(
+        kind, labelled, split=split, refit=refit, seed=seed, run=compute, options=options, split_options=split_options, progress=progress
+    )
+    if pixels is not None:
+        write_label_pixels(labelled, Path(pixels))
+    return Trained(model, record)
+
+
+def labelled_scenes(scenes: Scene, labels: Any, options: Mapping[str, Any]) -> list[LabelledScene]:
+    """Pairs of scene and labels under one legend."""
+    from hsikit.train.labels import combine_legends
+
+    pairs = list(zip(scenes, labels, strict=True)) if isinstance(labels, list) and isinstance(scenes, list) else [(scenes, labels)]
+    return combine_legends([read_labels(scene, label, **options) for scene, label in pairs])
+
+
+def evaluate(model: str | Path | Trained, scenes: Scene, labels: Any, *, split: str | None = None, split_options: Mapping[str, Any] | None = None,
+             seed: int = 0, label_options: Mapping[str, Any] | None = None, class_field: str | None = None,
+             progress: Progress | None = None) -> Evaluation:  # fmt: skip
+    """Scores a model on label pixels that it has not seen; with `split`, refits its method on each split and says so.
+
+    Raises:
+        LabelError: no label pixel is left that the model has not seen.
+    """
+    from hsikit.engine import compute
+    from hsikit.models import load_record
+    from hsikit.train.evaluate import evaluate as score
+    from hsikit.train.record import TrainingRecord
+
+    known = Trained(load_method(model), load_record(model, TrainingRecord)) if isinstance(model, str | Path) else model  # type: ignore[arg-type]
+    labelled = labelled_scenes(scenes, labels, {**(label_options or {}), **({"class_field": class_field} if class_field else {})})
+    return score(known.method, known.record, labelled, split=split, seed=seed, run=compute, split_options=split_options, progress=progress)
+
+
+def run(method: Any, scene: Any, output: str | Path, *, confidence: bool = False, probabilities: bool = False, smooth: bool = False, sieve: int = 0,
+        unknown_below: float = 0.0, refit_statistics: bool = False, named: Mapping[str, str | Path] | None = None, tile: int | None = None,
+        memory: int | str | None = None, threads: int | None = None, device: str = "cpu", precision: str = "float32",
+        bbox: tuple[float, float, float, float] | None = None, bbox_crs: str | None = None, mask: str | Path | None = None, overwrite: bool = False,
+        restart: bool = False, progress: Progress | None = None) -> RunReport:  # fmt: skip
+    """Maps a scene of any size, tile by tile, into finished, georeferenced files.
+
+    Example:
+        >>> hsikit.run(model, cube, "map.tif", confidence=True)
+        >>> hsikit.run(hsikit.make_method("rx", pfa=1e-3), "scene.tif", "scores.tif")
+
+    Args:
+        method: a trained or made method; or the path of a model folder.
+        scene: a scene; for methods of several inputs a mapping of role to scene.
+        output: the main raster; its ending tells the format (.tif, .zarr, .hdr).
+        confidence: also write `STEM_confidence`.
+        probabilities: also write `STEM_probabilities`.
+        smooth: regularise the class probabilities along edges.
+        sieve: patches of fewer pixels join their largest neighbour.
+        unknown_below: pixels with a lower confidence become "unknown" (254).
+        refit_statistics: learn the scene's statistics anew, and refit what was trained in their space.
+        named: paths of further layers, by name.
+        tile: rows and columns of a tile, without its halo.
+        memory: peak memory of the whole process, in bytes or like "700M"; None: half of what is available.
+        threads: compute threads; None: all cores.
+        device: "cpu", "cuda", "cuda:1".
+        precision: "float32" or "bf16".
+        bbox: left, bottom, right, top of the part to run.
+        bbox_crs: its CRS; None: the scene's.
+        mask: raster or polygons of pixels to hide.
+        overwrite: whether existing outputs may be replaced.
+        restart: whether the unfinished part of an earlier run is dropped.
+        progress: told of progress.
+
+    Raises:
+        OutputError, RunError, SceneError, ModelError, GridError, MemoryPlanError, OptionError: each says what to do.
+    """
+    from hsikit.engine import RunOptions, run_job
+    from hsikit.engine.device import require_device, require_precision
+    from hsikit.engine.resources import parse_memory
+    from hsikit.geo.bbox import window_of
+    from hsikit.geo.mask import open_mask
+
+    bound = load_method(method) if isinstance(method, str | Path) else getattr(method, "method", method)
+    sources = {role: source_of(given) for role, given in scene.items()} if isinstance(scene, Mapping) else {bound.roles[0]: source_of(scene)}
+    job = _job(bound, sources, confidence, probabilities, smooth, sieve, unknown_below, refit_statistics)
+    info = sources[job.reference].info
+    area: Window | None = window_of(info.grid, bbox, bbox_crs, info.name) if bbox else None
+    options = RunOptions(
+        tile=tile,
+        memory=parse_memory(memory) if isinstance(memory, str) else memory,
+        threads=threads,
+        device=require_device(device),
+        precision=require_precision(precision),
+        area=area,
+        mask=open_mask(mask, info.grid) if mask else None,
+        overwrite=overwrite,
+        restart=restart,
+    )
+    paths = {name: Path(path) for name, path in (named or {}).items()}
+    return run_job(job, sources, output, named=paths, options=options, progress=progress)
+
+
+def _job(method: Any, sources: Mapping[str, Source], confidence: bool, probabilities: bool, smooth: bool, sieve: int, unknown_below: float,
+         refit_statistics: bool) -> Job:  # fmt: skip
+    """Binds a method; what only classifiers can do is asked of them alone."""
+    infos = {role: source.info for role, source in sources.items()}
+    wanted = {"confidence": confidence, "probabilities": probabilities, "log_probabilities": smooth}
+    asked = [name for name, on in {**wanted, "sieve": sieve, "unknown_below": unknown_below, "refit_statistics": refit_statistics}.items() if on]
+    if not asked:
+        return method.bind(infos)  # type: ignore[no-any-return]
+    if method.task != "classification":
+        raise OptionError(asked[0].replace("_", "-"), f"{method.name} makes no class map", "Leave it out")
+    from hsikit.tasks.classification.sieve import sieve as sieved
+    from hsikit.tasks.classification.smooth import smooth as smoothed
+
+    options: dict[str, Any] = {"extras": tuple(name for name, on in wanted.items() if on), "unknown_below": unknown_below}
+    if refit_statistics:
+        options["refit_statistics"] = True
+    job = method.with_options(**options).bind(infos)
+    job = smoothed(job) if smooth else job
+    return sieved(job, sieve) if sieve else job
+
+
+def require_new(path: str | Path, overwrite: bool) -> None:
+    """Refuses an output that exists, before any work.
+
+    Raises:
+        OutputError: it exists without `overwrite`, or its folder is missing.
+    """
+    from hsikit.writers import check_target
+
+    check_target(Path(path), overwrite)

@@ -1,0 +1,55 @@
+"""A part of a scene by its corners in map coordinates."""
+
+from __future__ import annotations
+
+import math
+
+from hsikit.errors import GridError, OptionError
+from hsikit.geo.grid import Grid, Window
+
+Box = tuple[float, float, float, float]
+"""left, bottom, right, top."""
+
+
+def window_of(grid: Grid, box: Box, crs: str | None = None, name: str = "scene") -> Window:
+    """The pixels of a grid that a box touches.
+
+    Args:
+        grid: of the scene.
+        box: left, bottom, right, top.
+        crs: of the box; None: the grid's own.
+        name: of the scene, for messages.
+
+    Raises:
+        OptionError: the box is empty or upside down, or its CRS is unknown.
+        GridError: the scene has no georeference, or the box lies outside it.
+    """
+    left, bottom, right, top = box
+    if not (left < right and bottom < top):
+        raise OptionError("--bbox", f"{left:g} {bottom:g} {right:g} {top:g} is no box", "Give left bottom right top, in this order")
+    if not grid.georeferenced:
+        raise GridError(name, "has no georeference, so --bbox means nothing", "Cut the scene by rows and columns instead")
+    if crs is not None:
+        left, bottom, right, top = _reprojected((left, bottom, right, top), crs, str(grid.crs))
+    a, b, c, d, e, f = grid.transform
+    scale = a * e - b * d
+    corners = [(x - c, y - f) for x in (left, right) for y in (bottom, top)]
+    cols = [(e * x - b * y) / scale for x, y in corners]
+    rows = [(a * y - d * x) / scale for x, y in corners]
+    first, last = (math.floor(min(rows) + 1e-6), math.floor(min(cols) + 1e-6)), (math.ceil(max(rows) - 1e-6), math.ceil(max(cols) - 1e-6))
+    window = Window(*first, last[0] - first[0], last[1] - first[1]).intersect(grid.whole)
+    if not window.size:
+        extent = " ".join(f"{edge:.10g}" for edge in grid.bounds)
+        raise GridError(name, f"--bbox lies outside it; it reaches from {extent} (left bottom right top)", "Check the order of the four numbers and --bbox-crs")
+    return window
+
+
+def _reprojected(box: Box, crs: str, target: str) -> Box:
+    from pyproj import Transformer
+    from pyproj.exceptions import CRSError, ProjError
+
+    try:
+        left, bottom, right, top = Transformer.from_crs(crs, target, always_xy=True).transform_bounds(*box)
+    except (CRSError, ProjError) as error:
+        raise OptionError("--bbox-crs", f"'{crs}' cannot be used ({error})", "Write it like EPSG:4326") from None
+    return float(left), float(bottom), float(right), float(top)

@@ -1,0 +1,215 @@
+"""Model folders: `model.safetensors` (arrays) and `model.json` (everything a person may want to read).
+
+Nothing is ever unpickled: arrays are read by safetensors, whose header cannot carry code, and facts by JSON. A folder is
+written beside its place and renamed, so that a broken write leaves no half model.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsikit.errors import MethodError, ModelError, OutputError
+
+if TYPE_CHECKING:
+    from hsikit.method import Method
+
+FORMAT = 1
+FACTS, ARRAYS = "model.json", "model.safetensors"
+_RECORD = "record/"
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class Stateful(Protocol):
+    """What can be kept in a model folder: arrays, and JSON-able facts."""
+
+    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Arrays by name, and facts."""
+        ...
+
+
+class Restorable(Stateful, Protocol):
+    """What can be made again from them."""
+
+    @classmethod
+    def from_state(cls, arrays: Arrays, facts: Mapping[str, Any]) -> Self:
+        """The inverse of `state`; ValueError, KeyError or TypeError where they do not fit together."""
+        ...
+
+
+R = TypeVar("R", bound=Restorable)
+
+
+def check_target(folder: str | Path, *, overwrite: bool = False) -> Path:
+    """Checks, before any work, that a model folder can be written.
+
+    Raises:
+        OutputError: it exists (without `overwrite`, or is no model folder), or the folder it goes into is missing or read-only.
+    """
+    folder = Path(folder)
+    if folder.exists() or folder.is_symlink():
+        if not overwrite:
+            raise OutputError(folder, "it exists", "Choose another name, or give --overwrite")
+        if not (folder / FACTS).is_file():
+            raise OutputError(folder, f"it is no model folder (no {FACTS} in it), so it is not overwritten", "Choose another name")
+    parent = folder.absolute().parent
+    if not parent.is_dir():
+        raise OutputError(folder, f"the folder {parent} does not exist", "Make it first")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise OutputError(folder, f"the folder {parent} cannot be written to", "Choose another place, or change its permissions")
+    return folder
+
+
+def save_method(method: Any, folder: str | Path, *, record: Stateful | None = None, licence: str = "", overwrite: bool = False) -> Path:
+    """Writes a model folder.
+
+    Args:
+        method: one with `name` and `state()`.
+        folder: where; its parent must exist.
+        record: how it was trained: split, scores, pixels used.
+        licence: of the model, as text.
+        overwrite: whether an older model there may be replaced.
+
+    Raises:
+        OutputError: see `check_target`; or the disk is full.
+    """
+    folder = check_target(folder, overwrite=overwrite)
+    arrays, facts = method.state()
+    document: dict[str, Any] = {"format": FORMAT, "method": method.name, "hsikit": _version(), "licence": licence, **facts}
+    if record is not None:
+        kept, document["training"] = record.state()
+        arrays |= {_RECORD + key: value for key, value in kept.items()}
+    beside = folder.absolute().parent / f".{folder.name}.{os.getpid()}.new"
+    try:
+        _write(beside, document, arrays)
+        _swap(beside, folder)
+    except OSError as error:
+        raise OutputError(folder, f"it cannot be written: {error.strerror or error}", "Check the free space and the permissions") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return folder
+
+
+def load_method(folder: str | Path) -> Method:
+    """A trained method out of its folder.
+
+    Raises:
+        ModelError: the folder or a file in it is missing, cut short, not what it should be, of a newer format, or of a method
+            that is not installed.
+    """
+    folder = Path(folder)
+    facts, arrays = read_folder(folder)
+    loaded: Restorable = _restored(_method_class(folder, facts), {k: v for k, v in arrays.items() if not k.startswith(_RECORD)}, facts, folder)
+    return loaded  # type: ignore[return-value]
+
+
+def load_record(folder: str | Path, kind: type[R]) -> R | None:
+    """How the model in a folder was trained, as a `kind` (a `TrainingRecord`); None where the folder does not say.
+
+    Raises:
+        ModelError: as `load_method`.
+    """
+    folder = Path(folder)
+    facts, arrays = read_folder(folder)
+    if "training" not in facts:
+        return None
+    return _restored(kind, {k.removeprefix(_RECORD): v for k, v in arrays.items() if k.startswith(_RECORD)}, facts["training"], folder)
+
+
+def read_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Facts and arrays of a model folder, as they stand there.
+
+    Raises:
+        ModelError: see `load_method`.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ModelError(folder, "it is a file, not a model folder" if folder.exists() else "there is no such model folder", "Train one with `hsikit train`")
+    facts = _read_facts(folder / FACTS)
+    return facts, _read_arrays(folder / ARRAYS)
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    advice = "Copy the model folder again, or train the model anew"
+    if not path.is_file():
+        raise ModelError(path, "a model folder without this file is none", advice)
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, OSError) as error:
+        raise ModelError(path, f"it is not whole JSON ({error})", advice) from error
+    if not isinstance(facts, dict) or not isinstance(facts.get("format"), int) or not isinstance(facts.get("method"), str):
+        raise ModelError(path, "it names no format and method", advice)
+    if facts["format"] > FORMAT:
+        raise ModelError(path, f"its format {facts['format']} is newer than this hsikit, which reads up to {FORMAT}", "Install a newer hsikit")
+    return facts
+
+
+def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    advice = "Copy the model folder again, or train the model anew"
+    if not path.is_file():
+        raise ModelError(path, "a model folder without this file is none", advice)
+    try:
+        return dict(load_file(path))
+    except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
+        raise ModelError(path, f"it is not a whole safetensors file ({error}); other kinds of weights are never opened", advice) from error
+
+
+def _method_class(folder: Path, facts: Mapping[str, Any]) -> type[Restorable]:
+    from hsikit.registry import load_class
+
+    try:
+        found = load_class(facts["method"])
+    except MethodError as error:
+        raise ModelError(folder / FACTS, f"its method {facts['method']!r} is not installed", error.advice) from error
+    if not hasattr(found, "from_state"):
+        raise ModelError(folder / FACTS, f"its method {facts['method']!r} is none that learns")
+    return found
+
+
+def _restored(kind: type[R], arrays: Arrays, facts: Mapping[str, Any], folder: Path) -> R:
+    try:
+        return kind.from_state(arrays, facts)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise ModelError(folder, f"{FACTS} and {ARRAYS} do not fit together: {what}", "Copy the model folder again, or train the model anew") from error
+
+
+def _write(beside: Path, document: Mapping[str, Any], arrays: Arrays) -> None:
+    from safetensors.numpy import save_file
+
+    beside.mkdir()
+    # Safetensors takes an array's memory as it lies: a transposed view would be stored scrambled.
+    save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, beside / ARRAYS)
+    (beside / FACTS).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _swap(beside: Path, folder: Path) -> None:
+    """Puts the new folder in its place; an older one comes back if that fails."""
+    aside = folder.absolute().parent / f".{folder.name}.{os.getpid()}.old"
+    if folder.exists():
+        folder.rename(aside)
+    try:
+        beside.rename(folder)
+    except OSError:
+        if aside.exists():
+            aside.rename(folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _version() -> str:
+    try:
+        return version("hsikit")
+    except PackageNotFoundError:
+        return "unknown"

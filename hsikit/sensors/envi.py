@@ -1,0 +1,96 @@
+"""ENVI scenes: a header of text beside a file of plain numbers, in any interleave, type and byte order."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsikit.errors import SceneError
+from hsikit.geo.grid import Window
+from hsikit.scene import Indices, Source
+from hsikit.sensors.envi_header import EnviLayout, envi_facts, envi_layout, read_header
+from hsikit.sensors.envi_read import ShortRead, read_stored
+from hsikit.sensors.facts import Layout, Options, OrderedSource, layout
+from hsikit.sensors.handles import HandlePool
+
+DATA_SUFFIXES = ("", ".img", ".dat", ".bsq", ".bil", ".bip", ".raw", ".bin", ".IMG", ".DAT", ".BSQ", ".BIL", ".BIP", ".RAW", ".BIN")
+
+
+class Reader:
+    """Opens ENVI scenes, by their header or by their data file."""
+
+    @staticmethod
+    def open(path: Path, options: Options) -> Source:
+        """Opens a scene.
+
+        Raises:
+            SceneError: header or data file are missing, disagree, or are of a kind that is not read.
+        """
+        header = path if path.suffix.lower() == ".hdr" else find_header(path)
+        if header is None:
+            raise SceneError(path, "has no ENVI header beside it", f"Put {path.name}.hdr beside it")
+        tokens = read_header(header)
+        stored = envi_layout(header, tokens)
+        data = path if path != header else find_data(header, stored.file_size)
+        size = _size(data)
+        if size != stored.file_size:
+            what = "is truncated, or its header is wrong" if size < stored.file_size else "disagrees with its header"
+            raise SceneError(
+                data, f"{what}: {size} bytes where {header.name} says {stored.file_size}", "Correct lines, samples, bands, data type or header offset"
+            )
+        return EnviSource(layout(envi_facts(str(path), header, data, tokens, stored), options), stored, data)
+
+
+class EnviSource(OrderedSource):
+    """An open ENVI scene."""
+
+    def __init__(self, scene: Layout, stored: EnviLayout, data: Path) -> None:
+        super().__init__(scene)
+        self._file, self._data = stored, data
+        self.block = (1, stored.shape[2])
+        self._handles = HandlePool(partial(os.open, data, os.O_RDONLY), os.close)
+        self._stored(Window(0, 0, 1, 1), np.zeros(1, np.intp))
+
+    def _stored(self, window: Window, bands: Indices) -> NDArray[Any]:
+        try:
+            with self._handles.lend() as fd:
+                return read_stored(fd, self._file, window, bands)
+        except ShortRead:
+            raise SceneError(self._data, f"is truncated: rows {window.row} to {window.row_end} cannot be read", "Fetch the file again") from None
+        except OSError as error:
+            raise SceneError(self._data, f"cannot be read ({error.strerror})", "Check the file and its permissions") from None
+
+    def close(self) -> None:
+        """Closes the handles that no thread is using; a later read opens the file again."""
+        self._handles.close()
+
+
+def find_header(data: Path) -> Path | None:
+    """The header of a data file: `scene.img.hdr` or `scene.hdr`; None where there is none."""
+    beside = [Path(f"{data}{suffix}") for suffix in (".hdr", ".HDR")] + [data.with_suffix(suffix) for suffix in (".hdr", ".HDR")]
+    return next((path for path in beside if path != data and path.is_file()), None)
+
+
+def find_data(header: Path, size: int) -> Path:
+    """The data file of a header; where several stand beside it, the first whose size fits.
+
+    Raises:
+        SceneError: there is none.
+    """
+    stem = header.with_suffix("")
+    found = [path for suffix in DATA_SUFFIXES if (path := Path(f"{stem}{suffix}")).is_file()]
+    if not found:
+        raise SceneError(header, "has no data file beside it", f"Put {stem.name} or {stem.name}.img beside it")
+    return next((path for path in found if path.stat().st_size == size), found[0])
+
+
+def _size(data: Path) -> int:
+    try:
+        return data.stat().st_size
+    except OSError as error:
+        raise SceneError(data, f"cannot be read ({error.strerror})") from None

@@ -1,0 +1,197 @@
+"""What a file says of itself, before it is interpreted, and what the user says instead: shared by every reader.
+
+A reader fills a `FileFacts` in the file's own band order; `layout` turns it into the `SceneInfo` that everybody sees and the
+order in which the file's bands must be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hsikit.errors import OptionError, SceneError
+from hsikit.geo.grid import Grid, Window
+from hsikit.scene import QUANTITIES, Decoding, Floats, Indices, Raw, SceneInfo
+from hsikit.sensors.bands import BandClaims, interpret
+
+Factor = float | Sequence[float]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user names on opening; each wins over what the file says.
+
+    Attributes:
+        sensor: a name of `list_sensors()`, whose band centres serve where the file has none.
+        wavelengths: a CSV file, or band centres in nm.
+        scale: factor from stored to physical values.
+        offset: added after the factor.
+        nodata: the stored fill value.
+        quantity: a key of `QUANTITIES`.
+        role: what the scene is for; "pan" needs no wavelengths.
+        pan_range: (shortest, longest) wavelength in nm of a panchromatic band.
+        variable: which array of a container with several.
+    """
+
+    sensor: str | None = None
+    wavelengths: str | Path | ArrayLike | None = None
+    scale: float | None = None
+    offset: float | None = None
+    nodata: float | None = None
+    quantity: str | None = None
+    role: str = "cube"
+    pan_range: tuple[float, float] | None = None
+    variable: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.quantity is not None and self.quantity not in QUANTITIES:
+            raise OptionError("quantity", f"{self.quantity!r} is not known", f"Known are {', '.join(QUANTITIES)}")
+        if self.scale is not None and not (np.isfinite(self.scale) and self.scale != 0):
+            raise OptionError("scale", f"{self.scale} is no factor", "Give a finite number other than 0")
+        if self.offset is not None and not np.isfinite(self.offset):
+            raise OptionError("offset", f"{self.offset} is no number", "Give a finite number")
+
+
+@dataclass
+class FileFacts:
+    """A file's own statements, bands in the file's order.
+
+    Attributes:
+        name: the path as the user gave it.
+        driver: the reader's name.
+        grid: shape, transform, CRS.
+        dtype: stored type.
+        claims: what it says of its bands.
+        scale: factor from stored to physical values, one or one for each band.
+        offset: the same, added after the factor.
+        nodata: stored fill value.
+        quantity: a key of `QUANTITIES`, or "" where the file is silent.
+        acquired: ISO 8601, or "".
+        files: the files whose size and time tell whether the input is still the same.
+        identity: used instead of `files` where there is no file.
+        notices: for the user.
+        attrs: further metadata.
+    """
+
+    name: str
+    driver: str
+    grid: Grid
+    dtype: np.dtype[Any]
+    claims: BandClaims
+    scale: Factor = 1.0
+    offset: Factor = 0.0
+    nodata: float | None = None
+    quantity: str = ""
+    acquired: str = ""
+    files: tuple[Path, ...] = ()
+    identity: tuple[Any, ...] = ()
+    notices: list[str] = field(default_factory=list)
+    attrs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A scene's facts, and how its bands lie in the file.
+
+    Attributes:
+        info: the facts.
+        order: position in the file of each of `info.bands`, shape (C,).
+        scale: factor of each of `info.bands`, shape (C,).
+        offset: the same.
+    """
+
+    info: SceneInfo
+    order: Indices
+    scale: Floats
+    offset: Floats
+
+    def decoding(self, bands: Indices) -> Decoding:
+        """How to read these bands: single numbers where all bands share them, which decodes faster."""
+        return Decoding(_shared(self.scale[bands]), _shared(self.offset[bands]), self.info.nodata)
+
+
+class OrderedSource:
+    """Base of the readers: presents a file's bands in ascending order of wavelength.
+
+    A subclass reads stored bands (`_stored`) and may close its handles (`close`).
+    """
+
+    block: tuple[int, int] = (1, 1)
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self.info = layout.info
+
+    def read(self, window: Window, bands: Indices) -> Raw:
+        """Stored numbers of a window; see `hsikit.scene.Source`."""
+        shape = self.info.grid.shape
+        if window.intersect(Window.whole(shape)) != window:
+            raise SceneError(self.info.name, f"pixels {tuple(window)} were asked for, outside the {shape[0]} x {shape[1]} of the scene")
+        index = np.asarray(bands, np.intp)
+        return Raw(self._stored(window, self._layout.order[index]), window, self.decoding(index))
+
+    def decoding(self, bands: Indices) -> Decoding:
+        """How the stored numbers of these bands are read."""
+        return self._layout.decoding(np.asarray(bands, np.intp))
+
+    def _stored(self, window: Window, bands: Indices) -> NDArray[Any]:
+        raise NotImplementedError  # every reader has its own
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def layout(facts: FileFacts, options: Options) -> Layout:
+    """Interprets what a file says, under what the user says.
+
+    Raises:
+        WavelengthError: the bands have no usable wavelengths.
+        OptionError: an option makes no sense for this file.
+    """
+    if min(facts.grid.shape) < 1 or facts.claims.count < 1:
+        raise SceneError(facts.name, f"has {facts.claims.count} bands of {facts.grid.shape[0]} x {facts.grid.shape[1]} pixels")
+    if facts.dtype.kind not in "iufb" or facts.dtype.itemsize > 8:
+        raise SceneError(facts.name, f"holds values of type {facts.dtype.name}", "Only integers and real numbers are read; convert it first")
+    spectral = interpret(facts.name, facts.claims, options.sensor, options.wavelengths, options.role, options.pan_range)
+    scale = np.broadcast_to(np.asarray(facts.scale if options.scale is None else options.scale, float), (facts.claims.count,))[spectral.order]
+    offset = np.broadcast_to(np.asarray(facts.offset if options.offset is None else options.offset, float), (facts.claims.count,))[spectral.order]
+    nodata = _nodata(facts.nodata if options.nodata is None else options.nodata, facts.dtype)
+    info = SceneInfo(
+        name=facts.name,
+        grid=facts.grid,
+        bands=spectral.bands,
+        dtype=facts.dtype.name,
+        driver=facts.driver,
+        sensor=spectral.sensor,
+        quantity=options.quantity or facts.quantity or ("surface_reflectance" if np.allclose(scale, 1e-4, rtol=1e-6, atol=0) else "dn"),
+        acquired=facts.acquired,
+        identity=facts.identity or file_identity(facts.files),
+        nodata=nodata,
+        notices=(*facts.notices, *spectral.notices),
+        attrs=dict(facts.attrs),
+    )
+    return Layout(info, spectral.order, scale, offset)
+
+
+def file_identity(files: Sequence[Path]) -> tuple[Any, ...]:
+    """(absolute path, size in bytes, time of change in ns) of each file."""
+    stats = [(path.absolute(), path.stat()) for path in files]
+    return tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in stats)
+
+
+def _shared(factors: Floats) -> float | Floats:
+    return float(factors[0]) if factors.size and (factors == factors[0]).all() else factors
+
+
+def _nodata(value: float | None, dtype: np.dtype[Any]) -> float | None:
+    """A fill value as the stored type holds it; beyond a float's range it reads as infinity, which is missing anyway."""
+    if value is None or dtype.kind != "f":
+        return None if value is None else float(value)
+    with np.errstate(over="ignore"):
+        stored = float(dtype.type(value))
+    return None if np.isinf(stored) else stored

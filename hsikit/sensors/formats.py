@@ -1,0 +1,114 @@
+"""Which reader opens a file: recognised by content first, then by name.
+
+Readers of other packages are entry points of the group `hsikit.readers`: each names a class with `recognises(path, head) -> bool`
+(`head` is the first 1024 bytes, empty for a folder) and `open(path, options) -> Source`. They are asked before ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from hsikit.errors import SceneError
+from hsikit.scene import Source
+from hsikit.sensors.facts import Options
+
+GROUP = "hsikit.readers"
+HEAD_BYTES = 1024
+
+
+class SceneReader(Protocol):
+    """Opens scenes of one format."""
+
+    @staticmethod
+    def open(path: Path, options: Options) -> Source:
+        """The scene, with its bands in ascending order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Format:
+    """One line of the table: where the reader is, and what its files look like."""
+
+    target: str
+    description: str
+    suffixes: tuple[str, ...] = ()
+    magic: tuple[bytes, ...] = ()
+
+
+FORMATS: dict[str, Format] = {
+    "envi": Format("hsikit.sensors.envi:Reader", "ENVI (header and data)", (".hdr",), (b"ENVI", b"\xef\xbb\xbfENVI")),
+    "geotiff": Format("hsikit.sensors.geotiff:Reader", "GeoTIFF", (".tif", ".tiff"), (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    "matlab": Format("hsikit.sensors.matlab:Reader", "MATLAB v5 and v7.3", (".mat",), (b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file")),
+    "numpy": Format("hsikit.sensors.numpy_file:Reader", "NumPy", (".npy", ".npz"), (b"\x93NUMPY",)),
+    "zarr": Format("hsikit.sensors.zarr_store:Reader", "Zarr", (".zarr",)),
+    "mosaic": Format("hsikit.sensors.mosaic:Reader", "folder of tiles on one grid"),
+}
+ZARR_MARKS = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
+
+
+def reader_for(path: Path) -> SceneReader:
+    """The reader of a file or folder.
+
+    Raises:
+        SceneError: it does not exist, is empty, or is of no known kind.
+    """
+    head = _head(path)
+    foreign = _plugin(path, head)
+    return foreign if foreign is not None else load_reader(_own(path, head))
+
+
+def load_reader(name: str) -> SceneReader:
+    """A reader of ours by name, imported now."""
+    module, _, attribute = FORMATS[name].target.partition(":")
+    reader: SceneReader = getattr(import_module(module), attribute)
+    return reader
+
+
+def _head(path: Path) -> bytes:
+    try:
+        if path.is_dir():
+            return b""
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except FileNotFoundError:
+        raise SceneError(path, "does not exist", "Check the path") from None
+    except OSError as error:
+        raise SceneError(path, f"cannot be read ({error.strerror})") from None
+    if not head:
+        raise SceneError(path, "is empty", "Fetch the file again")
+    return head
+
+
+def _own(path: Path, head: bytes) -> str:
+    if path.is_dir():
+        return "zarr" if path.suffix == ".zarr" or any((path / mark).exists() for mark in ZARR_MARKS) else "mosaic"
+    for name, form in FORMATS.items():
+        if head.startswith(form.magic):
+            return name
+    if head.startswith(b"\x89HDF\r\n\x1a\n") and path.suffix.lower() == ".mat":
+        return "matlab"
+    suffix = path.suffix.lower()
+    named = next((name for name, form in FORMATS.items() if suffix in form.suffixes), None)
+    if named is not None:
+        return named
+    from hsikit.sensors.envi import find_header
+
+    if find_header(path) is not None:
+        return "envi"
+    known = ", ".join(form.description for form in FORMATS.values())
+    raise SceneError(path, "is of no kind that is known here", f"Known are {known}; an ENVI data file needs its .hdr beside it")
+
+
+def _plugin(path: Path, head: bytes) -> Any:
+    for entry in entry_points(group=GROUP):
+        try:
+            reader = entry.load()
+            if reader.recognises(path, head):
+                return reader
+        except Exception as error:
+            raise SceneError(path, f"the reader {entry.name!r} of another package failed on it ({error})", f"Update or remove {entry.value}") from error
+    return None

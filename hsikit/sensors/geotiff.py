@@ -1,0 +1,125 @@
+"""GeoTIFF scenes, through rasterio."""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsikit.errors import SceneError
+from hsikit.geo.grid import IDENTITY, Grid, Window
+from hsikit.scene import QUANTITIES, Indices, Source
+from hsikit.sensors.crs import crs_text
+from hsikit.sensors.facts import FileFacts, Layout, Options, OrderedSource, layout
+from hsikit.sensors.geotiff_tags import band_claims
+from hsikit.sensors.handles import HandlePool
+
+
+class Reader:
+    """Opens GeoTIFF scenes."""
+
+    @staticmethod
+    def open(path: Path, options: Options) -> Source:
+        """Opens a scene.
+
+        Raises:
+            SceneError: it is no GeoTIFF, or it is damaged.
+        """
+        dataset = open_dataset(path)
+        try:
+            facts = geotiff_facts(dataset, path)
+            block = _block(dataset)
+        finally:
+            dataset.close()
+        return GeoTiffSource(layout(facts, options), path, block)
+
+
+class GeoTiffSource(OrderedSource):
+    """An open GeoTIFF. Each read borrows a file handle that no other thread holds."""
+
+    def __init__(self, scene: Layout, path: Path, block: tuple[int, int]) -> None:
+        super().__init__(scene)
+        self.block = block
+        self._handles: HandlePool[Any] = HandlePool(partial(open_dataset, path), _close)
+
+    def _stored(self, window: Window, bands: Indices) -> NDArray[Any]:
+        from rasterio.errors import RasterioError
+        from rasterio.windows import Window as RasterWindow
+
+        area = RasterWindow(window.col, window.row, window.cols, window.rows)
+        try:
+            with self._handles.lend() as dataset:
+                return np.asarray(dataset.read((bands + 1).tolist(), window=area))
+        except (RasterioError, OSError, ValueError):
+            where = f"rows {window.row} to {window.row_end} cannot be read"
+            raise SceneError(self.info.name, f"is truncated or damaged: {where}", "Fetch the file again") from None
+
+    def close(self) -> None:
+        """Closes the handles that no thread is using; a later read opens the file again."""
+        self._handles.close()
+
+
+def _close(dataset: Any) -> None:
+    dataset.close()
+
+
+def open_dataset(path: Path) -> Any:
+    """The file as a rasterio dataset, silent about a missing georeference.
+
+    Raises:
+        SceneError: it is no GeoTIFF, or it is damaged.
+    """
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            return rasterio.open(path, driver="GTiff")
+    except (RasterioError, OSError):
+        raise SceneError(path, "is no GeoTIFF, or it is truncated or damaged", "Check that it opens in QGIS") from None
+
+
+def geotiff_facts(dataset: Any, path: Path) -> FileFacts:
+    """What an open file says of itself."""
+    dtypes = set(dataset.dtypes)
+    if len(dtypes) > 1:
+        raise SceneError(path, f"has bands of different types ({', '.join(sorted(dtypes))})", "Convert them to one")
+    if next(iter(dtypes)).startswith("complex"):
+        raise SceneError(path, f"holds values of type {next(iter(dtypes))}", "Only integers and real numbers are read; convert it first")
+    notices: list[str] = []
+    tags = {key.lower(): value for key, value in dataset.tags().items()}
+    quantity = tags.get("quantity", "").lower()
+    return FileFacts(
+        name=str(path),
+        driver="geotiff",
+        grid=_grid(dataset, notices),
+        dtype=np.dtype(next(iter(dtypes))),
+        claims=band_claims(dataset, path),
+        scale=[float(scale) for scale in dataset.scales],
+        offset=[float(offset) for offset in dataset.offsets],
+        nodata=dataset.nodata,
+        quantity=quantity if quantity in QUANTITIES else "",
+        acquired=tags.get("acquired", tags.get("start_time", "")),
+        files=(path,),
+        notices=notices,
+        attrs={key: value for key, value in tags.items() if key not in ("wavelength", "wavelengths", "fwhm", "bbl") and len(value) < 1000},
+    )
+
+
+def _grid(dataset: Any, notices: list[str]) -> Grid:
+    transform = tuple(float(value) for value in tuple(dataset.transform)[:6])
+    crs = crs_text(dataset.crs)
+    if crs is None and dataset.gcps[0]:
+        notices.append("it is placed by ground control points alone, which are not used; the scene has no georeference")
+    a, b, c, d, e, f = transform
+    return Grid((dataset.height, dataset.width), (a, b, c, d, e, f) if transform != IDENTITY else IDENTITY, crs)
+
+
+def _block(dataset: Any) -> tuple[int, int]:
+    rows, cols = dataset.block_shapes[0]
+    return min(int(rows), dataset.height), min(int(cols), dataset.width)

@@ -1,0 +1,83 @@
+"""How unlike two neighbouring pixels are, and the whole scene's median of it: what smoothing along edges stands on.
+
+The difference of two neighbours is the root mean square, over bands, of the difference of their standardised spectra, each
+the mean of 3 x 3 valid pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from hsikit.layers import Layer
+from hsikit.method import Map, Partial, Reduce, Store, Tile
+from hsikit.spectral.standardise import standardise
+from hsikit.tasks.classification.box_mean import box_mean
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+EDGES, MEDIAN = "edges", "edge_median"
+
+EDGE_LAYER = Layer(EDGES, bands=2, band_names=("right", "below"), description="spectral difference to the right and lower neighbour", delivered=False)
+
+_SHIFT = 14
+"""Bits of a float32 that a bin leaves out: 512 bins to each factor of two."""
+_LOWEST = (127 - 24) << (23 - _SHIFT)
+_BINS = 27 << (23 - _SHIFT)
+"""Bins from 2^-24 to 2^3; standardised spectra differ by less than 2."""
+
+
+def edge_stage() -> Map:
+    """Writes `edges`: two bands, NaN where the pixel or its neighbour is not valid."""
+    return Map(EDGES, ("cube",), (EDGES,), _write_edges, halo=(2, 2))
+
+
+def median_stage() -> Reduce:
+    """Folds all edges into their median, `store["edge_median"]["median"]`, the same for every tile size."""
+    return Reduce(MEDIAN, (EDGES,), _count, finish=_median)
+
+
+def spectral_edges(values: Tensor, valid: Tensor) -> Tensor:
+    """Differences to the right and lower neighbour.
+
+    Args:
+        values: shape (C, rows + 4, cols + 4), the halo of two included.
+        valid: bool, shape (rows + 4, cols + 4).
+
+    Returns:
+        float32, shape (2, rows, cols).
+    """
+    import torch
+
+    # In float32 and band by band in the same order at every pixel, whatever the tile.
+    mean = box_mean(standardise(values), valid, 1).masked_fill_(~valid[1:-1, 1:-1], float("nan"))
+    here = mean[:, 1:-1, 1:-1]
+    return torch.stack([(other - here).square_().mean(0).sqrt_() for other in (mean[:, 1:-1, 2:], mean[:, 2:, 1:-1])])
+
+
+def _write_edges(tile: Tile, store: Store) -> Mapping[str, Tensor]:
+    return {EDGES: spectral_edges(tile.arrays["cube"], tile.valid["cube"]).float()}
+
+
+def _count(tile: Tile, store: Store) -> Partial:
+    import torch
+
+    edges = tile.inner(EDGES)
+    bins = (edges[~edges.isnan()].contiguous().view(torch.int32) >> _SHIFT) - _LOWEST
+    return {"count": torch.bincount(bins.clamp_(0, _BINS - 1), minlength=_BINS)}
+
+
+def _median(stored: Partial, store: Store) -> Partial:
+    """The median, interpolated inside its bin; 1 where there is no edge at all."""
+    import torch
+
+    cumulated = stored["count"].cumsum(0)
+    half = int(cumulated[-1]) / 2
+    if half == 0:
+        return {"median": torch.ones((), device=cumulated.device)}
+    place = int(torch.searchsorted(cumulated, half))
+    below = int(cumulated[place - 1]) if place else 0
+    borders = ((torch.tensor([place, place + 1], dtype=torch.int32) + _LOWEST) << _SHIFT).view(torch.float32).double()
+    share = (half - below) / int(stored["count"][place])
+    return {"median": (borders[0] + share * (borders[1] - borders[0])).float().to(cumulated.device)}

@@ -1,0 +1,149 @@
+"""Random forest on single spectra: quick to train, untroubled by bands of unlike scale.
+
+Breiman, 2001 (doi:10.1023/A:1010933404324); Ham et al., 2005, for imaging spectroscopy (doi:10.1109/TGRS.2004.842481).
+Grown by scikit-learn, stored as flat arrays, walked by torch. Probabilities are the mean of the leaves' class shares, equal
+to scikit-learn's. Thresholds are rounded down to float32: for float32 spectra the comparisons come out the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsikit.errors import OptionError
+from hsikit.method import Store
+from hsikit.tasks.classification.base import CHUNK, PixelClassifier
+from hsikit.tasks.classification.samples import refuse_unknown, training_samples
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hsikit.train.labelled import LabelledScene
+
+
+@dataclass(frozen=True, eq=False)
+class RandomForest(PixelClassifier):
+    """A grown forest. Arrays, over the N nodes of all T trees one after another.
+
+    `band` and `threshold` of each node; `child`, the position of its left child within the tree (the right one follows it; a
+    leaf is its own child, with threshold infinity); `leaf`, its row in `shares` (L, K), or 0; `first` and `depth` of each tree.
+    """
+
+    name: ClassVar[str] = "random-forest"
+    shapes: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "band": ("N",), "threshold": ("N",), "child": ("N",), "leaf": ("N",), "shares": ("L", "K"), "first": ("T",), "depth": ("T",),
+    }  # fmt: skip
+
+    @classmethod
+    def train(cls, scenes: Sequence[LabelledScene], *, seed: int = 0, run: Callable[..., Any], progress: Any = None, **options: Any) -> Self:
+        """Learns from labelled scenes.
+
+        Args:
+            scenes: see `PixelClassifier.train`.
+            seed: of the bootstrap and of the bands tried at each node.
+            run: not needed.
+            progress: not needed.
+            options: `trees` (200), `leaf_pixels` (1: the fewest training pixels in a leaf), `max_depth` (24).
+
+        Raises:
+            OptionError: a number below 1.
+        """
+        from sklearn.ensemble import RandomForestClassifier
+
+        settings = {"trees": options.pop("trees", 200), "leaf_pixels": options.pop("leaf_pixels", 1), "max_depth": options.pop("max_depth", 24)}
+        refuse_unknown(cls.name, options)
+        for key, number in settings.items():
+            if not isinstance(number, int) or number < 1:
+                raise OptionError(key, f"{number!r} is not a whole number from 1")
+        samples = training_samples(scenes)
+        forest = RandomForestClassifier(
+            settings["trees"], min_samples_leaf=settings["leaf_pixels"], max_depth=settings["max_depth"], max_features="sqrt", n_jobs=2, random_state=seed
+        )
+        forest.fit(samples.spectra, samples.targets)
+        return cls(samples.basis, samples.legend, flatten_forest([tree.tree_ for tree in forest.estimators_]), settings)
+
+    def probabilities(self, spectra: Tensor) -> Tensor:
+        """(n, K) mean of the leaves' class shares, for spectra of shape (n, C)."""
+        import torch
+
+        learned = self.tensors(spectra.device)
+        flat = spectra.T.reshape(-1)
+        pixel = torch.arange(len(spectra), dtype=torch.int32, device=spectra.device)
+        total = torch.zeros(len(spectra), len(self.legend), dtype=torch.float64, device=spectra.device)
+        ends = [*self.arrays["first"][1:].tolist(), len(self.arrays["band"])]
+        for first, end, depth in zip(self.arrays["first"].tolist(), ends, self.arrays["depth"].tolist(), strict=True):
+            # One tree at a time: its nodes stay in the cache while thousands of pixels walk it.
+            offset = learned["band"][first:end] * len(spectra)
+            threshold, child = learned["threshold"][first:end], learned["child"][first:end]
+            node = torch.zeros_like(pixel)
+            for _ in range(depth):
+                value = flat.index_select(0, offset.index_select(0, node).add_(pixel))
+                node = child.index_select(0, node).add_(value > threshold.index_select(0, node))
+            total += learned["shares"].index_select(0, learned["leaf"][first:end].index_select(0, node))
+        return total / len(self.arrays["first"])
+
+    def pixel_log_probabilities(self, spectra: Tensor, store: Store) -> Tensor:
+        """(n, K) logarithms of the probabilities."""
+        return self.probabilities(spectra).clamp_(min=1e-30).log_()
+
+    def chunk_bytes(self) -> int:
+        """Temporary memory of one chunk of pixels."""
+        return CHUNK * (8 * len(self.basis.bands) + 24 * len(self.legend) + 40)
+
+    def pixel_flops(self) -> float:
+        """Operations a pixel."""
+        return 20.0 * float(self.arrays["depth"].sum())
+
+    def check_arrays(self) -> None:
+        """Raises ValueError where shapes do not fit, or a node points outside its tree."""
+        super().check_arrays()
+        first, nodes = self.arrays["first"], len(self.arrays["band"])
+        sizes = np.diff([*first.tolist(), nodes])
+        if len(first) == 0 or first[0] != 0 or (sizes <= 0).any():
+            raise ValueError("the trees of the forest overlap")
+        size = np.repeat(sizes, sizes)
+        child, leaf, band = self.arrays["child"], self.arrays["leaf"], self.arrays["band"]
+        split = np.isfinite(self.arrays["threshold"])
+        outside = (child < 0) | (child + split >= size) | (leaf < 0) | (leaf >= len(self.arrays["shares"])) | (band < 0) | (band >= len(self.basis.bands))
+        if outside.any():
+            raise ValueError("a node of the forest points outside it")
+
+
+def flatten_forest(trees: Sequence[Any]) -> dict[str, NDArray[Any]]:
+    """The arrays of `RandomForest` from scikit-learn's trees."""
+    parts = [_flatten(tree) for tree in trees]
+    sizes = np.array([len(part["band"]) for part in parts])
+    leaves = np.cumsum([0] + [len(part["shares"]) for part in parts])
+    arrays: dict[str, NDArray[Any]] = {key: np.concatenate([part[key] for part in parts]) for key in ("band", "threshold", "child", "shares")}
+    arrays["leaf"] = np.concatenate([part["leaf"] + start for part, start in zip(parts, leaves, strict=False)]).astype(np.int32)
+    arrays["first"] = (np.cumsum(sizes) - sizes).astype(np.int32)
+    arrays["depth"] = np.array([tree.max_depth for tree in trees], np.int32)
+    return arrays
+
+
+def _flatten(tree: Any) -> dict[str, NDArray[Any]]:
+    """One tree, its nodes renumbered breadth first, so that siblings are neighbours and the busy nodes come first."""
+    left, right = tree.children_left, tree.children_right
+    order, place = [0], 0
+    while place < len(order):
+        if left[order[place]] >= 0:
+            order += [left[order[place]], right[order[place]]]
+        place += 1
+    nodes = np.array(order)
+    number = np.empty(len(nodes), np.int32)
+    number[nodes] = np.arange(len(nodes))
+    leaf = left[nodes] < 0
+    threshold = tree.threshold[nodes].astype(np.float32)
+    threshold = np.where(threshold > tree.threshold[nodes], np.nextafter(threshold, np.float32(-np.inf)), threshold)
+    shares = tree.value[nodes[leaf], 0]
+    return {
+        "band": np.where(leaf, 0, tree.feature[nodes]).astype(np.int32),
+        "threshold": np.where(leaf, np.float32(np.inf), threshold).astype(np.float32),
+        "child": np.where(leaf, np.arange(len(nodes)), number[left[nodes]]).astype(np.int32),
+        "leaf": np.where(leaf, np.cumsum(leaf) - 1, 0).astype(np.int32),
+        "shares": (shares / shares.sum(1, keepdims=True)).astype(np.float32),
+    }

@@ -1,0 +1,132 @@
+"""RX: how far each pixel lies from the background of the scene, and the points where that is too far.
+
+For analysts who look for what they cannot name: vehicles, spills, outcrops. Reed and Yu, "Adaptive multiple-band CFAR detection
+of an optical pattern with unknown spectral distribution", 1990 (doi:10.1109/29.60107), in its global form. What differs: the
+covariance is loaded with a ridge of 1e-10 of its mean eigenvalue, far below what changes a score; and the threshold is the
+scene's own quantile, because scores of real scenes have far heavier tails than the chi-square law, whose threshold is given beside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from hsikit.errors import OptionError, SceneError
+from hsikit.layers import Features, Layer
+from hsikit.method import Cost, Finish, Input, Job, Map, Partial, Reduce, Stage, Store, Strips, Tile
+from hsikit.scene import SceneInfo
+from hsikit.spectral.moments import merge_moments
+from hsikit.tasks.detection.background import RIDGE, checked_ridge, distances, scene_moments, temporary_bytes, whitener
+from hsikit.tasks.detection.components import hits
+from hsikit.tasks.detection.quantile import quantile_stages
+
+LAST_QUANTILE = "quantile3"
+
+
+@dataclass(frozen=True)
+class RX:
+    """Global RX.
+
+    Attributes:
+        pfa: share of the valid pixels that may exceed the threshold; None: scores alone, no hits.
+        ridge: share of the covariance's mean eigenvalue that is added to all eigenvalues.
+
+    Raises:
+        OptionError: a `pfa` outside 0 to 1, or a negative ridge.
+    """
+
+    name: ClassVar[str] = "rx"
+    task: ClassVar[str] = "detection"
+    roles: ClassVar[tuple[str, ...]] = ("cube",)
+
+    pfa: float | None = None
+    ridge: float = RIDGE
+
+    def __post_init__(self) -> None:
+        if self.pfa is not None and not 0 < self.pfa < 1:
+            raise OptionError("--pfa", f"{self.pfa} is not a false-alarm rate", "Give a share between 0 and 1, such as 1e-3")
+        checked_ridge(self.ridge)
+
+    def bind(self, inputs: Mapping[str, SceneInfo]) -> Job:
+        """The Job for one scene: layer "scores" (float32, chi-square distributed for a Gaussian background), and "hits" with `pfa`.
+
+        Raises:
+            SceneError: the scene has no good band.
+        """
+        scene = inputs["cube"]
+        used = scene.bands.used
+        if not len(used):
+            raise SceneError(scene.name, "none of its bands is good", "Look at its bad-band list")
+        return _Detection(self, scene, tuple(int(i) for i in used)).job()
+
+
+@dataclass(frozen=True, eq=False)
+class _Detection:
+    """The stages for one scene.
+
+    Attributes:
+        options: the method.
+        scene: facts of the scene.
+        used: positions of its good bands.
+    """
+
+    options: RX
+    scene: SceneInfo
+    used: tuple[int, ...]
+
+    def job(self) -> Job:
+        pfa, bands = self.options.pfa, len(self.used)
+        layers = [Layer("scores", description="squared Mahalanobis distance from the scene's mean (RX)")]
+        stages: list[Stage] = [
+            Reduce("background", ("cube",), self._measure, merge_moments, self._whitener),
+            Map("score", ("cube",), ("scores",), self._score),
+        ]
+        provenance = {"bands_used": str(bands), "ridge": f"{self.options.ridge:g}", "covariance": "global, over n - 1"}
+        if pfa is not None:
+            layers.append(Layer("hits", "vector", description=f"groups of pixels above the threshold of a false-alarm rate of {pfa:g}"))
+            stages += [*quantile_stages("scores", pfa), Finish("hits", ("scores",), self._hits)]
+            provenance |= {"pfa": f"{pfa:g}", "chi_square_threshold": f"{self._chi_square(pfa):.6g}", "threshold": "the scene's own quantile"}
+        return Job(
+            method=self.options.name,
+            identity={"pfa": pfa, "ridge": self.options.ridge, "bands": list(self.used)},
+            reference="cube",
+            inputs={"cube": Input(self.used)},
+            layers=tuple(layers),
+            stages=tuple(stages),
+            cost=self._cost,
+            provenance=provenance,
+        )
+
+    def _chi_square(self, pfa: float) -> float:
+        """The threshold that a Gaussian background would have."""
+        from scipy.stats import chi2
+
+        return float(chi2.isf(pfa, len(self.used)))
+
+    def _cost(self, tile: tuple[int, int]) -> Cost:
+        pixels = tile[0] * tile[1]
+        # The passes over the bits of the scores: a compressed copy, its bits, the digits as int64 in two copies.
+        counting = 0 if self.options.pfa is None else 32 * pixels
+        return Cost(max(temporary_bytes(len(self.used), tile[1]), counting), 2.0 * len(self.used) ** 2 * pixels)
+
+    def _measure(self, tile: Tile, store: Store) -> Partial | None:
+        return scene_moments(tile.inner("cube"), tile.inner_valid("cube"))
+
+    def _whitener(self, found: Partial, store: Store) -> Partial:
+        names = tuple(self.scene.bands.names[i] for i in self.used)
+        return {**found, **whitener(found, self.options.ridge, self.scene.name, names)}
+
+    def _score(self, tile: Tile, store: Store) -> Mapping[str, Tensor]:
+        return {"scores": distances(tile.inner("cube"), store["background"])[None]}
+
+    def _hits(self, strips: Strips, store: Store) -> tuple[Partial, Mapping[str, Features]]:
+        threshold = float(store[LAST_QUANTILE]["threshold"])
+        rows = ((window.row, arrays["scores"][0]) for window, arrays in strips.strips("scores"))
+        found = hits(rows, threshold, strips.grid)
+        chi_square = self._chi_square(self.options.pfa or 1.0)
+        small = {"threshold": torch.tensor(threshold), "chi_square_threshold": torch.tensor(chi_square), "hits": torch.tensor(len(found))}
+        return small, {"hits": found}

@@ -1,0 +1,109 @@
+"""A scene with labels: which pixels have a known class, and which of them belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsikit.errors import LabelError
+from hsikit.layers import Legend
+from hsikit.scene import Source
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledScene:
+    """An open scene and its n label pixels.
+
+    Attributes:
+        source: the scene.
+        rows: rows of the label pixels on the source's grid, shape (n,); pixels are unique and sorted by (row, col).
+        cols: their columns, shape (n,).
+        codes: class codes 1 to 250, shape (n,).
+        groups: what a pixel belongs to, shape (n,): the value of the group field, else its polygon, else its 8-connected
+            component of one class. Units of bootstraps and of leave-polygon-out; with a group field no split cuts one.
+        legend: the classes.
+        name: the label file, for messages.
+        group_field: the field that `groups` comes from, or "".
+        group_names: with a group field, its values: `groups` are positions in them. Else empty.
+        numbered: whether the codes were given to class names here, alphabetically, so that they may still be renumbered.
+        notes: what happened on the way that the user should know, one sentence each.
+    """
+
+    source: Source
+    rows: NDArray[np.intp]
+    cols: NDArray[np.intp]
+    codes: NDArray[np.uint8]
+    groups: NDArray[np.int64]
+    legend: Legend
+    name: str
+    group_field: str = ""
+    group_names: tuple[str, ...] = ()
+    numbered: bool = False
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, keep: NDArray[np.bool_]) -> LabelledScene:
+        """The scene with only those of its label pixels where `keep`, bool of shape (n,), is True."""
+        return replace(self, rows=self.rows[keep], cols=self.cols[keep], codes=self.codes[keep], groups=self.groups[keep])
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """Label pixels of each class that has any, by code."""
+        codes, pixels = np.unique(self.codes, return_counts=True)
+        return dict(zip(codes.tolist(), pixels.tolist(), strict=True))
+
+
+def label_names(scenes: Sequence[LabelledScene]) -> str:
+    """The label files, for messages: each once."""
+    return ", ".join(dict.fromkeys(scene.name for scene in scenes))
+
+
+def require_classes(scenes: Sequence[LabelledScene], least: int = 2) -> None:
+    """Checks that the scenes together have label pixels of at least so many classes.
+
+    Raises:
+        LabelError: they have fewer.
+    """
+    found = sorted({code for scene in scenes for code in scene.counts})
+    if len(found) >= least:
+        return
+    if not found:
+        raise LabelError(label_names(scenes), "no labelled pixel is left", "Check where the scene has data, and the labels' place")
+    named = {entry.code: entry.name for scene in scenes for entry in scene.legend.classes}
+    classes = ", ".join(f"{code} ({named.get(code, '?')})" for code in found)
+    raise LabelError(label_names(scenes), f"the labels hold only class {classes}, but at least {least} classes are needed", "Add labels of other classes")
+
+
+def connected_groups(rows: NDArray[np.intp], cols: NDArray[np.intp], codes: NDArray[np.integer], width: int) -> NDArray[np.int64]:
+    """Numbers the 8-connected components of pixels of one class, from 0 in the order of their first pixel.
+
+    Args:
+        rows: shape (n,), with `cols` sorted by (row, col) and unique.
+        cols: shape (n,).
+        codes: class of each pixel, shape (n,).
+        width: columns of the grid.
+
+    Returns:
+        Component of each pixel, shape (n,). Memory follows the number of label pixels, not the scene's size.
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    count = len(rows)
+    # A margin of one column keeps the last pixel of a row from touching the first of the next.
+    flat = rows.astype(np.int64) * (width + 1) + cols
+    edges: list[tuple[NDArray[np.intp], NDArray[np.intp]]] = []
+    for step in (1, width, width + 1, width + 2):
+        found = np.minimum(np.searchsorted(flat, flat + step), max(count - 1, 0))
+        linked = np.flatnonzero((flat[found] == flat + step) & (codes[found] == codes)) if count else np.zeros(0, np.intp)
+        edges.append((linked, found[linked]))
+    start, end = (np.concatenate([edge[side] for edge in edges]) for side in (0, 1))
+    graph = coo_matrix((np.ones(len(start), np.int8), (start, end)), shape=(count, count))
+    component = connected_components(graph, directed=False)[1]
+    _, first, inverse = np.unique(component, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse].astype(np.int64)

@@ -1,0 +1,140 @@
+"""How a model was trained: its split, its scores, and the pixels that it has seen. Kept in the model folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsikit.geo.grid import Coefficients, Grid
+from hsikit.scene import SceneInfo
+from hsikit.train.labelled import LabelledScene
+
+
+@dataclass(frozen=True, eq=False)
+class UsedPixels:
+    """Pixels of one scene that a model was fitted on.
+
+    Attributes:
+        scene: the scene's name.
+        labels: the label file's name.
+        grid: the scene's grid.
+        acquired: when, or "".
+        identity: the scene's, see `SceneInfo.identity`.
+        rows: shape (n,), int32.
+        cols: shape (n,), int32.
+    """
+
+    scene: str
+    labels: str
+    grid: Grid
+    acquired: str
+    identity: Sequence[Any]
+    rows: NDArray[np.int32]
+    cols: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, scene: LabelledScene) -> UsedPixels:
+        """All label pixels of a scene."""
+        info = scene.source.info
+        return cls(info.name, scene.name, info.grid, info.acquired, list(info.identity), scene.rows.astype(np.int32), scene.cols.astype(np.int32))
+
+    def seen(self, info: SceneInfo, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Which pixels of a scene are among these.
+
+        The same place counts, in whatever file: a crop or a copy of the scene holds the same measurements. Not so where both
+        scenes name their time of acquisition and these differ. Without georeference, scenes of one shape count as one scene.
+        """
+        none = np.zeros(len(rows), bool)
+        if self.acquired and info.acquired and self.acquired != info.acquired:
+            return none
+        if self.grid.crs != info.grid.crs or self.grid.georeferenced != info.grid.georeferenced:
+            return none
+        if not self.grid.georeferenced:
+            if self.grid.shape != info.grid.shape:
+                return none
+            row, col = rows, cols
+        else:
+            row, col = _pixels_on(self.grid, info.grid, rows, cols)
+        width = int(max(self.grid.shape[1], col.max(initial=0) + 1))
+        inside = (row >= 0) & (col >= 0)
+        keys = self.rows.astype(np.int64) * width + self.cols
+        return np.asarray(inside & np.isin(row.astype(np.int64) * width + col, keys))
+
+
+def _pixels_on(grid: Grid, other: Grid, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pixels of one grid that hold the centres of another's pixels."""
+    a, b, c, d, e, f = other.transform
+    x, y = a * (cols + 0.5) + b * (rows + 0.5) + c, d * (cols + 0.5) + e * (rows + 0.5) + f
+    a, b, c, d, e, f = grid.transform
+    scale = a * e - b * d
+    col, row = (e * (x - c) - b * (y - f)) / scale, (a * (y - f) - d * (x - c)) / scale
+    return np.floor(row).astype(np.int64), np.floor(col).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRecord:
+    """How a model was trained.
+
+    Attributes:
+        split: name of the split that it was scored with.
+        seed: of everything random.
+        notes: what the user should know, one sentence each.
+        report: of the split, JSON-able.
+        scores: on the split's test part, of a model fitted on its training part; JSON-able.
+        floors: scores of the simplest methods on the same test pixels, by name; JSON-able.
+        options: what the method was trained with, and which options the split was given; JSON-able.
+        refitted: whether the saved model was then fitted on all labels.
+        used: the pixels that the saved model was fitted on.
+    """
+
+    split: str
+    seed: int
+    notes: tuple[str, ...]
+    report: Mapping[str, Any]
+    scores: Mapping[str, Any]
+    floors: Mapping[str, Mapping[str, Any]]
+    options: Mapping[str, Any]
+    refitted: bool
+    used: tuple[UsedPixels, ...] = field(default=())
+
+    def unseen(self, scene: LabelledScene) -> NDArray[np.bool_]:
+        """Which label pixels of a scene the saved model was not fitted on."""
+        seen = np.zeros(len(scene.rows), bool)
+        for used in self.used:
+            seen |= used.seen(scene.source.info, scene.rows, scene.cols)
+        return ~seen
+
+    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Arrays and JSON-able facts, for the model folder."""
+        arrays = {f"{i}.{part}": getattr(used, part) for i, used in enumerate(self.used) for part in ("rows", "cols")}
+        facts = {name: getattr(self, name) for name in ("split", "seed", "report", "scores", "floors", "options", "refitted")}
+        pixels = [
+            {"scene": u.scene, "labels": u.labels, "shape": list(u.grid.shape), "transform": list(u.grid.transform), "crs": u.grid.crs,
+             "acquired": u.acquired, "identity": list(u.identity), "pixels": len(u.rows)}
+            for u in self.used
+        ]  # fmt: skip
+        return arrays, {**facts, "notes": list(self.notes), "used": pixels}
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Self:
+        """The inverse of `state`.
+
+        Raises:
+            ValueError, KeyError, TypeError: facts or arrays that do not fit together.
+        """
+        used = tuple(_used(row, arrays[f"{i}.rows"], arrays[f"{i}.cols"]) for i, row in enumerate(facts["used"]))
+        kept = {name: facts[name] for name in ("split", "seed", "report", "scores", "floors", "options", "refitted")}
+        return cls(**kept, notes=tuple(facts["notes"]), used=used)
+
+
+def _used(facts: Mapping[str, Any], rows: NDArray[Any], cols: NDArray[Any]) -> UsedPixels:
+    if rows.ndim != 1 or rows.shape != cols.shape or len(rows) != facts["pixels"]:
+        raise ValueError("the pixels used are not as many as the record says")
+    a, b, c, d, e, f = (float(number) for number in facts["transform"])
+    transform: Coefficients = (a, b, c, d, e, f)
+    grid = Grid((int(facts["shape"][0]), int(facts["shape"][1])), transform, facts["crs"])
+    return UsedPixels(facts["scene"], facts["labels"], grid, facts["acquired"], facts["identity"], rows, cols)

@@ -1,0 +1,233 @@
+"""A STAC item beside the products: where and when they are, what the files hold, how they were made.
+
+STAC 1.1 with the extensions projection, processing and classification; the item names its files relative to itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsikit.errors import OutputError
+from hsikit.geo.grid import Grid
+from hsikit.layers import Layer
+from hsikit.writers.provenance import Provenance, legal, write_json, write_provenance
+from hsikit.writers.tags import band_names, colours_by_code, has_wavelengths, names_by_code
+
+__all__ = ["Asset", "Provenance", "footprint", "write_item", "write_provenance"]
+
+PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
+PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
+CLASSIFICATION = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
+_COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+_MEDIA = {
+    ".tif": "image/tiff; application=geotiff", ".tiff": "image/tiff; application=geotiff", ".zarr": "application/vnd.zarr; version=3",
+    ".gpkg": "application/geopackage+sqlite3", ".geojson": "application/geo+json", ".parquet": "application/vnd.apache.parquet", ".csv": "text/csv",
+    ".qml": "application/xml", ".xml": "application/xml", ".hdr": "text/plain", ".json": "application/json", ".html": "text/html",
+}  # fmt: skip
+_EDGE_POINTS = 21
+"""Points along each edge of the footprint: straight lines of a projection are curves on the globe."""
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One file of the products.
+
+    Attributes:
+        key: its name in the item ("map", "confidence", "style", ...).
+        path: where it finally lies, in the folder of the item or below it.
+        layer: what it holds; None for style sheets and the like.
+        cog: whether it is a cloud-optimised GeoTIFF.
+        grid: its own grid, where it is not the item's.
+    """
+
+    key: str
+    path: Path
+    layer: Layer | None = None
+    cog: bool = False
+    grid: Grid | None = None
+
+
+def write_item(
+    path: Path, grid: Grid, assets: Sequence[Asset], provenance: Provenance, *, acquired: str = "", final: Path | None = None, created: datetime | None = None
+) -> list[Path]:
+    """Writes a STAC item.
+
+    Args:
+        path: the file to make.
+        grid: a georeferenced grid; the footprint is its outline.
+        assets: the products.
+        provenance: how they came to be.
+        acquired: ISO 8601 time of the scene. Where it is unknown or cannot be read, the item has its time of creation and says so.
+        final: where the item will finally lie, if not at `path`; file names are relative to its folder.
+        created: time of creation; now, unless told.
+
+    Returns:
+        The file.
+
+    Raises:
+        OutputError: the grid has no place on the ground, or the disk does not take the file.
+    """
+    import pystac
+
+    if not grid.georeferenced:
+        raise OutputError(path, "a STAC item needs a georeferenced scene", "Use write_provenance for scenes without georeference")
+    home = final or path
+    when, source = _time(acquired, created or datetime.now(UTC))
+    geometry, bbox = footprint(grid)
+    properties = {**_properties(grid, provenance), "hsikit:datetime_source": source}
+    item = pystac.Item(_identifier(home.stem), geometry, bbox, when, legal(properties), stac_extensions=[PROJECTION, PROCESSING])
+    if any(asset.layer is not None and asset.layer.legend is not None for asset in assets):
+        item.stac_extensions.append(CLASSIFICATION)
+    for asset in assets:
+        item.add_asset(asset.key, _asset(asset, home.parent))
+    write_json(path, item.to_dict(include_self_link=False, transform_hrefs=False))
+    return [path]
+
+
+def _time(acquired: str, created: datetime) -> tuple[datetime, str]:
+    """The item's time, in UTC, and where it comes from."""
+    try:
+        when = datetime.fromisoformat(acquired.strip())
+    except ValueError:
+        return created.astimezone(UTC).replace(microsecond=0), "creation of this item; the scene's time of acquisition is unknown"
+    return (when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)), "acquisition of the scene"
+
+
+def _properties(grid: Grid, provenance: Provenance) -> dict[str, Any]:
+    """Projection and processing."""
+    from pyproj import CRS
+
+    system = CRS.from_user_input(grid.crs)
+    authority = system.to_authority()
+    place: dict[str, Any] = {"proj:code": ":".join(authority) if authority else None}
+    if not authority:
+        place["proj:wkt2"] = system.to_wkt()
+    made = {
+        "processing:software": {"hsikit": provenance.version},
+        "processing:lineage": f"{provenance.method} on {', '.join(provenance.inputs.values()) or 'an unnamed scene'}",
+        "hsikit:method": provenance.method,
+        "hsikit:inputs": dict(provenance.inputs),
+        "hsikit:model": provenance.model,
+        "hsikit:parameters": dict(provenance.parameters),
+        "hsikit:version": provenance.version,
+        "hsikit:notices": list(provenance.notices),
+    }
+    return {**place, **_extent(grid), **{key: value for key, value in made.items() if value}}
+
+
+def _extent(grid: Grid) -> dict[str, Any]:
+    return {"proj:shape": list(grid.shape), "proj:transform": [*grid.transform, 0.0, 0.0, 1.0], "proj:bbox": list(grid.bounds)}
+
+
+def _asset(asset: Asset, home: Path) -> Any:
+    """One asset, with its bands and classes."""
+    import pystac
+
+    extra: dict[str, Any] = {}
+    layer = asset.layer
+    if layer is not None and layer.kind == "raster":
+        extra = {"data_type": layer.dtype, "nodata": layer.nodata, "bands": _bands(layer)}
+        if layer.unit:
+            extra["unit"] = layer.unit
+        if layer.legend is not None:
+            extra["classification:classes"] = _classes(layer)
+    if asset.grid is not None:
+        extra |= _extent(asset.grid)
+    try:
+        href = f"./{asset.path.relative_to(home).as_posix()}"
+    except ValueError:
+        href = asset.path.as_posix()
+    media = _COG if asset.cog else _MEDIA.get(asset.path.suffix.lower(), "application/octet-stream")
+    description = layer.description if layer is not None and layer.description else None
+    return pystac.Asset(
+        href, title=asset.key, description=description, media_type=media, roles=["data" if layer is not None else "metadata"], extra_fields=legal(extra)
+    )
+
+
+def _bands(layer: Layer) -> list[dict[str, Any]]:
+    """Names of the bands, and their wavelengths (um) by the fields of the EO extension."""
+    rows: list[dict[str, Any]] = [{"name": name} for name in band_names(layer)]
+    if layer.wavelength is not None and has_wavelengths(layer):
+        for row, nm in zip(rows, layer.wavelength, strict=True):
+            row["eo:center_wavelength"] = round(float(nm) / 1000, 9)
+    return rows
+
+
+def _classes(layer: Layer) -> list[dict[str, Any]]:
+    """Classes and reserved codes; the extension's `name` is for machines, its `title` for people."""
+    if layer.legend is None:
+        return []
+    colours = colours_by_code(layer.legend)
+    return [
+        {
+            "value": code,
+            "name": _identifier(name) or f"class-{code}",
+            "title": name,
+            "description": name,
+            "color_hint": "{:02X}{:02X}{:02X}".format(*colours[code]),
+            "nodata": code == layer.nodata,
+        }
+        for code, name in names_by_code(layer.legend).items()
+    ]
+
+
+def _identifier(text: str) -> str:
+    """Text of letters, digits, `-` and `_` alone."""
+    return re.sub(r"[^0-9A-Za-z_-]+", "-", text).strip("-")
+
+
+def footprint(grid: Grid) -> tuple[dict[str, Any] | None, list[float] | None]:
+    """The outline of a grid in WGS 84 as GeoJSON, and its bounding box (west, south, east, north).
+
+    An outline across the antimeridian becomes two polygons, and west is then greater than east. Both are None where the
+    outline has no WGS 84 coordinates.
+    """
+    from shapely import Polygon, box, get_coordinates, make_valid
+    from shapely.affinity import translate
+    from shapely.geometry import mapping
+
+    ring = _outline(grid)
+    if not np.isfinite(ring).all():
+        return None, None
+    ring[:, 0] = np.unwrap(ring[:, 0], period=360)
+    ring[:, 0] -= 360 * np.floor((ring[:, 0].mean() + 180) / 360)
+    west, east = float(ring[:, 0].min()), float(ring[:, 0].max())
+    south, north = float(ring[:, 1].min()), float(ring[:, 1].max())
+    shape = make_valid(Polygon(ring))
+    if west >= -180 and east <= 180:
+        return _listed(mapping(shape)), [west, south, east, north]
+    parts = [translate(shape.intersection(box(left, -90, left + 360, 90)), -180 - left) for left in (-540, -180, 180)]
+    kept = [part for part in parts if not part.is_empty and get_coordinates(part).shape[0] > 2]
+    wrapped = [(lon + 180) % 360 - 180 for lon in (west, east)]
+    return {"type": "MultiPolygon", "coordinates": [_listed(mapping(part))["coordinates"] for part in kept]}, [wrapped[0], south, wrapped[1], north]
+
+
+def _outline(grid: Grid) -> NDArray[np.float64]:
+    """The outer edge of a grid, counter-clockwise where rows run downwards, as longitudes and latitudes of shape (n, 2)."""
+    from pyproj import Transformer
+
+    a, b, c, d, e, f = grid.transform
+    rows, cols = grid.shape
+    there, back = np.linspace(0, 1, _EDGE_POINTS), np.linspace(1, 0, _EDGE_POINTS)
+    zero, one = np.zeros(_EDGE_POINTS), np.ones(_EDGE_POINTS)
+    col = cols * np.concatenate([zero[:-1], there[:-1], one[:-1], back])
+    row = rows * np.concatenate([there[:-1], one[:-1], back[:-1], zero])
+    lon, lat = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True).transform(a * col + b * row + c, d * col + e * row + f)
+    return np.column_stack([lon, lat]).astype(np.float64)
+
+
+def _listed(shape: Any) -> dict[str, Any]:
+    """GeoJSON with lists instead of tuples, rounded to 1e-7 degrees (a centimetre)."""
+
+    def plain(item: Any) -> Any:
+        return [plain(part) for part in item] if isinstance(item, (list, tuple)) else round(float(item), 7)
+
+    return {"type": shape["type"], "coordinates": plain(shape["coordinates"])}

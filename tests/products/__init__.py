@@ -1,0 +1,1 @@
+"""Tiny files in each format's true structure, for tests of readers, writers and commands."""

@@ -1,0 +1,52 @@
+"""Class maps as pictures: colours, legend entries, and what is refused."""
+
+import numpy as np
+import pytest
+import rasterio
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from hsikit.errors import OutputError, SceneError
+from hsikit.geo.grid import Grid
+from hsikit.layers import Legend
+from hsikit.viz.maps import class_map, draw_class_map
+
+GRID = Grid((40, 60), (30.0, 0.0, 300_000.0, 0.0, -30.0, 5_800_000.0), "EPSG:32633")
+LEGEND = Legend.of({1: "water", 3: "wood", 9: "town"}, {1: (0, 0, 255), 3: (0, 128, 0), 9: (200, 0, 0)})
+
+
+def codes():
+    values = np.zeros(GRID.shape, np.uint8)
+    values[:, 10:30], values[:, 30:50], values[:5], values[35:] = 1, 3, 254, 77
+    return values
+
+
+def write(path, values):
+    with rasterio.open(path, "w", driver="GTiff", height=40, width=60, count=1, dtype=values.dtype, crs=GRID.crs, transform=GRID.affine) as out:
+        out.write(values, 1)
+    return path
+
+
+def test_colours_and_legend_of_what_occurs():
+    ax = draw_class_map(codes(), LEGEND, GRID.transform, "mine", Figure().add_subplot())
+    image = ax.images[0].get_array()
+    assert image[20, 15].tolist() == [0, 0, 255, 255] and image[20, 40].tolist() == [0, 128, 0, 255]
+    assert image[20, 0].tolist() == [0, 0, 0, 0]
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["water", "wood", "code 77", "unknown"]
+    assert ax.get_xlim() == (300_000.0, 301_800.0) and ax.get_ylim() == (5_798_800.0, 5_800_000.0)
+
+
+def test_png_is_written_whole_and_shrunk(tmp_path):
+    class_map(write(tmp_path / "map.tif", codes()), LEGEND, tmp_path / "map.png", max_size=20)
+    picture = (imread(tmp_path / "map.png")[..., :3] * 255).round().astype(int).reshape(-1, 3)
+    assert {(0, 0, 255), (0, 128, 0)} <= set(map(tuple, np.unique(picture, axis=0).tolist()))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["map.png", "map.tif"]
+
+
+def test_refusals_name_the_file(tmp_path):
+    with pytest.raises(SceneError, match=r"none\.tif"):
+        class_map(tmp_path / "none.tif", LEGEND, tmp_path / "map.png")
+    with pytest.raises(SceneError, match=r"f\.tif.*float32"):
+        class_map(write(tmp_path / "f.tif", codes().astype(np.float32)), LEGEND, tmp_path / "map.png")
+    with pytest.raises(OutputError, match=r"map\.png.*does not exist"):
+        class_map(write(tmp_path / "map.tif", codes()), LEGEND, tmp_path / "no" / "map.png")
