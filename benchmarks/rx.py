@@ -2,7 +2,7 @@
 
     python benchmarks/rx.py --rows 600 --cols 600 --bands 200 --threads 1
 
-Both have the scene in memory in the layout that they prefer (bands first for ours, bands last for SPy) and the same number of
+Both have the scene in memory in the layout that they prefer (tiles with bands first for ours, bands last for SPy) and the same number of
 threads. "stages" is the mathematics alone, strip by strip; "engine" is the whole run with reading, decoding and writing to the
 working file. The ratio is SPy's time over ours: above 1 is faster than SPy.
 """
@@ -90,23 +90,23 @@ def spy(image: Any, repeat: int) -> tuple[Times, Times, Any]:
 
 
 def stages(image: Any, threads: int, repeat: int) -> tuple[Times, Times, Any]:
-    """The two stages of the Job over strips of a float32 image, in as many workers of one BLAS thread each as the engine has."""
+    """The two stages of the Job over float32 tiles, as the engine hands them over, in workers of one BLAS thread each."""
     import torch
 
     from hsikit.spectral.moments import merge_moments
     from hsikit.tasks.detection.background import RIDGE, distances, scene_moments, whitener
 
     bands, rows, cols = image.shape
-    strips = [slice(row, row + STRIP) for row in range(0, rows, STRIP)]
-    valid = torch.ones(rows, cols, dtype=torch.bool)
+    tiles = [image[:, row : row + STRIP].contiguous() for row in range(0, rows, STRIP)]
+    valid = torch.ones(STRIP, cols, dtype=torch.bool)
     names = tuple(map(str, range(bands)))
 
     def statistics() -> Any:
-        partials = pool.map(lambda strip: scene_moments(image[:, strip], valid[strip]), strips)
+        partials = pool.map(lambda tile: scene_moments(tile, valid[: tile.shape[1]]), tiles)
         return whitener(functools.reduce(merge_moments, partials), RIDGE, "generated", names)
 
     def score(background: Any) -> Any:
-        return torch.cat(list(pool.map(lambda strip: distances(image[:, strip], background), strips)))
+        return torch.cat(list(pool.map(lambda tile: distances(tile, background), tiles)))
 
     with ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1)) as pool:
         whole, scores = best(lambda: score(statistics()), repeat)

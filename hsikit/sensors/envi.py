@@ -19,6 +19,7 @@ from hsikit.sensors.facts import Layout, Options, OrderedSource, layout
 from hsikit.sensors.handles import HandlePool
 
 DATA_SUFFIXES = ("", ".img", ".dat", ".bsq", ".bil", ".bip", ".raw", ".bin", ".IMG", ".DAT", ".BSQ", ".BIL", ".BIP", ".RAW", ".BIN")
+STRIP_BYTES = 32 << 20
 
 
 class Reader:
@@ -54,9 +55,24 @@ class EnviSource(OrderedSource):
         self._file, self._data = stored, data
         self.block = (1, stored.shape[2])
         self._handles = HandlePool(partial(os.open, data, os.O_RDONLY), os.close)
-        self._stored(Window(0, 0, 1, 1), np.zeros(1, np.intp))
+        self._last: tuple[Any, ...] = ()
+        self._strip: tuple[tuple[Any, ...], NDArray[Any]] | None = None
+        self._read(Window(0, 0, 1, 1), np.zeros(1, np.intp))
 
     def _stored(self, window: Window, bands: Indices) -> NDArray[Any]:
+        """A window. The second narrow one in a row of them reads their whole strip, where that is small, and the next are cut from it."""
+        cols = self._file.shape[2]
+        if window.cols == cols or len(bands) * window.rows * cols * self._file.dtype.itemsize > STRIP_BYTES:
+            return self._read(window, bands)
+        key, strip = (window.row, window.rows, bands.tobytes()), self._strip
+        if strip is None or strip[0] != key:
+            if self._last != key:
+                self._last = key
+                return self._read(window, bands)
+            strip = self._strip = (key, self._read(Window(window.row, 0, window.rows, cols), bands))
+        return strip[1][:, :, window.col : window.col_end]
+
+    def _read(self, window: Window, bands: Indices) -> NDArray[Any]:
         try:
             with self._handles.lend() as fd:
                 return read_stored(fd, self._file, window, bands)
@@ -67,6 +83,7 @@ class EnviSource(OrderedSource):
 
     def close(self) -> None:
         """Closes the handles that no thread is using; a later read opens the file again."""
+        self._last, self._strip = (), None
         self._handles.close()
 
 

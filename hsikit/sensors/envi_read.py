@@ -18,7 +18,7 @@ from hsikit.scene import Indices
 from hsikit.sensors.envi_header import EnviLayout
 
 SCRATCH_BYTES = 1 << 18
-GAP_BYTES = 6 << 10  # below this, copying what lies between two lines costs less than another system call
+GAP_BYTES = 16 << 10  # below this, copying what lies between two lines costs less than another system call
 
 
 class ShortRead(Exception):
@@ -115,7 +115,8 @@ class _LineReader:
             self._each(start + self.window.col * item, out)
 
     def _each(self, start: int, out: NDArray[Any]) -> None:
-        view, width, line, fd = out.view("u1").data.cast("B"), self.window.cols * self.layout.dtype.itemsize, self.line, self.fd
+        width, line, fd = self.window.cols * self.layout.dtype.itemsize, self.line, self.fd
+        view = out.view("u1").data.cast("B")
         for i in range(len(out)):
             if os.preadv(fd, [view[i * width : (i + 1) * width]], start + i * line) != width:
                 raise ShortRead

@@ -2,7 +2,7 @@
 
 Farmland of blocks between roads, each block cut into parallel fields; woods on the hills; a river, a lake, villages, sand
 pits. Everything is drawn from one seed. The plan is on a grid three times finer than the scene's pixels, so that pixels at
-borders are mixed. It is whole in memory (about 60 bytes per scene pixel); spectra are made from it window by window.
+borders are mixed. It is whole in memory (at most 1 kB per scene pixel while it is drawn); spectra are made from it window by window.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ FIELD_SHARES = (0.17, 0.13, 0.22, 0.22, 0.26)
 
 BLOCK = 44.0
 """Mean distance of block centres, in scene pixels."""
+STRIP = 96
+"""Plan rows whose nearest block centres are sought at once."""
 ROAD = 0.33
 """Half the width of a road, in scene pixels."""
 
@@ -112,27 +114,32 @@ def _positions(rows: int, cols: int) -> tuple[NDArray[np.float32], NDArray[np.fl
     return np.broadcast_to(y[:, None], (y.size, x.size)), np.broadcast_to(x[None], (y.size, x.size))
 
 
-def _blocks(y: NDArray[np.float32], x: NDArray[np.float32], rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _blocks(y: NDArray[np.float32], x: NDArray[np.float32], rng: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The nearest block centre of each cell, and the distance to the border of the block: Voronoi cells of a jittered lattice."""
     from scipy.spatial import cKDTree
 
     lattice = np.stack(np.meshgrid(np.arange(-BLOCK, y[-1, 0] + 2 * BLOCK, BLOCK), np.arange(-BLOCK, x[0, -1] + 2 * BLOCK, BLOCK), indexing="ij"), -1)
     centres = lattice.reshape(-1, 2) + rng.uniform(-0.38, 0.38, (lattice.size // 2, 2)) * BLOCK
-    found: tuple[Any, Any] = cKDTree(centres).query(np.stack([y.ravel(), x.ravel()], -1), k=2)
-    distance, nearest = found
-    apart = np.linalg.norm(centres[nearest[:, 0]] - centres[nearest[:, 1]], axis=1)
-    border = (distance[:, 1] ** 2 - distance[:, 0] ** 2) / (2.0 * apart)
-    return nearest[:, 0].reshape(y.shape), border.reshape(y.shape).astype(np.float32)
+    tree = cKDTree(centres)
+    block, border = np.empty(y.shape, np.int32), np.empty(y.shape, np.float32)
+    for start in range(0, len(y), STRIP):
+        strip = slice(start, start + STRIP)
+        found: tuple[Any, Any] = tree.query(np.stack([y[strip], x[strip]], -1), k=2)
+        distance, nearest = found
+        apart = np.linalg.norm(centres[nearest[..., 0]] - centres[nearest[..., 1]], axis=-1)
+        border[strip] = (distance[..., 1] ** 2 - distance[..., 0] ** 2) / (2.0 * apart)
+        block[strip] = nearest[..., 0]
+    return block, border
 
 
-def _fields(y: NDArray[np.float32], x: NDArray[np.float32], block: NDArray[np.int64], rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+def _fields(y: NDArray[np.float32], x: NDArray[np.float32], block: NDArray[np.int32], rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """Cuts each block into parallel fields and sows one class on each."""
     blocks = int(block.max()) + 1
     angle, width, length = rng.uniform(0.0, np.pi, blocks), rng.uniform(6.0, 12.0, blocks), rng.uniform(16.0, 30.0, blocks)
     c, s = np.cos(angle).astype(np.float32)[block], np.sin(angle).astype(np.float32)[block]
     strip = np.floor((y * c + x * s) / width.astype(np.float32)[block]).astype(np.int64)
     cut = np.floor((x * c - y * s) / length.astype(np.float32)[block] + 0.37 * strip).astype(np.int64)
-    key = (block * 4096 + strip + 2048) * 4096 + cut + 2048
+    key = (block.astype(np.int64) * 4096 + strip + 2048) * 4096 + cut + 2048
     _, objects = np.unique(key.ravel(), return_inverse=True)
     sown = rng.choice(np.array(FIELD_CLASSES, np.uint8), int(objects.max()) + 1, p=FIELD_SHARES)
     return objects.reshape(y.shape).astype(np.int64), sown[objects].reshape(y.shape)
@@ -142,7 +149,7 @@ def _put_woods(classes: Any, objects: Any, block: Any, hills: Any, kind: Any) ->
     """Woods on the hills, broadleaf or conifer; one stand per block and kind."""
     wood = hills > 0.8
     classes[wood] = np.where(kind[wood] > 0.0, BROADLEAF, CONIFER)
-    objects[wood] = (1 << 40) + block[wood] * 4 + (kind[wood] > 0.0)
+    objects[wood] = (1 << 40) + block[wood].astype(np.int64) * 4 + (kind[wood] > 0.0)
 
 
 def _put_discs(classes: Any, objects: Any, y: Any, x: Any, edge: Any, code: int, count: int, radius: tuple[float, float], rng: np.random.Generator) -> None:

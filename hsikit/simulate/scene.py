@@ -75,7 +75,7 @@ def simulate_scene(
 
     For `scene.tif` these are `scene_truth.tif` (uint8 class codes, 0 in the hole without data) and `fields.gpkg` (polygons
     with the attributes `class`, `code` and `field`). Spectra are made 128 x 128 pixels at a time; the plan of the
-    landscape, about 60 bytes per pixel, is whole in memory.
+    landscape, at most 1 kB per pixel while it is drawn, is whole in memory.
 
     Args:
         path: the scene, ending in .tif.

@@ -23,8 +23,13 @@ Floats = NDArray[np.float64]
 RIDGE = 1e-6
 """Added to the noise covariance's diagonal, as a share of its mean."""
 
-_CHUNK = 1 << 22
-"""Numbers in float64 at once while folding: 32 MiB."""
+_CHUNK = 1 << 20
+"""Numbers in float64 at once while folding: 8 MiB, and eight times as much in passing."""
+
+
+def fold_bytes(bands: int, transforms: int = 1) -> int:
+    """Peak of the temporary arrays of one `mnf_moments`, and of what it returns, for so many transforms in one fold."""
+    return 8 * 8 * (_CHUNK + bands) + 8 * bands * bands * 8 * transforms
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK = 32
-"""Pixels along the side of the blocks that a shape is cut into, so that work follows its border, not its area times its vertices."""
+BLOCKS = (64, 8)
+"""Sides (pixels) of the blocks that a shape is cut into, large then small, so that work follows its border, not its area times its vertices."""
 
 Covered = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]
 
@@ -35,29 +36,41 @@ def covered_pixels(shape: Any, size: tuple[int, int]) -> Covered:
     first_col, last_col = max(0, int(np.floor(left))), min(size[1], int(np.ceil(right)))
     if first_row >= last_row or first_col >= last_col:
         return _none()
-    shapely.prepare(shape)
-    rows, cols = (g.ravel() for g in np.mgrid[first_row:last_row:BLOCK, first_col:last_col:BLOCK])
-    ends = np.minimum(rows + BLOCK, last_row), np.minimum(cols + BLOCK, last_col)
-    boxes = shapely.box(cols, rows, ends[1], ends[0])
-    meets = shapely.intersects(shape, boxes)
-    full = np.zeros(len(boxes), bool)
-    full[meets] = shapely.covers(shape, boxes[meets])
-    parts = []
-    for i in np.flatnonzero(meets):
-        pixel_rows, pixel_cols = (g.ravel() for g in np.mgrid[rows[i] : ends[0][i], cols[i] : ends[1][i]])
-        share = np.ones(len(pixel_rows)) if full[i] else _shares(shapely.intersection(shape, boxes[i]), pixel_rows, pixel_cols)
-        parts.append((pixel_rows[share > 0], pixel_cols[share > 0], share[share > 0]))
+    parts = list(_covered(shape, (first_row, last_row, first_col, last_col), BLOCKS))
     if not parts:
         return _none()
     out_rows, out_cols, shares = (np.concatenate([part[k] for part in parts]) for k in range(3))
     return out_rows.astype(np.intp), out_cols.astype(np.intp), shares
 
 
-def _shares(piece: Any, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> NDArray[np.float64]:
-    """The share of each pixel that a small piece covers."""
+def _covered(shape: Any, area: tuple[int, int, int, int], blocks: tuple[int, ...]) -> Iterator[Covered]:
+    """Covered pixels of an area (first and last row, first and last column): blocks inside the shape at once, those on its border in smaller blocks."""
     import shapely
 
-    shapely.prepare(piece)
+    first_row, last_row, first_col, last_col = area
+    shapely.prepare(shape)
+    if not blocks:
+        rows, cols = (g.ravel() for g in np.mgrid[first_row:last_row, first_col:last_col])
+        share = _shares(shape, rows, cols)
+        yield rows[share > 0], cols[share > 0], share[share > 0]
+        return
+    rows, cols = (g.ravel() for g in np.mgrid[first_row : last_row : blocks[0], first_col : last_col : blocks[0]])
+    row_ends, col_ends = np.minimum(rows + blocks[0], last_row), np.minimum(cols + blocks[0], last_col)
+    boxes = shapely.box(cols, rows, col_ends, row_ends)
+    meets = shapely.intersects(shape, boxes)
+    full = shapely.covers(shape, boxes)
+    for i in np.flatnonzero(full):
+        inner_rows, inner_cols = (g.ravel() for g in np.mgrid[rows[i] : row_ends[i], cols[i] : col_ends[i]])
+        yield inner_rows, inner_cols, np.ones(len(inner_rows))
+    border = np.flatnonzero(meets & ~full)
+    for i, piece in zip(border, shapely.intersection(shape, boxes[border]), strict=True):
+        yield from _covered(piece, (int(rows[i]), int(row_ends[i]), int(cols[i]), int(col_ends[i])), blocks[1:])
+
+
+def _shares(piece: Any, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> NDArray[np.float64]:
+    """The share of each pixel that a small, prepared piece covers."""
+    import shapely
+
     boxes = shapely.box(cols, rows, cols + 1, rows + 1)
     share = np.zeros(len(boxes))
     inside = shapely.covers(piece, boxes)

@@ -153,8 +153,12 @@ def _on_scene_grid(labels: Grid, scene: Grid, name: str) -> bool:
 def _same_crs(one: str | None, other: str | None) -> bool:
     """Whether two CRS say the same."""
     from pyproj import CRS
+    from pyproj.exceptions import CRSError
 
-    return one == other or bool(CRS.from_user_input(one).equals(CRS.from_user_input(other), ignore_axis_order=True))
+    try:
+        return one == other or bool(CRS.from_user_input(one).equals(CRS.from_user_input(other), ignore_axis_order=True))
+    except CRSError:
+        return False  # `projection` then says which is unknown
 
 
 def _sample(read: Read, labels: Grid, scene: Grid, nodata: float | None, name: str, found: _Found) -> bool:

@@ -94,16 +94,21 @@ def connected_groups(rows: NDArray[np.intp], cols: NDArray[np.intp], codes: NDAr
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    count = len(rows)
-    # A margin of one column keeps the last pixel of a row from touching the first of the next.
-    flat = rows.astype(np.int64) * (width + 1) + cols
-    edges: list[tuple[NDArray[np.intp], NDArray[np.intp]]] = []
-    for step in (1, width, width + 1, width + 2):
-        found = np.minimum(np.searchsorted(flat, flat + step), max(count - 1, 0))
-        linked = np.flatnonzero((flat[found] == flat + step) & (codes[found] == codes)) if count else np.zeros(0, np.intp)
-        edges.append((linked, found[linked]))
-    start, end = (np.concatenate([edge[side] for edge in edges]) for side in (0, 1))
-    graph = coo_matrix((np.ones(len(start), np.int8), (start, end)), shape=(count, count))
+    if not len(rows):
+        return np.zeros(0, np.int64)
+    # Runs of one class along a row are the nodes: far fewer than pixels in a map of fields.
+    flat = rows.astype(np.int64) * (width + 2) + cols
+    new = np.r_[True, (np.diff(flat) != 1) | (codes[1:] != codes[:-1])]
+    start = np.flatnonzero(new)
+    left, right, kind = flat[start], flat[np.r_[start[1:], len(flat)] - 1], codes[start]
+    # The runs of the next row that touch a run, corners included, follow one another.
+    first = np.searchsorted(right, left + width + 1)
+    count = np.maximum(np.searchsorted(left, right + width + 3, side="right") - first, 0)
+    upper = np.repeat(np.arange(len(start)), count)
+    lower = np.repeat(first - np.cumsum(count) + count, count) + np.arange(count.sum())
+    linked = kind[upper] == kind[lower]
+    graph = coo_matrix((np.ones(int(linked.sum()), np.int8), (upper[linked], lower[linked])), shape=(len(start), len(start)))
     component = connected_components(graph, directed=False)[1]
-    _, first, inverse = np.unique(component, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse].astype(np.int64)
+    _, seen, inverse = np.unique(component, return_index=True, return_inverse=True)
+    number = np.argsort(np.argsort(seen))[inverse]
+    return np.asarray(number[np.cumsum(new) - 1], np.int64)

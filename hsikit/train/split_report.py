@@ -13,30 +13,54 @@ from hsikit.train.labelled import LabelledScene
 Masks = Sequence[NDArray[np.bool_]]
 
 
-def distance_to(places: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float64]:
+def distance_to(places: NDArray[Any], others: NDArray[Any], most: float = np.inf) -> NDArray[np.float64]:
     """Chebyshev distance (pixels) from each place to the nearest of the others.
 
     Args:
-        places: (row, col), shape (n, 2).
-        others: (row, col), shape (m, 2).
+        places: (row, col), shape (n, 2); none of them among the others.
+        others: (row, col), shape (m, 2), without repetition.
+        most: distances above this need not be known.
 
     Returns:
-        Shape (n,); infinite where there are no others.
+        Shape (n,); infinite where there are no others, or none as near as `most`.
     """
     if not len(others) or not len(places):
         return np.full(len(places), np.inf)
     from scipy.spatial import cKDTree
 
-    return np.asarray(cKDTree(others).query(places, p=np.inf)[0], np.float64)
+    tree = cKDTree(rim(others), compact_nodes=False, balanced_tree=False)
+    return np.asarray(tree.query(places, p=np.inf, distance_upper_bound=most + 0.5)[0], np.float64)
 
 
-def distances_to_training(scenes: Sequence[LabelledScene], train: Masks, test: Masks) -> NDArray[np.float64]:
-    """Chebyshev distance of each test pixel to the nearest training pixel of its own scene (pixels; infinite without any)."""
+def rim(places: NDArray[Any]) -> NDArray[Any]:
+    """The places that lack one of their eight neighbours: one of them is always the nearest to a pixel outside."""
+    width = int(places[:, 1].max()) + 3
+    flat = places[:, 0].astype(np.int64) * width + places[:, 1]
+    known = np.sort(flat)
+    inner = np.ones(len(flat), bool)
+    for step in (-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1):
+        wanted = flat[inner] + step
+        inner[inner] = known[np.minimum(np.searchsorted(known, wanted), len(known) - 1)] == wanted
+    return places[~inner]
+
+
+def distances_to_training(scenes: Sequence[LabelledScene], train: Masks, test: Masks, most: float = np.inf) -> NDArray[np.float64]:
+    """Chebyshev distance of each test pixel to the nearest training pixel of its own scene (pixels; infinite without any, or beyond `most`)."""
     parts = [np.zeros(0)]
     for scene, learn, check in zip(scenes, train, test, strict=True):
         places = np.column_stack([scene.rows, scene.cols])
-        parts.append(distance_to(places[check], places[learn]))
+        parts.append(distance_to(places[check], places[learn], most))
     return np.concatenate(parts)
+
+
+def least_distance(scenes: Sequence[LabelledScene], train: Masks, test: Masks) -> int | None:
+    """The least Chebyshev distance (pixels) between a training and a test pixel of one scene; None where no scene has both."""
+    least = np.inf
+    for scene, learn, check in zip(scenes, train, test, strict=True):
+        if learn.any() and check.any():
+            places = np.column_stack([scene.rows, scene.cols])
+            least = min(least, float(distance_to(rim(places[check]), places[learn]).min()))
+    return int(least) if np.isfinite(least) else None
 
 
 def lost_classes(scenes: Sequence[LabelledScene], train: Masks, test: Masks) -> dict[str, list[int]]:
@@ -47,6 +71,14 @@ def lost_classes(scenes: Sequence[LabelledScene], train: Masks, test: Masks) -> 
         left = {int(code) for scene, mask in zip(scenes, masks, strict=True) for code in np.unique(scene.codes[mask])}
         lost[side] = sorted(there - left)
     return lost
+
+
+def _count(scenes: Sequence[LabelledScene], masks: Masks) -> NDArray[np.int64]:
+    """Marked label pixels of each code, shape (256,)."""
+    counts = np.zeros(256, np.int64)
+    for scene, mask in zip(scenes, masks, strict=True):
+        counts += np.bincount(scene.codes[mask], minlength=256)
+    return counts
 
 
 def split_report(scenes: Sequence[LabelledScene], train: Masks, test: Masks, *, window: int = 15) -> dict[str, Any]:
@@ -63,13 +95,11 @@ def split_report(scenes: Sequence[LabelledScene], train: Masks, test: Masks, *, 
         `window` and the `share` (0 to 1) of test windows that have a pixel in common with some training window; `nearest`, the
         least Chebyshev distance (pixels) between training and test pixels, None where no scene has both.
     """
-    distance = distances_to_training(scenes, train, test)
+    distance = distances_to_training(scenes, train, test, window - 1)
+    table = [_count(scenes, masks) for masks in (train, test, [np.ones(len(scene), bool) for scene in scenes])]
     rows = []
     for entry in scenes[0].legend.classes:
-        learn, check, total = (
-            sum(int((scene.codes[mask] == entry.code).sum()) for scene, mask in zip(scenes, masks, strict=True))
-            for masks in (train, test, [np.ones(len(scene), bool) for scene in scenes])
-        )
+        learn, check, total = (int(counts[entry.code]) for counts in table)
         rows.append({"code": entry.code, "name": entry.name, "train": learn, "test": check, "unused": total - learn - check})
     return {
         "train": sum(row["train"] for row in rows),
@@ -78,5 +108,5 @@ def split_report(scenes: Sequence[LabelledScene], train: Masks, test: Masks, *, 
         "classes": rows,
         "lost": lost_classes(scenes, train, test),
         "overlap": {"window": window, "share": float((distance < window).mean()) if len(distance) else 0.0},
-        "nearest": int(distance.min()) if np.isfinite(distance).any() else None,
+        "nearest": least_distance(scenes, train, test),
     }

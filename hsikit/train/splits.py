@@ -321,8 +321,9 @@ def _block_size(scenes: Sequence[LabelledScene], options: SplitOptions) -> int:
 
 def _block_units(scenes: Sequence[LabelledScene], block: int) -> NDArray[np.intp]:
     """The block of each label pixel, numbered through all scenes."""
-    keys = [np.column_stack([np.full(len(scene), k), scene.rows // block, scene.cols // block]) for k, scene in enumerate(scenes)]
-    return np.unique(np.concatenate(keys), axis=0, return_inverse=True)[1].ravel()
+    down, across = (max(scene.source.info.grid.shape[axis] for scene in scenes) // block + 1 for axis in (0, 1))
+    keys = [(k * down + scene.rows // block) * across + scene.cols // block for k, scene in enumerate(scenes)]
+    return np.unique(np.concatenate(keys), return_inverse=True)[1]
 
 
 def _group_units(scenes: Sequence[LabelledScene]) -> NDArray[np.intp]:
@@ -332,11 +333,14 @@ def _group_units(scenes: Sequence[LabelledScene]) -> NDArray[np.intp]:
         raise SplitError(bare.name, "these labels were read without a group field, others with one", "Give all a group field, or none")
     names = sorted({name for scene in scenes for name in scene.group_names})
     place = {name: k for k, name in enumerate(names)}
-    keys = []
-    for k, scene in enumerate(scenes):
-        named = np.array([place[name] for name in scene.group_names], np.int64)
-        keys.append(np.column_stack([np.full(len(scene), 0 if scene.group_field else k), named[scene.groups] if scene.group_field else scene.groups]))
-    return np.unique(np.concatenate(keys), axis=0, return_inverse=True)[1].ravel()
+    keys, offset = [], 0
+    for scene in scenes:
+        if scene.group_field:
+            keys.append(np.array([place[name] for name in scene.group_names], np.int64)[scene.groups])
+        else:
+            keys.append(scene.groups + offset)
+            offset += int(scene.groups.max(initial=-1)) + 1
+    return np.unique(np.concatenate(keys), return_inverse=True)[1]
 
 
 def _class_counts(units: NDArray[np.intp], scenes: Sequence[LabelledScene]) -> NDArray[np.int64]:
@@ -360,7 +364,7 @@ def _guarded(scenes: Sequence[LabelledScene], train: list[Mask], test: list[Mask
     for scene, learn, check in zip(scenes, train, test, strict=True):
         places = np.column_stack([scene.rows, scene.cols])
         near = np.zeros(len(scene), bool)
-        near[learn] = distance_to(places[learn], places[check]) <= guard
+        near[learn] = distance_to(places[learn], places[check], guard) <= guard
         kept.append(learn & ~near)
     return kept
 

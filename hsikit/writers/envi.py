@@ -122,10 +122,12 @@ def _place(grid: Grid, path: Path) -> dict[str, str]:
     angle = math.degrees(math.atan2(d, a))
     if abs(angle) > 180 - 1e-6:  # GDAL reads a rotation of 180 as a mirrored grid
         raise OutputError(path, "an ENVI header cannot hold a grid that stands on its head", "Write a GeoTIFF (.tif) instead")
+    turned = abs(angle) > 1e-12
+    if turned and abs(width - height) > 1e-9 * width:  # readers disagree on which pixel size goes with which axis
+        raise OutputError(path, "an ENVI header cannot hold a rotated grid whose pixels are not square", "Write a GeoTIFF (.tif) instead")
     name, tail, wkt = _system(grid.crs)
     numbers = [f"{number:.17g}" for number in (1.0, 1.0, c, f, width, height)]
-    turned = [f"rotation={angle:.17g}"] if abs(angle) > 1e-12 else []
-    fields = {"map info": _braces([name, *numbers, *tail, *turned])}
+    fields = {"map info": _braces([name, *numbers, *tail, *([f"rotation={angle:.17g}"] if turned else [])])}
     if wkt:
         fields["coordinate system string"] = f"{{{wkt}}}"
     return fields

@@ -45,12 +45,12 @@ def writing(path: Path) -> Iterator[None]:
 def failure(path: Path, error: BaseException) -> OutputError:
     """The `OutputError` that says what an exception means for the file at `path`."""
     number = error.errno if isinstance(error, OSError) else None  # the errno of GDAL's own errors counts something else
-    text = _text(error)
-    if number in _FULL or "No space left" in text or "File too large" in text or _disk_is_full(path):
+    text, signs = _text(error), _chain(error)
+    if number in _FULL or "No space left" in signs or "File too large" in signs or _disk_is_full(path):
         return OutputError(path, "the disk is full", "Make room; the same command then resumes")
-    if number in _DENIED or "Permission denied" in text:
+    if number in _DENIED or "Permission denied" in signs:
         return OutputError(path, "permission to write is denied", "Choose a folder that you may write to")
-    if "TIFFAppendToStrip" in text:  # what libtiff says when the disk takes less than it was given
+    if "TIFFAppendToStrip" in signs or "TIFFWriteDirectory" in signs:  # what libtiff says when the disk takes less than it was given
         return OutputError(path, INCOMPLETE, "Make room; the same command then resumes")
     return OutputError(path, f"could not be written ({text})", "Check the space and the permissions of its folder")
 
@@ -63,6 +63,11 @@ def _text(error: BaseException) -> str:
         return error.strerror
     text = " ".join(str(error).split()) or type(error).__name__
     return "GDAL gives no reason" if text.startswith("Unknown GDAL Error") else text
+
+
+def _chain(error: BaseException | None) -> str:
+    """What an exception and all its causes say."""
+    return f"{error} {_chain(error.__cause__)}" if error is not None else ""
 
 
 def _disk_is_full(path: Path) -> bool:

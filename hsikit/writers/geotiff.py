@@ -63,6 +63,7 @@ def write_cog(layer: Layer, grid: Grid, pixels: Pixels, path: Path, *, tags: Map
         try:
             _copy(layer, grid, pixels, plain, tags, rows_done, {**packing, "zlevel": 1})
             _require_whole(plain)
+            path.unlink(missing_ok=True)
             rasterio.shutil.copy(
                 plain, path, driver="COG", compress="deflate", predictor={1: "NO", 2: "STANDARD", 3: "FLOATING_POINT"}[packing["predictor"]],
                 blocksize=BLOCK, bigtiff="IF_SAFER", overviews="IGNORE_EXISTING", overview_resampling=_resampling(layer),
@@ -102,6 +103,7 @@ def _copy(layer: Layer, grid: Grid, pixels: Pixels, path: Path, tags: Mapping[st
 
     cols = grid.shape[1]
     rows = block_rows(layer, cols, BLOCK)
+    path.unlink(missing_ok=True)  # GDAL would first read what a killed run has left
     with rasterio.open(path, "w", **_profile(layer, grid, rows), **packing) as dataset:
         _describe(dataset, layer, tags)
         for window, values in read_pieces(pixels, layer, pieces(grid, layer, rows, BLOCK), cols, rows_done):

@@ -160,12 +160,9 @@ def _restore(new: Path, final: Path) -> None:
     aside = _aside(new)
     if not os.path.lexists(new) and os.path.lexists(final):
         _move(final, new, keep=os.path.lexists(aside) and not _is_folder(aside))
-    if not os.path.lexists(aside):
-        if _same(final, new):
-            final.unlink()
-    elif _same(final, aside):
+    if _same(final, aside):
         aside.unlink()
-    else:
+    elif os.path.lexists(aside):
         aside.replace(final)
 
 

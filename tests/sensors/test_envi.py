@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rasterio.windows import Window as RasterWindow
 
 from hsikit.errors import SceneError, WavelengthError
-from hsikit.geo.grid import IDENTITY, Window
+from hsikit.geo.grid import IDENTITY, Window, tile_windows
 from hsikit.scene import read_window
 from hsikit.sensors import envi_read, open_source
 from tests.products.envi import CODES, write_envi
@@ -307,6 +307,17 @@ def test_threads_share_a_source_and_close_is_safe(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.parametrize("interleave", ["bsq", "bil", "bip"])
+def test_windows_side_by_side_come_out_of_one_strip(tmp_path: Path, interleave: str) -> None:
+    cube = numbers((4, 12, 30))
+    source = open_source(write_envi(tmp_path / "a.hdr", cube, interleave))
+    chosen = np.array([0, 2, 3])
+    for window in tile_windows(Window(0, 0, 12, 30), (5, 7)):
+        for bands in (np.arange(4), chosen):
+            for _ in range(3):
+                np.testing.assert_array_equal(source.read(window, bands).values, cube[bands][(slice(None), *window.slices())])
 
 
 def test_window_outside_the_scene_is_refused(tmp_path: Path) -> None:

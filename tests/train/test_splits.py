@@ -141,6 +141,9 @@ def test_no_split_cuts_a_group_of_the_group_field(labelled):
         for scene, learn, check in zip(scenes, split.train, split.test, strict=True):
             for group, at in zip(np.array(scene.group_names)[scene.groups], np.where(check, 2, learn), strict=True):
                 assert side.setdefault(group, at) == at
+    fallen = make_split("blocks", scenes, guard=0, block=7)  # the groups of these names reach across all blocks
+    assert fallen.name == "groups"
+    assert "whole groups were dealt instead" in fallen.notes[0]
     for name in ("class-halves", "random"):
         with pytest.raises(SplitError, match="cuts groups"):
             make_split(name, scenes)

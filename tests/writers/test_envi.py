@@ -74,8 +74,10 @@ def test_rotation_is_kept(tmp_path: Path, degrees: float) -> None:
         np.testing.assert_allclose(src.transform[:6], grid.transform, atol=1e-9)
 
 
-@pytest.mark.parametrize("transform", [(30.0, 5.0, 0.0, 0.0, -30.0, 0.0), (30.0, 0.0, 0.0, 0.0, 30.0, 0.0), (-30.0, 0.0, 0.0, 0.0, 30.0, 0.0)])
-def test_shear_mirrors_and_half_turns_are_refused(tmp_path: Path, transform: tuple[float, ...]) -> None:
+@pytest.mark.parametrize(
+    "transform", [(30.0, 5.0, 0.0, 0.0, -30.0, 0.0), (30.0, 0.0, 0.0, 0.0, 30.0, 0.0), (-30.0, 0.0, 0.0, 0.0, 30.0, 0.0), (0.0, 6.0, 0.0, 4.0, 0.0, 0.0)]
+)
+def test_what_map_info_cannot_hold_is_refused(tmp_path: Path, transform: tuple[float, ...]) -> None:
     grid = Grid((40, 50), transform, "EPSG:32633")  # type: ignore[arg-type]
     layer, values = floats(grid)
     with pytest.raises(OutputError, match=r"a\.img.*GeoTIFF"):

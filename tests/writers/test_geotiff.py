@@ -131,6 +131,19 @@ def test_unknown_widths_and_panchromatic_bands_are_left_out(tmp_path: Path) -> N
         assert src.tags(1) == {"wavelength": "500.0", "wavelength_units": "Nanometers"}
 
 
+def test_what_a_killed_run_has_left_does_no_harm(tmp_path: Path) -> None:
+    layer, values = class_map()
+    path = tmp_path / "map.tif"
+    for kind in ("gtiff", "cog"):
+        write_raster(layer, UTM, ArrayPixels(values), path, format=kind)
+        torn = b"II*\0" + (500).to_bytes(4, "little") + bytes(92)  # its directory was never written
+        path.write_bytes(torn)
+        (tmp_path / "map.tif.plain.tif").write_bytes(torn)
+        write_raster(layer, UTM, ArrayPixels(values), path, format=kind)
+        with rasterio.open(path) as src:
+            np.testing.assert_array_equal(src.read(), values)
+
+
 def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
     for name, (layer, values) in {"map": class_map(), "cube": cube()}.items():
         for run in ("first", "second"):
@@ -228,8 +241,10 @@ def test_full_disk_is_one_message(tmp_path: Path, kind: str, name: str, limit: i
 
 def test_a_block_lost_at_the_end_is_noticed(tmp_path: Path) -> None:
     """GDAL writes its last blocks as it closes the file, where rasterio reports no error: so a full disk would go unseen."""
-    run = subprocess.run(
-        [sys.executable, "-c", FULL_DISK.replace("600", "90"), str(tmp_path / "a.tif"), "5000", "gtiff"], capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, run.stderr
-    assert "disk is full" in run.stdout
+    path, small = tmp_path / "a.tif", FULL_DISK.replace("600", "90")
+    whole = subprocess.run([sys.executable, "-c", small, str(path), "1000000", "gtiff"], capture_output=True, text=True, check=False)
+    assert (whole.returncode, whole.stdout) == (0, ""), whole.stderr
+    limit = str(path.stat().st_size - 500)
+    torn = subprocess.run([sys.executable, "-c", small, str(path), limit, "gtiff"], capture_output=True, text=True, check=False)
+    assert torn.returncode == 0, torn.stderr
+    assert "disk is full" in torn.stdout

@@ -17,11 +17,11 @@ from hsikit.writers import write_raster
 from tests.writers.arrays import ArrayPixels, cube
 
 FORMATS = ["c.tif", "c.img", "c.hdr", "c.zarr"]
-COS, SIN = 4 * math.cos(0.3), 4 * math.sin(0.3)
+COS, SIN = math.cos(0.3), math.sin(0.3)
 GRIDS = {
     "utm": Grid((23, 37), (30.0, 0.0, 400000.0, 0.0, -30.0, 5800000.0), "EPSG:32633"),
     "geographic": Grid((23, 37), (0.001, 0.0, 13.0, 0.0, -0.002, 52.0), "EPSG:4326"),
-    "rotated": Grid((23, 37), (COS, SIN, 4e5, SIN, -COS, 5.8e6), "EPSG:32633"),
+    "rotated": Grid((23, 37), (4 * COS, 4 * SIN, 4e5, 4 * SIN, -4 * COS, 5.8e6), "EPSG:32633"),
     "nowhere": Grid((23, 37)),
 }
 

@@ -91,6 +91,14 @@ def test_footprint_across_the_antimeridian(lon: float) -> None:
     np.testing.assert_allclose(parts, [(-180, 0, -179.5, 1), (179.5, 0, 180, 1)], atol=1e-6)
 
 
+def test_utm_scene_across_the_antimeridian() -> None:
+    geometry, bbox = footprint(Grid((100, 400), (1000.0, 0.0, 600_000.0, 0.0, -1000.0, 200_000.0), "EPSG:32660"))
+    assert geometry is not None and bbox is not None and geometry["type"] == "MultiPolygon"
+    assert bbox[0] == pytest.approx(177.9, abs=0.1) and bbox[2] == pytest.approx(-178.5, abs=0.1)
+    west, east = sorted(shape({"type": "Polygon", "coordinates": part}).bounds for part in geometry["coordinates"])
+    assert (west[0], east[2]) == (-180, 180) and west[2] == pytest.approx(bbox[2], abs=1e-6) and east[0] == pytest.approx(bbox[0], abs=1e-6)
+
+
 def test_no_georeference_has_no_item_but_provenance(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="georeferenced"):
         write_item(tmp_path / "a.json", Grid((5, 5)), [], MADE)

@@ -107,13 +107,14 @@ def test_killed_commit_is_undone(pairs: Pairs, before: int) -> None:
         assert [p.read_text() for p, _ in pairs[1:]] == ["new"] * 3
 
 
-@pytest.mark.parametrize("before", range(8))
+@pytest.mark.parametrize("before", range(9))
 @pytest.mark.parametrize("end", [commit, undo])
 def test_killed_undo_can_go_either_way(pairs: Pairs, before: int, end: Callable[[Pairs], None]) -> None:
-    in_child(lambda: commit(pairs), 6)
+    in_child(lambda: commit(pairs), 8)
     in_child(lambda: undo(pairs), before)
     end(pairs)
     assert state(pairs) == (NEW if end is commit else OLD)
+    assert staged(pairs) == ([] if end is commit else ["cube.zarr", "map.json", "map.qml", "map.tif"])
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, name: str, target: Path, number: int) -> None:

@@ -73,6 +73,14 @@ def test_table_in_a_geopackage(tmp_path: Path) -> None:
     assert pyogrio.read_dataframe(tmp_path / "t.gpkg")["a"].tolist() == [1, 2]
 
 
+def test_what_a_killed_run_has_left_does_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "hits.gpkg").write_bytes(b"SQLite format 3\0 torn")
+    (tmp_path / "hits.gpkg-journal").write_bytes(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" + bytes(600))
+    write_vector(HITS, tmp_path / "hits.gpkg")
+    assert len(geopandas.read_file(tmp_path / "hits.gpkg")) == 2
+    assert [p.name for p in tmp_path.iterdir()] == ["hits.gpkg"]
+
+
 def test_columns_of_any_type(tmp_path: Path) -> None:
     kinds = ["uint8", "int8", "uint16", "int32", "uint32", "int64", "float32", "float64", "bool"]
     columns = {kind: np.array([0, 1]).astype(kind) for kind in kinds}

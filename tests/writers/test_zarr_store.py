@@ -60,8 +60,8 @@ def test_layers_of_several_bands(tmp_path: Path) -> None:
 
 
 def test_rotated_grid_keeps_its_transform(tmp_path: Path) -> None:
-    cos, sin = 4 * math.cos(0.3), 4 * math.sin(0.3)
-    grid = Grid((40, 50), (cos, sin, 4e5, sin, -cos, 5.8e6), "EPSG:32633")
+    cos, sin = math.cos(0.3), math.sin(0.3)
+    grid = Grid((40, 50), (4 * cos, 6 * sin, 4e5, 4 * sin, -6 * cos, 5.8e6), "EPSG:32633")
     layer, values = floats(grid)
     write_raster(layer, grid, ArrayPixels(values), tmp_path / "r.zarr")
     array = opened(tmp_path / "r.zarr")["scores"]

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
     from hsikit.train.labelled import LabelledScene
 
-CHUNK = 16_384
-"""Pixels that are classified at once: bounds the temporary arrays whatever the tile."""
-
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -52,6 +49,9 @@ class PixelClassifier:
     roles: ClassVar[tuple[str, ...]] = ("cube",)
     shapes: ClassVar[Mapping[str, tuple[str, ...]]]
     """Each array's shape in letters: C bands, K classes, any other letter a size that is equal wherever it stands."""
+
+    chunk: ClassVar[int] = 4096
+    """Pixels that are classified at once: bounds the temporary arrays whatever the tile."""
 
     basis: Basis
     legend: Legend
@@ -94,13 +94,13 @@ class PixelClassifier:
         spectra = tile.inner("cube")[:, valid].T
         answers = spectra.new_full((len(self.legend), *valid.shape), float("nan"))
         if len(spectra):
-            parts = [self.pixel_log_probabilities(part.contiguous(), store).to(answers.dtype) for part in _chunks(spectra)]
+            parts = [self.pixel_log_probabilities(part.contiguous(), store).to(answers.dtype) for part in _chunks(spectra, self.chunk)]
             answers[:, valid] = _joined(parts).T
         return answers
 
     def chunk_bytes(self) -> int:
         """Temporary memory of one chunk of pixels."""
-        return CHUNK * 8 * (4 * len(self.basis.bands) + 4 * len(self.legend))
+        return self.chunk * 8 * (4 * len(self.basis.bands) + 4 * len(self.legend))
 
     def pixel_flops(self) -> float:
         """Floating-point operations a pixel."""
@@ -204,9 +204,9 @@ class PixelClassifier:
                 raise ValueError(f"array {key!r} has shape {shape}, not ({expected})")
 
 
-def _chunks(spectra: Tensor) -> Iterator[Tensor]:
-    for start in range(0, len(spectra), CHUNK):
-        yield spectra[start : start + CHUNK]
+def _chunks(spectra: Tensor, size: int) -> Iterator[Tensor]:
+    for start in range(0, len(spectra), size):
+        yield spectra[start : start + size]
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:

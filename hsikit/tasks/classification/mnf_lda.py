@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from hsikit.errors import ModelError
 from hsikit.method import Cost, Input, Job, Reduce, Stage, Store, Tile
 from hsikit.scene import SceneInfo
-from hsikit.spectral.mnf import Mnf, mnf_from_moments, mnf_moments
+from hsikit.spectral.mnf import Mnf, fold_bytes, mnf_from_moments, mnf_moments
 from hsikit.spectral.moments import Moments, merge_moments
 from hsikit.spectral.standardise import standardise
-from hsikit.tasks.classification.base import CHUNK, PixelClassifier
+from hsikit.tasks.classification.base import PixelClassifier
 from hsikit.tasks.classification.basis import Basis
 from hsikit.tasks.classification.box_mean import box_mean
 from hsikit.tasks.classification.mnf_lda_choice import candidates, choose, neighbourhood_means, parse_options
@@ -65,7 +65,7 @@ class MnfLda(PixelClassifier):
 
         Args:
             scenes: see `PixelClassifier.train`.
-            seed: which pixels are kept where a class has more than 2000.
+            seed: which pixels are kept where a class has more than 2000, and which 300 of a class choose the setting.
             run: the engine's `compute`, for the statistics of whole scenes.
             progress: passed to `run`.
             options: `components`, `width` (1, 3, 5, ...), `standardise` (bool). Those not given are chosen by
@@ -79,9 +79,9 @@ class MnfLda(PixelClassifier):
         tried = candidates(fixed, len(basis.bands))
         samples = training_samples(scenes, most=2000, seed=seed)
         transforms = scene_transforms(scenes, basis, sorted({setting.standardise for setting in tried}), run, progress)
-        means = neighbourhood_means(scenes, samples, {(setting.standardise, setting.width) for setting in tried})
-        setting, share = choose(samples, transforms, means, tried)
-        kept = means[setting.standardise, setting.width].astype(np.float32)
+        setting, share = choose(scenes, samples.thinned(300, seed), transforms, tried)
+        kind = (setting.standardise, setting.width)
+        kept = neighbourhood_means(scenes, samples, {kind})[kind].astype(np.float32)
         arrays = fit_logits(transforms[setting.standardise], kept, samples.targets, len(samples.legend), setting.components)
         arrays |= {"neighbourhoods": kept, "targets": samples.targets.astype(np.int32)}
         chosen = [key for key in ("components", "width", "standardise") if key not in fixed]
@@ -116,7 +116,7 @@ class MnfLda(PixelClassifier):
         learned = store[STATISTICS] if self.refit_statistics else self.tensors(values.device)
         scores = torch.zeros(len(self.legend), *valid.shape, dtype=torch.float64, device=values.device)
         spectra = values[:, valid]
-        parts = [self._scores(spectra[:, start : start + CHUNK], learned) for start in range(0, spectra.shape[1], CHUNK)]
+        parts = [self._scores(spectra[:, start : start + self.chunk], learned) for start in range(0, spectra.shape[1], self.chunk)]
         if parts:
             scores[:, valid] = torch.cat(parts, 1)
         logits = box_mean(scores, valid, self.radius) + learned["intercepts"][:, None, None]
@@ -131,9 +131,9 @@ class MnfLda(PixelClassifier):
     def cost(self, tile_shape: tuple[int, int]) -> Cost:
         """Memory and work of one tile."""
         bands, classes, pixels = len(self.basis.bands), len(self.legend), tile_shape[0] * tile_shape[1]
-        fold = 4 * (32 << 20) + 6 * bands * bands * 8 if self.refit_statistics else 0
+        fold = fold_bytes(bands) if self.refit_statistics else 0
         flops = pixels * (2.0 * bands * classes + 8 * bands + (4 * bands * bands if self.refit_statistics else 0))
-        return Cost(max(pixels * (4 * bands + 8 * 5 * classes) + CHUNK * bands * 8 * 4, pixels * 2 * 8 + fold), flops)
+        return Cost(max(pixels * (4 * bands + 8 * 5 * classes) + self.chunk * bands * 8 * 7, pixels * 2 * 8 + fold), flops)
 
     def identity(self) -> dict[str, Any]:
         """What tells this model and its options from another."""
@@ -186,7 +186,7 @@ def _statistics_job(basis: Basis, info: SceneInfo, kinds: Sequence[bool]) -> Job
         inputs={"cube": Input(tuple(int(b) for b in basis.match(info)))},
         layers=(),
         stages=(moment_stage(kinds),),
-        cost=lambda shape: Cost(4 * (32 << 20) + 12 * bands * bands * 8, shape[0] * shape[1] * 8.0 * bands * bands),
+        cost=lambda shape: Cost(fold_bytes(bands, len(kinds)), shape[0] * shape[1] * 8.0 * bands * bands),
     )
 
 

@@ -30,7 +30,6 @@ BATCH_BYTES = 8 << 20
 """Of windows read at once; averaging them takes a dozen times as much."""
 
 COMPONENTS, WIDTHS = (10, 20, 40, 60), (1, 3, 5, 7)
-Means = Mapping[tuple[bool, int], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -105,10 +104,11 @@ def filled_windows(windows: NDArray[np.float32], wavelength: NDArray[np.float64]
     return torch.from_numpy(np.ascontiguousarray(filled)).double(), torch.from_numpy(valid)
 
 
-def choose(samples: Samples, transforms: Mapping[bool, Mnf], means: Means, tried: Sequence[Setting]) -> tuple[Setting, float | None]:
+def choose(scenes: Sequence[LabelledScene], samples: Samples, transforms: Mapping[bool, Mnf], tried: Sequence[Setting]) -> tuple[Setting, float | None]:
     """The setting to use, and its accuracy in cross-validation (None where nothing was tried)."""
     if len(tried) == 1:
         return tried[0], None
+    means = neighbourhood_means(scenes, samples, {(setting.standardise, setting.width) for setting in tried})
     right = {setting: _hits(samples, transforms[setting.standardise], means[setting.standardise, setting.width], setting.components) for setting in tried}
     usual = right[tried[0]]
     if not len(usual):

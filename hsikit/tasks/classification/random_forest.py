@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hsikit.errors import OptionError
 from hsikit.method import Store
-from hsikit.tasks.classification.base import CHUNK, PixelClassifier
+from hsikit.tasks.classification.base import PixelClassifier
 from hsikit.tasks.classification.samples import refuse_unknown, training_samples
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class RandomForest(PixelClassifier):
     """
 
     name: ClassVar[str] = "random-forest"
+    chunk: ClassVar[int] = 16_384
     shapes: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "band": ("N",), "threshold": ("N",), "child": ("N",), "leaf": ("N",), "shares": ("L", "K"), "first": ("T",), "depth": ("T",),
     }  # fmt: skip
@@ -92,7 +93,7 @@ class RandomForest(PixelClassifier):
 
     def chunk_bytes(self) -> int:
         """Temporary memory of one chunk of pixels."""
-        return CHUNK * (8 * len(self.basis.bands) + 24 * len(self.legend) + 40)
+        return self.chunk * (8 * len(self.basis.bands) + 24 * len(self.legend) + 40)
 
     def pixel_flops(self) -> float:
         """Operations a pixel."""

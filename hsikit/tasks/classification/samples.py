@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,11 @@ class Samples:
     def targets(self) -> NDArray[np.intp]:
         """Positions of the codes in the legend (n,)."""
         return np.searchsorted(np.array(self.legend.codes), self.codes)
+
+    def thinned(self, most: int, seed: int) -> Samples:
+        """At most so many pixels of each class, drawn at random."""
+        keep = _drawn(self.codes, np.arange(len(self.codes)), most, seed)
+        return replace(self, spectra=self.spectra[keep], codes=self.codes[keep], scene=self.scene[keep], rows=self.rows[keep], cols=self.cols[keep])
 
 
 def training_samples(scenes: Sequence[LabelledScene], most: int | None = None, seed: int = 0) -> Samples:

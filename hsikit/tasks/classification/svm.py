@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hsikit.errors import OptionError
 from hsikit.method import Store
-from hsikit.tasks.classification.base import CHUNK, PixelClassifier
+from hsikit.tasks.classification.base import PixelClassifier
 from hsikit.tasks.classification.samples import fit_temperature, refuse_unknown, training_samples
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Svm(PixelClassifier):
 
     def chunk_bytes(self) -> int:
         """Temporary memory of one chunk of pixels."""
-        return CHUNK * 8 * (3 * len(self.basis.bands) + min(VECTORS, len(self.arrays["vectors"])) + 4 * len(self.legend))
+        return self.chunk * 8 * (4 * len(self.basis.bands) + min(VECTORS, len(self.arrays["vectors"])) + 4 * len(self.legend))
 
     def pixel_flops(self) -> float:
         """Floating-point operations a pixel."""

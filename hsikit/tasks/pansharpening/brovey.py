@@ -147,9 +147,9 @@ class _Sharpening:
     def _cost(self, tile: tuple[int, int]) -> Cost:
         fine = tile[0] * tile[1]
         coarse = int(fine * self.relation.zoom[0] * self.relation.zoom[1]) + 1
-        # Matching: the panchromatic tile in float64, its prefix sums, and the like for its mask; intensity of the cube.
-        matching = 8 * 6 * fine + 4 * (len(self.seen) + 8) * coarse
-        sharpening = resample_bytes(len(self.cube.bands), fine) + 4 * (len(self.seen) + 4) * fine
+        # Matching: the panchromatic tile and its mask in float64 with their prefix sums; the cube's bands in float32 and float64.
+        matching = 8 * 8 * fine + 12 * (len(self.seen) + 4) * coarse
+        sharpening = resample_bytes(len(self.cube.bands), fine) + 4 * 4 * fine
         return Cost(max(matching, sharpening), 20.0 * len(self.cube.bands) * fine)
 
     def _measure(self, tile: Tile, store: Store) -> Partial | None:
@@ -199,6 +199,9 @@ class _Sharpening:
         match = {key: float(value) for key, value in store["match"].items()}
         matched = pan * match["gain"] + match["offset"]
         # A pixel that lacks one of the bands under the response has no intensity, so it is missing in every band.
-        intensity = sharp[list(self.seen)].mean(0)
+        intensity = sharp[self.seen[0]].clone()
+        for band in self.seen[1:]:
+            intensity += sharp[band]
+        intensity /= len(self.seen)
         ratio = matched / intensity.clamp_(min=FLOOR * match["intensity"])
         return {"sharp": sharp.mul_(ratio.clamp_(0.0, LARGEST_RATIO))}

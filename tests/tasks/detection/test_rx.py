@@ -74,6 +74,7 @@ def test_bad_bands_are_left_out():
     same(run(source).layers["scores"][0], numpy_rx(source.values[good]))
 
 
+@settings(max_examples=8)
 @given(st.floats(0.002, 0.3))
 def test_at_most_the_wanted_share_exceeds_the_threshold(pfa):
     source = gaussian_scene(rows=71, cols=54)

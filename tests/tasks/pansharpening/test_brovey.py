@@ -94,6 +94,7 @@ def test_tiles_of_any_size_give_the_same(case, tile):
     np.testing.assert_allclose(cut.layers["sharp"], whole.layers["sharp"], rtol=1e-6)
 
 
+@settings(max_examples=8)
 @given(st.floats(0.01, 1e4), st.floats(-100, 1e4))
 def test_the_unit_of_the_panchromatic_image_does_not_matter(factor, constant):
     pair = make_pair(F(3), holes=False)

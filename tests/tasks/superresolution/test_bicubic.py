@@ -74,6 +74,7 @@ def test_tiles_of_any_size_give_the_same(zoom, tile):
     np.testing.assert_allclose(run(source, zoom, tile=tile), run(source, zoom, tile=200), rtol=2e-6, atol=2e-3)
 
 
+@settings(max_examples=30)
 @given(st.floats(-1e3, 1e3), st.lists(st.integers(0, 7), min_size=8, max_size=8))
 def test_a_constant_stays_constant_round_any_holes(level, holes):
     values = np.full((2, 8, 8), level, np.float32)
