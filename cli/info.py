@@ -33,8 +33,8 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return "; ".join(_text(item) for item in value) if value else "none"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        return (" " if "from" in value else ", ").join(f"{key} {_text(item)}" for key, item in value.items())
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def add_to(app: typer.Typer) -> None:

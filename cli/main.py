@@ -21,6 +21,7 @@ VERBS = (
     "superresolve", "pansharpen", "anomaly", "simulate", "demo",
 )  # fmt: skip
 DEBUG = "HSIKIT_DEBUG"
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="hsikit",
@@ -45,7 +46,26 @@ def _config(context: typer.Context, path: Path | None) -> None:
     unknown = [name for name in tables if name not in VERBS]
     if unknown:
         raise OptionError(path, f"'{unknown[0]}' is no verb", f"Its tables are named after verbs: {', '.join(VERBS)}")
-    context.default_map = {verb: {key.replace("-", "_"): value for key, value in table.items()} for verb, table in tables.items()}
+    commands = getattr(context.command, "commands", {})
+    context.default_map = {verb: _defaults(path, commands[verb], verb, table) for verb, table in tables.items()}
+
+
+def _defaults(path: Path, command: Any, verb: str, table: Any) -> dict[str, Any]:
+    """The options of one verb by the names of its parameters."""
+    if not isinstance(table, dict):
+        raise OptionError(path, f"'{verb}' is no table", f"Write [{verb}], and its options on the lines below")
+    below = getattr(command, "commands", {})
+    named = {option.lstrip("-"): parameter.name for parameter in command.params for option in parameter.opts}
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        name = key.replace("_", "-")
+        if name in below:
+            found[name] = _defaults(path, below[name], f"{verb}.{name}", value)
+        elif name in named:
+            found[named[name]] = value
+        else:
+            raise OptionError(path, f"'{verb}' has no option '{key}'", f"`hsikit {verb.replace('.', ' ')} --help` lists them")
+    return found
 
 
 def _version(wanted: bool) -> None:
@@ -76,8 +96,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app(args=list(arguments) if arguments is not None else None, prog_name="hsikit")
     except HsikitError as error:
         _fail(f"error: {error}", error.exit_code)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # what typer makes of an interrupt, without a word
+            tell("interrupted; the same command resumes")
+        raise
     except KeyboardInterrupt:
-        _fail("interrupted; the same command resumes", 130)
+        _fail("interrupted; the same command resumes", INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from hsikit.geo.grid import Grid, Window
 
+DECODED_AT_ONCE = 2**18
+"""Numbers that are decoded in one go: what a processor's cache holds, and no large temporary array."""
+
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 Indices = NDArray[np.intp]
@@ -115,6 +118,17 @@ class Decoding:
     offset: float | Floats = 0.0
     nodata: float | None = None
 
+    def apply(self, values: NDArray[Any], out: NDArray[np.float32], bands: slice) -> bool:
+        """Writes physical values of some of the bands into `out`; returns whether anything is missing."""
+        scale, offset = (factor if isinstance(factor, float) else factor[bands] for factor in (self.scale, self.offset))
+        if isinstance(scale, float) and scale == 1.0:
+            np.copyto(out, values, casting="unsafe")
+        else:
+            np.multiply(values, _per_band(scale, values), out=out, casting="unsafe")
+        if not (isinstance(offset, float) and offset == 0.0):
+            np.add(out, _per_band(offset, values), out=out)
+        return _missing(values, self.nodata, out)
+
 
 @dataclass(frozen=True)
 class Raw:
@@ -141,14 +155,12 @@ class Raw:
             Whether anything is missing.
         """
         values = self.values[(slice(None), *window.slices((self.window.row, self.window.col)))]
-        scale, offset, nodata = self.decoding.scale, self.decoding.offset, self.decoding.nodata
-        if isinstance(scale, float) and scale == 1.0:
-            np.copyto(out, values, casting="unsafe")
-        else:
-            np.multiply(values, _per_band(scale, values), out=out, casting="unsafe")
-        if not (isinstance(offset, float) and offset == 0.0):
-            np.add(out, _per_band(offset, values), out=out)
-        return _missing(values, nodata, out)
+        step = max(1, DECODED_AT_ONCE // max(1, window.size))
+        missing = False
+        for first in range(0, len(values), step):
+            bands = slice(first, first + step)
+            missing |= self.decoding.apply(values[bands], out[bands], bands)
+        return missing
 
 
 def _per_band(factor: float | Floats, values: NDArray[Any]) -> Any:

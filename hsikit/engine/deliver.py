@@ -18,7 +18,7 @@ from hsikit.geo.grid import Grid, Window
 from hsikit.layers import Layer
 from hsikit.method import Job
 from hsikit.version import __version__
-from hsikit.writers import Asset, Provenance, format_of, write_bundle, write_item, write_provenance, write_raster, write_table, write_vector
+from hsikit.writers import Asset, Provenance, format_of, raster_paths, write_bundle, write_item, write_provenance, write_raster, write_table, write_vector
 from hsikit.writers.qgis import bundle_paths
 
 ClassAreas = Mapping[int, tuple[int, float | None]]
@@ -40,9 +40,13 @@ class FinishedLayer:
 
 def beside(job: Job, paths: Mapping[str, Path]) -> list[Path]:
     """Final paths of what is written beside the layers: description, styles, attribute tables."""
-    found = [next(iter(paths.values())).with_suffix(".json")]
+    main = next(iter(paths.values()))
+    found = [main.with_suffix(".json")]
     for name, path in paths.items():
-        if job.layer(name).legend is not None:
+        layer = job.layer(name)
+        if layer.kind == "raster":
+            found += [other for other in raster_paths(path) if other != path]
+        if layer.legend is not None:
             found += bundle_paths(path)
     return found
 

@@ -14,18 +14,21 @@ import numpy as np
 
 from hsikit.engine.options import RunOptions
 from hsikit.engine.resources import MIB, available_cores, available_memory, gdal_cache, resident_bytes
+from hsikit.engine.workers import in_flight
 from hsikit.errors import MemoryPlanError, OptionError
 from hsikit.geo.grid import Window
 from hsikit.geo.relation import Relation
 from hsikit.method import Job, Loop, Map, Reduce, Stage, halo_of
 from hsikit.scene import Source
 
-SLACK = 40 * MIB
-"""What the interpreter, the writers and the allocator take beyond the counted arrays."""
+SLACK, THREAD = 64 * MIB, 16 * MIB
+"""What the interpreter, the writers and the allocator take beyond the counted arrays; and what the BLAS of each thread takes."""
+KEPT = 0.97
+"""Share of the promised memory that is planned with: the rest is for what no plan knows."""
 ROW_SEGMENT = 32
 """Rows read at once from files that are stored row by row."""
-LARGEST_TILE = 160_000
-"""Pixels of a tile beyond which nothing is gained, and a killed run loses more."""
+LARGEST_TILE, LARGEST_WITH_HALO = 65_536, 262_144
+"""Pixels of a tile beyond which nothing is gained, and a killed run loses more; with a wide halo, larger ones spare work."""
 _HEIGHTS = (512, 384, 256, 192, 128, 96, 64, 48, 32, 16)
 _WIDTHS = (1024, 768, 512, 384, 256, 192, 128, 96, 64, 32)
 
@@ -86,6 +89,8 @@ def plan_run(job: Job, sources: Mapping[str, Source], relations: Mapping[str, Re
         MemoryPlanError: nothing fits into `options.memory`.
         OptionError: an option's value makes no sense.
     """
+    import torch  # noqa: F401 - before the process is measured: the stages need it
+
     for name, value in (("--tile", options.tile), ("--threads", options.threads)):
         if value is not None and value < 1:
             raise OptionError(name, f"{value} is below 1", "Give a whole number from 1")
@@ -101,8 +106,8 @@ def plan_run(job: Job, sources: Mapping[str, Source], relations: Mapping[str, Re
         for shape in shapes:
             for shrink in (1, 2, 4, 8, 16):
                 segments = {role: _segment_rows(source, shape, relations.get(role), shrink) for role, source in sources.items()}
-                peak = fixed + _bytes(job, sources, relations, area, shape, threads, segments)
-                if peak <= memory:
+                peak = fixed + threads * THREAD + _bytes(job, sources, relations, area, shape, threads, segments)
+                if peak <= KEPT * memory:
                     return Plan(shape, threads, segments, cache, peak, memory)
     if chosen and options.memory is None:
         return Plan(chosen, 1, segments, cache, peak, memory)
@@ -115,7 +120,8 @@ def _shapes(area: Window, job: Job, align: int) -> list[tuple[int, int]]:
     halo = np.max([halo_of(stage, job.reference) for stage in tile_stages(job.stages)] or [(0, 0)], axis=0)
     heights = sorted({_even(area.rows, h, align) for h in _HEIGHTS}, reverse=True)
     widths = sorted({_even(area.cols, w, align) for w in _WIDTHS}, reverse=True)
-    shapes = [(h, w) for h in heights for w in widths if h * w <= LARGEST_TILE]
+    most = min(max(LARGEST_TILE, (8 * int(halo.max())) ** 2), LARGEST_WITH_HALO)
+    shapes = [(h, w) for h in heights for w in widths if h * w <= most]
 
     def rank(shape: tuple[int, int]) -> tuple[float, int]:
         overhead = (shape[0] + 2 * int(halo[0])) * (shape[1] + 2 * int(halo[1])) / (shape[0] * shape[1])
@@ -155,9 +161,10 @@ def _stage_bytes(stage: Map | Reduce, job: Job, sources: Mapping[str, Source], r
         halo = halo_of(stage, name)
         if name in sources:
             relation, bands = relations.get(name), len(job.inputs[name].bands)
-            need = (relation.window(core) if relation else core).expand(halo)
+            own, whole = (relation.window(core), relation.window(area)) if relation else (core, area)
+            need = own.expand(halo)
             each += need.size * (bands * 4 + 2)
-            shared += _alive(sources[name], bands, need, (relation.window(area) if relation else area), segments[name], columns, threads)
+            shared += _alive(sources[name], bands, need, whole, segments[name], columns, threads, own)
         else:
             layer = job.layer(name)
             each += int((core.expand(halo).size * float(layer.zoom) ** 2) * layer.bands * np.dtype(layer.dtype).itemsize)
@@ -168,10 +175,12 @@ def _stage_bytes(stage: Map | Reduce, job: Job, sources: Mapping[str, Source], r
     return shared + threads * each + (2 * threads + 2) * out
 
 
-def _alive(source: Source, bands: int, need: Window, area: Window, segment: int, columns: bool, threads: int) -> int:
-    """Bytes of stored numbers that are alive at once: the strips of one row of tiles, and of the next one that is being read."""
+def _alive(source: Source, bands: int, need: Window, area: Window, segment: int, columns: bool, threads: int, core: Window) -> int:
+    """Bytes of stored numbers that are alive at once: the strips of all tiles that are computed, ready, or being read."""
     pixel = bands * np.dtype(source.info.dtype).itemsize
+    flying = in_flight(threads)
     if columns:
-        return (threads + 2) * need.size * pixel
+        return flying * need.size * pixel
     width = min(source.info.grid.shape[1], area.cols + 2 * (area.col - need.col))
-    return int((2 * need.rows + 2 * segment) * width * pixel)
+    tile_rows = math.ceil((flying - 1) / math.ceil(area.cols / core.cols)) + 1
+    return int(((tile_rows - 1) * core.rows + need.rows + 2 * segment) * width * pixel)

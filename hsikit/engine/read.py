@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsikit.engine.options import HiddenPixels
 from hsikit.geo.grid import Window
 from hsikit.geo.relation import Relation
-from hsikit.method import Halo, Input, Map, Reduce, Tile, halo_of
+from hsikit.method import Halo, Map, Reduce, Tile, halo_of
 from hsikit.scene import Indices, Raw, Source
 from hsikit.spectral.gaps import MISSING_ALLOWED, fill_gaps
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from hsikit.engine.context import Context
     from hsikit.engine.layerfile import LayerFile
 
 INVALID, VALID, HIDDEN = 0, 1, 2
@@ -111,10 +111,13 @@ def _hull(need: Window, raws: list[Raw]) -> Window:
 class Assembler:
     """Makes the tiles of one worker in buffers that are used again and again."""
 
-    def __init__(self, stage: Map | Reduce, inputs: Mapping[str, Input], sources: Mapping[str, Source], needs: Mapping[str, Need],
-                 files: Mapping[str, LayerFile], reference: str, mask: HiddenPixels | None, device: str) -> None:  # fmt: skip
-        self.stage, self.inputs, self.sources, self.needs = stage, inputs, sources, needs
-        self.files, self.reference, self.mask, self.device = files, reference, mask, device
+    def __init__(self, context: Context, stage: Map | Reduce, needs: Mapping[str, Need]) -> None:
+        self.stage, self.needs = stage, needs
+        self.inputs, self.reference = context.job.inputs, context.job.reference
+        self.sources, self.files = context.sources, context.files
+        self.mask, self.device = context.options.mask, context.options.device
+        # A statistic of an area must not see past it, or it would depend on where the last tiles end.
+        self.limit = context.area if isinstance(stage, Reduce) else None
         self._buffers: dict[str, Tensor] = {}
 
     def tile(self, core: Window, raws: Mapping[str, list[Raw]]) -> tuple[Tile, NDArray[np.uint8] | None]:
@@ -158,6 +161,8 @@ class Assembler:
             gaps = _judge(values, state, good if good.any() else np.ones_like(good))
         if role == self.reference and self.mask is not None:
             self._hide(window, info.grid.whole, state)
+        if role == self.reference and self.limit is not None:
+            _cut_off(window, self.limit, state)
         if spec.fill:
             _tidy(values, state, gaps, info.bands.wavelength[list(spec.bands)])
         valid = torch.from_numpy(state == VALID)
@@ -175,6 +180,14 @@ class Assembler:
         import torch
 
         return torch.from_numpy(self.files[name].read(window)).to(self.device)
+
+
+def _cut_off(window: Window, limit: Window, state: NDArray[np.uint8]) -> None:
+    """Marks what lies outside an area as not valid."""
+    rows, cols = window.intersect(limit).slices((window.row, window.col))
+    inside = state[rows, cols].copy()
+    state[:] = INVALID
+    state[rows, cols] = inside
 
 
 def _judge(values: NDArray[np.float32], state: NDArray[np.uint8], good: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -82,9 +82,7 @@ def _tiles(context: Context, stage: Map | Reduce, tiling: Tiling, todo: list[int
         return {role: reader.raws(needs[role].window(tiling.cores[number])) for role, reader in readers.items()}
 
     def make_worker() -> Callable[[int, Any], Any]:
-        assembler = Assembler(
-            stage, context.job.inputs, context.sources, needs, context.files, context.job.reference, context.options.mask, context.options.device
-        )
+        assembler = Assembler(context, stage, needs)
 
         def work(number: int, raws: Any) -> Any:
             tile, state = assembler.tile(tiling.cores[number], raws)
@@ -248,8 +246,7 @@ class _SceneReader:
         self._context = context
         as_map = Map(stage.name, stage.reads, (), lambda tile, store: {})
         needs = {role: Need((0, 0)) for role in stage.reads}
-        job, options = context.job, context.options
-        self._assembler = Assembler(as_map, job.inputs, context.sources, needs, context.files, job.reference, options.mask, options.device)
+        self._assembler = Assembler(context, as_map, needs)
 
     def window(self, role: str, window: Window) -> tuple[Tensor, Tensor]:
         source = self._context.sources[role]

@@ -50,6 +50,16 @@ class _Pipe:
         raise _Stopped
 
 
+def _ahead(threads: int) -> int:
+    """Tiles that lie ready: enough to read the next strip meanwhile, few enough to keep no strip for long."""
+    return max(1, threads // 2)
+
+
+def in_flight(threads: int) -> int:
+    """Tiles whose strips are alive at once: computed, ready, or being read."""
+    return threads + _ahead(threads) + 1
+
+
 def run_ordered(tiles: Sequence[int], fetch: Callable[[int], Any], make_worker: Callable[[], Callable[[int, Any], Any]], threads: int,
                 *, ordered: bool) -> Iterator[Handled]:  # fmt: skip
     """Yields (tile, result) for every tile.
@@ -62,7 +72,7 @@ def run_ordered(tiles: Sequence[int], fetch: Callable[[int], Any], make_worker: 
         ordered: whether results come in the order of `tiles`, else as they are finished.
     """
     stop = threading.Event()
-    ready, finished = _Pipe(threads + 1, stop), _Pipe(threads + 2, stop)
+    ready, finished = _Pipe(_ahead(threads), stop), _Pipe(threads + 2, stop)
 
     def read() -> None:
         for number in tiles:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hsikit.errors import OutputError
 from hsikit.geo.grid import Grid
-from hsikit.simulate.landscape import CLASSES, FINE, SEALED, Landscape
+from hsikit.simulate.landscape import CLASSES, COLOURS, FINE, SEALED, Landscape
 
 REACH = 6
 """A labelled field reaches at most this many pixels from its middle."""
@@ -43,7 +43,7 @@ def labelled_fields(land: Landscape, per_class: int, rng: np.random.Generator) -
 
 
 def write_fields(path: Path, fields: NDArray[np.int32], classes: dict[int, int], grid: Grid) -> None:
-    """Writes the fields as polygons of a GeoPackage: `class` (name), `code`, `field` (number).
+    """Writes the fields as polygons of a GeoPackage: `class` (name), `code`, `colour`, `field` (number).
 
     Raises:
         OutputError: the file cannot be written.
@@ -56,6 +56,7 @@ def write_fields(path: Path, fields: NDArray[np.int32], classes: dict[int, int],
     table = {
         "class": [CLASSES[classes[n]] for _, n in found],
         "code": [classes[n] for _, n in found],
+        "colour": ["#{:02x}{:02x}{:02x}".format(*COLOURS[classes[n]]) for _, n in found],
         "field": [n for _, n in found],
     }
     frame = geopandas.GeoDataFrame(table, geometry=[outline for outline, _ in found], crs=grid.crs)

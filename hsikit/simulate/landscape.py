@@ -20,6 +20,11 @@ CLASSES: dict[int, str] = dict(
     enumerate(("bare soil", "broadleaf forest", "conifer forest", "fallow", "meadow", "ripe cereal", "row crop", "sand", "sealed", "water"), start=1)
 )
 """Codes and names, in alphabetical order, as labels are numbered."""
+COLOURS: dict[int, tuple[int, int, int]] = {
+    1: (150, 100, 60), 2: (60, 150, 50), 3: (20, 85, 55), 4: (200, 195, 130), 5: (165, 220, 110),
+    6: (245, 215, 80), 7: (225, 130, 45), 8: (250, 238, 200), 9: (95, 95, 105), 10: (45, 110, 205),
+}  # fmt: skip
+"""Colours that a map of them has: water blue, woods and meadows green, sealed ground grey."""
 SOIL, BROADLEAF, CONIFER, FALLOW, MEADOW, CEREAL, ROWCROP, SAND, SEALED, WATER = CLASSES
 FIELD_CLASSES = (SOIL, FALLOW, MEADOW, CEREAL, ROWCROP)
 FIELD_SHARES = (0.17, 0.13, 0.22, 0.22, 0.26)

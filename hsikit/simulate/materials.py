@@ -21,7 +21,10 @@ RECIPES: dict[int, tuple[Recipe, Recipe]] = {
         {"maple_leaf": 0.45, "grass_dry": 0.08, "spruce_needles": 0.05, "soil": 0.05},
         {"maple_leaf": 0.65, "walnut_leaf": 0.05, "spruce_needles": 0.05},
     ),
-    CONIFER: ({"spruce_needles": 0.5, "soil": 0.1, "grass_dry": 0.05}, {"spruce_needles": 0.65, "maple_leaf": 0.12}),
+    CONIFER: (
+        {"spruce_needles": 0.33, "maple_leaf": 0.12, "soil": 0.08, "grass_dry": 0.05},
+        {"spruce_needles": 0.4, "maple_leaf": 0.22},
+    ),
     FALLOW: ({"cheatgrass": 0.35, "soil": 0.4, "grass_dry": 0.2}, {"cheatgrass": 0.4, "grass_green": 0.3, "soil": 0.15, "grass_dry": 0.1}),
     MEADOW: ({"grass_green": 0.45, "grass_dry": 0.2, "cheatgrass": 0.2, "soil": 0.1}, {"grass_green": 0.85, "grass_dry": 0.05}),
     CEREAL: ({"grass_dry": 0.55, "soil": 0.35, "cheatgrass": 0.05}, {"grass_dry": 0.65, "cheatgrass": 0.2, "grass_green": 0.1}),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from hsikit.errors import HsikitError, OptionError, OutputError
 from hsikit.geo.grid import Grid, Window, tile_windows
 from hsikit.simulate.fields import labelled_fields, write_fields
-from hsikit.simulate.landscape import CLASSES, WATER, Landscape, draw_landscape
+from hsikit.simulate.landscape import CLASSES, COLOURS, WATER, Landscape, draw_landscape
 from hsikit.simulate.library import resampled_library, sensor_bands
 from hsikit.simulate.light import cosine_of_incidence, diffuse_share, lit
 from hsikit.simulate.materials import ObjectSpectra, object_spectra
@@ -29,13 +30,11 @@ PIXEL = 30.0
 ORIGIN = (399_960.0, 5_800_020.0)
 CRS = "EPSG:32633"
 SUN_ZENITH, SUN_AZIMUTH = 52.0, 145.0
+ACQUIRED = datetime(2024, 9, 9, 9, 15, tzinfo=UTC)
+"""When the sun stands so above that place."""
 NODATA, SCALE = -32768, 1e-4
 BLOCK = 128
 SMALLEST_SIDE = 48
-COLOURS: dict[int, tuple[int, int, int]] = {
-    1: (150, 100, 60), 2: (40, 140, 50), 3: (10, 80, 60), 4: (190, 190, 120), 5: (120, 210, 80),
-    6: (240, 210, 70), 7: (230, 120, 30), 8: (250, 235, 190), 9: (190, 50, 60), 10: (40, 100, 200),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def simulate_scene(
     """Writes a simulated scene as a tiled GeoTIFF, with its truth and labelled fields beside it.
 
     For `scene.tif` these are `scene_truth.tif` (uint8 class codes, 0 in the hole without data) and `fields.gpkg` (polygons
-    with the attributes `class`, `code` and `field`). Spectra are made 128 x 128 pixels at a time; the plan of the
+    with the attributes `class`, `code`, `colour` and `field`). Spectra are made 128 x 128 pixels at a time; the plan of the
     landscape, at most 1 kB per pixel while it is drawn, is whole in memory.
 
     Args:
@@ -119,9 +118,9 @@ def simulate_scene(
 def _check(made: SimulatedScene, shape: tuple[int, int], snr: float, overwrite: bool) -> None:
     """Refuses what cannot be simulated, before anything is written."""
     if min(shape) < SMALLEST_SIDE:
-        raise OptionError("--size", f"{shape[0]} x {shape[1]} pixels is too small for a landscape", f"Give at least {SMALLEST_SIDE} x {SMALLEST_SIDE}")
+        raise OptionError("rows and cols", f"{shape[0]} x {shape[1]} pixels is too small for a landscape", f"Give at least {SMALLEST_SIDE} x {SMALLEST_SIDE}")
     if not snr > 0:
-        raise OptionError("--snr", f"{snr} is no factor on a signal-to-noise ratio", "Give a number above 0")
+        raise OptionError("snr", f"{snr} is no factor on a signal-to-noise ratio", "Give a number above 0")
     if made.scene.suffix.lower() not in (".tif", ".tiff"):
         raise OutputError(made.scene, "a simulated scene is written as GeoTIFF", "End its name in .tif")
     if not made.scene.parent.is_dir():
@@ -169,7 +168,9 @@ class _SceneTags:
     seed: int
 
     def __call__(self, dataset: Any) -> None:
-        dataset.update_tags(sensor=self.sensor, quantity="surface_reflectance", simulated="true", seed=str(self.seed))
+        # A second for each seed: scenes of one place that were taken at one time would count as the same measurements.
+        acquired = (ACQUIRED + timedelta(seconds=self.seed % 600)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        dataset.update_tags(sensor=self.sensor, quantity="surface_reflectance", acquired=acquired, simulated="true", seed=str(self.seed))
         dataset.scales, dataset.offsets = (SCALE,) * len(self.fwhm), (0.0,) * len(self.fwhm)
         for band, (centre, width) in enumerate(zip(self.wavelength, self.fwhm, strict=True), start=1):
             dataset.update_tags(band, ns="IMAGERY", CENTRAL_WAVELENGTH_UM=f"{centre / 1000:.6f}", FWHM_UM=f"{width / 1000:.6f}")

@@ -1,4 +1,9 @@
-"""How much of each pixel a shape covers, exactly."""
+"""How much of each pixel a shape covers, exactly.
+
+An edge of a polygon covers, in each row that it crosses, a part of the pixels it passes through and all pixels to their right;
+summed over all edges, those with the inside to the right added and the others subtracted, this is the area of the polygon in
+every pixel. The work follows the length of the border and the area of the bounding box, not one times the other.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCKS = (64, 8)
-"""Sides (pixels) of the blocks that a shape is cut into, large then small, so that work follows its border, not its area times its vertices."""
+STRIP_PIXELS = 1 << 21
+"""The most pixels whose shares are summed at once."""
+EXACT = 1e-9
+"""Shares this close to nothing or to the whole pixel are just that: what rounding leaves of a border along a pixel's edge."""
 
 Covered = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]
+Floats = NDArray[np.float64]
 
 
 def covered_pixels(shape: Any, size: tuple[int, int]) -> Covered:
@@ -31,56 +39,97 @@ def covered_pixels(shape: Any, size: tuple[int, int]) -> Covered:
         return _none()
     if shapely.get_dimensions(shape) == 0:
         return _point_pixels(shapely.get_coordinates(shape), size)
-    left, top, right, bottom = shapely.bounds(shape)
-    first_row, last_row = max(0, int(np.floor(top))), min(size[0], int(np.ceil(bottom)))
-    first_col, last_col = max(0, int(np.floor(left))), min(size[1], int(np.ceil(right)))
-    if first_row >= last_row or first_col >= last_col:
+    parts = _polygons(shape)
+    left, top, right, bottom = shapely.total_bounds(parts)
+    if left < 0 or top < 0 or right > size[1] or bottom > size[0]:
+        parts = _polygons(shapely.intersection(parts, shapely.box(0, 0, size[1], size[0])))
+    found = [piece for part in parts for piece in _polygon_pixels(part)]
+    if not found:
         return _none()
-    parts = list(_covered(shape, (first_row, last_row, first_col, last_col), BLOCKS))
-    if not parts:
-        return _none()
-    out_rows, out_cols, shares = (np.concatenate([part[k] for part in parts]) for k in range(3))
-    return out_rows.astype(np.intp), out_cols.astype(np.intp), shares
+    rows, cols, shares = (np.concatenate([piece[k] for piece in found]) for k in range(3))
+    return (rows, cols, shares) if len(parts) == 1 else _summed(rows, cols, shares, size[1])
 
 
-def _covered(shape: Any, area: tuple[int, int, int, int], blocks: tuple[int, ...]) -> Iterator[Covered]:
-    """Covered pixels of an area (first and last row, first and last column): blocks inside the shape at once, those on its border in smaller blocks."""
+def _polygons(shapes: Any) -> NDArray[Any]:
+    """The polygons that shapes are made of; lines and points, which cover nothing, are left out."""
     import shapely
 
-    first_row, last_row, first_col, last_col = area
-    shapely.prepare(shape)
-    if not blocks:
-        rows, cols = (g.ravel() for g in np.mgrid[first_row:last_row, first_col:last_col])
-        share = _shares(shape, rows, cols)
-        yield rows[share > 0], cols[share > 0], share[share > 0]
-        return
-    rows, cols = (g.ravel() for g in np.mgrid[first_row : last_row : blocks[0], first_col : last_col : blocks[0]])
-    row_ends, col_ends = np.minimum(rows + blocks[0], last_row), np.minimum(cols + blocks[0], last_col)
-    boxes = shapely.box(cols, rows, col_ends, row_ends)
-    meets = shapely.intersects(shape, boxes)
-    full = shapely.covers(shape, boxes)
-    for i in np.flatnonzero(full):
-        inner_rows, inner_cols = (g.ravel() for g in np.mgrid[rows[i] : row_ends[i], cols[i] : col_ends[i]])
-        yield inner_rows, inner_cols, np.ones(len(inner_rows))
-    border = np.flatnonzero(meets & ~full)
-    for i, piece in zip(border, shapely.intersection(shape, boxes[border]), strict=True):
-        yield from _covered(piece, (int(rows[i]), int(row_ends[i]), int(cols[i]), int(col_ends[i])), blocks[1:])
+    parts = shapely.get_parts(shapely.get_parts(shapes))  # twice: a collection may hold multipolygons
+    return np.asarray(parts[(shapely.get_dimensions(parts) == 2) & ~shapely.is_empty(parts)], object)
 
 
-def _shares(piece: Any, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> NDArray[np.float64]:
-    """The share of each pixel that a small, prepared piece covers."""
+def _polygon_pixels(polygon: Any) -> Iterator[Covered]:
+    """Covered pixels of one polygon inside the grid, by strips of rows."""
     import shapely
 
-    boxes = shapely.box(cols, rows, cols + 1, rows + 1)
-    share = np.zeros(len(boxes))
-    inside = shapely.covers(piece, boxes)
-    share[inside] = 1.0
-    border = np.flatnonzero(~inside & shapely.intersects(piece, boxes))
-    share[border] = shapely.area(shapely.intersection(piece, boxes[border])).clip(0, 1)
-    return share
+    left, top, right, bottom = (int(edge) for edge in (*np.floor(shapely.bounds(polygon)[:2]), *np.ceil(shapely.bounds(polygon)[2:])))
+    row, col, height, area = _pieces(*_edges(polygon))
+    row = row.clip(top, bottom - 1)  # rounding may have put the middle of a tiny piece onto the border
+    step = max(1, STRIP_PIXELS // (right - left + 1))
+    for first in range(top, bottom, step):
+        count = min(step, bottom - first)
+        inside = (row >= first) & (row < first + count) if count < bottom - top else slice(None)
+        shape = (count, right - left + 1)
+        # Heights at column c fill all pixels to the right of c; what lies in pixel c itself is the area.
+        cell = (row[inside] - first) * shape[1] + col[inside] - left
+        own = np.bincount(cell, area[inside], minlength=shape[0] * shape[1]).reshape(shape)
+        passed = np.bincount(cell, height[inside], minlength=shape[0] * shape[1]).reshape(shape).cumsum(axis=1)
+        share: Floats = own[:, :-1].astype(np.float64)
+        share[:, 1:] += passed[:, :-2]
+        share[share > 1 - EXACT] = 1.0
+        rows, cols = np.nonzero(share > EXACT)
+        yield rows + first, cols + left, share[rows, cols]
 
 
-def _point_pixels(places: NDArray[np.float64], size: tuple[int, int]) -> Covered:
+def _edges(polygon: Any) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Starts and ends of a polygon's edges, shape (n, 2), and the sign with which they count, so that the inside is positive."""
+    import shapely
+
+    places, ring = shapely.get_coordinates(shapely.get_rings(polygon), return_index=True)
+    along = ring[1:] == ring[:-1]
+    start, end, ring = places[:-1][along], places[1:][along], ring[1:][along]
+    origin = places[0]  # near the polygon, so that the products below keep their digits
+    (x0, y0), (x1, y1) = (start - origin).T, (end - origin).T
+    turning = np.bincount(ring, x0 * y1 - x1 * y0)
+    sign = np.where(np.arange(len(turning)) == 0, 1.0, -1.0) * np.sign(turning)
+    return start, end, -sign[ring]
+
+
+def _pieces(start: Floats, end: Floats, sign: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats, Floats]:
+    """Edges cut at the pixels' borders: of each piece its pixel (row, col), its signed height, and the signed area right of it in its pixel."""
+    number, place = [np.arange(len(start)), np.arange(len(start))], [np.zeros(len(start)), np.ones(len(start))]
+    for axis in (0, 1):
+        low, high = np.minimum(start[:, axis], end[:, axis]), np.maximum(start[:, axis], end[:, axis])
+        first = np.floor(low).astype(np.intp) + 1
+        count = np.maximum(np.ceil(high).astype(np.intp) - first, 0)
+        edge = np.repeat(np.arange(len(start)), count)
+        line = np.repeat(first, count) + np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        number.append(edge)
+        place.append((line - start[edge, axis]) / (end[edge, axis] - start[edge, axis]))
+    edges, places = np.concatenate(number), np.concatenate(place)
+    order = np.lexsort((places, edges))
+    edges, places = edges[order], places[order]
+    same = edges[1:] == edges[:-1]
+    edge, begin, finish = edges[1:][same], places[:-1][same], places[1:][same]
+    step = end[edge] - start[edge]
+    middle = start[edge] + step * ((begin + finish) / 2)[:, None]
+    cell = np.floor(middle).astype(np.intp)
+    height = sign[edge] * step[:, 1] * (finish - begin)
+    # Level pieces count for nothing, and may lie along the lower border of the last row.
+    kept = height != 0
+    cell, middle, height = cell[kept], middle[kept], height[kept]
+    return cell[:, 1], cell[:, 0], height, height * (cell[:, 0] + 1 - middle[:, 0])
+
+
+def _summed(rows: NDArray[np.intp], cols: NDArray[np.intp], shares: Floats, width: int) -> Covered:
+    """Pixels that several parts of one shape share, once each."""
+    flat, index = np.unique(rows * width + cols, return_inverse=True)
+    total = np.bincount(index, shares).astype(np.float64)
+    total[total > 1 - EXACT] = 1.0
+    return flat // width, flat % width, total
+
+
+def _point_pixels(places: Floats, size: tuple[int, int]) -> Covered:
     """The pixels that points fall in."""
     cols, rows = np.floor(places).astype(np.intp).T
     inside = (rows >= 0) & (rows < size[0]) & (cols >= 0) & (cols < size[1])

@@ -153,7 +153,7 @@ def encode(
     legend: Legend | None = None,
     ignore: Iterable[Value] = (),
     names: Mapping[int, str] | None = None,
-    colours: Mapping[int, Colour] | None = None,
+    colours: Mapping[Value, Colour] | None = None,
 ) -> Coding:
     """Gives class codes to the values of a label file.
 
@@ -164,7 +164,7 @@ def encode(
         legend: the classes to use; every class must be in it. None: they are made here.
         ignore: values and classes to leave out.
         names: names of codes that the label file itself brings.
-        colours: colours of codes that the label file itself brings.
+        colours: colours that the label file itself brings, by code or name.
 
     Raises:
         LabelError: a value is missing from crosswalk or legend, or is no code of 1 to 250.
@@ -176,7 +176,7 @@ def encode(
         if target is not None and _key(value) not in skip and _key(target) not in skip:
             targets[value] = target
     known = dict(names or {}) if crosswalk is None else dict(crosswalk.names)
-    shades: dict[Value, Colour] = dict(colours or {}) if crosswalk is None else dict(crosswalk.colours)  # type: ignore[arg-type]
+    shades: dict[Value, Colour] = dict(colours or {}) if crosswalk is None else dict(crosswalk.colours)
     if legend is not None:
         codes = {value: _in_legend(target, legend, known, where) for value, target in targets.items()}
         return Coding(codes, legend, False)

@@ -28,7 +28,7 @@ class LabelPixels:
         groups: shape (n,), or None where connected components are to be used.
         group_names: with a group field, its values; `groups` are positions in them.
         names: names of codes that the file brings.
-        colours: colours of codes that the file brings.
+        colours: colours that the file brings, by code or name.
         notes: what the user should know.
     """
 
@@ -39,7 +39,7 @@ class LabelPixels:
     groups: NDArray[np.int64] | None = None
     group_names: tuple[str, ...] = ()
     names: Mapping[int, str] = field(default_factory=dict)
-    colours: Mapping[int, Colour] = field(default_factory=dict)
+    colours: Mapping[Value, Colour] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 

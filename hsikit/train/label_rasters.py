@@ -7,7 +7,6 @@ kept, so memory follows their number.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from hsikit.errors import LabelError
 from hsikit.geo.grid import Grid, Window, tile_windows
 from hsikit.layers import RESERVED, Colour
+from hsikit.train.crosswalk import Value
 from hsikit.train.label_pixels import LabelPixels, extent_text, place_on
 
 WINDOW_PIXELS = 1 << 21
@@ -26,25 +26,44 @@ Read = Callable[[Window], NDArray[Any]]
 Project = Callable[[NDArray[np.float64], NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
-@dataclass
 class _Found:
-    """Label pixels gathered window by window."""
+    """Label pixels gathered window by window, in few bytes each: a dense raster has as many as the scene.
 
-    rows: list[NDArray[np.intp]]
-    cols: list[NDArray[np.intp]]
-    values: list[NDArray[np.int64]]
+    Args:
+        ordered: whether the windows come in the order of the pixels (full rows, from the top).
+    """
+
+    def __init__(self, ordered: bool = True) -> None:
+        self.ordered = ordered
+        self._rows: list[NDArray[np.int32]] = []
+        self._cols: list[NDArray[np.int32]] = []
+        self._numbers: list[NDArray[np.int32]] = []
+        self._number_of: dict[int, int] = {}
 
     def add(self, rows: NDArray[np.intp], cols: NDArray[np.intp], labels: NDArray[Any], nodata: float | None, name: str) -> None:
         keep = _labelled(labels, nodata, name)
-        self.rows.append(rows[keep])
-        self.cols.append(cols[keep])
-        self.values.append(labels[keep].astype(np.int64))
+        different, index = np.unique(labels[keep].astype(np.int64), return_inverse=True)
+        numbers = np.array([self._number_of.setdefault(value, len(self._number_of)) for value in different.tolist()], np.int32)
+        self._rows.append(rows[keep].astype(np.int32))
+        self._cols.append(cols[keep].astype(np.int32))
+        self._numbers.append(numbers[index])
 
-    def pixels(self, names: Mapping[int, str], colours: Mapping[int, Colour]) -> LabelPixels:
-        rows, cols, values = (np.concatenate(part) if part else np.zeros(0, np.intp) for part in (self.rows, self.cols, self.values))
-        order = np.lexsort((cols, rows))
-        different, value = np.unique(values[order], return_inverse=True)
-        return LabelPixels(rows[order], cols[order], value, different.tolist(), names=names, colours=colours)
+    def pixels(self, names: Mapping[int, str], colours: Mapping[Value, Colour]) -> LabelPixels:
+        values = sorted(self._number_of)
+        rank = np.zeros(len(values), np.intp)
+        rank[[self._number_of[value] for value in values]] = np.arange(len(values))
+        rows, cols, numbers = _joined(self._rows), _joined(self._cols), _joined(self._numbers)
+        if not self.ordered:
+            order = np.lexsort((cols, rows))
+            rows, cols, numbers = rows[order], cols[order], numbers[order]
+        return LabelPixels(rows.astype(np.intp), cols.astype(np.intp), rank[numbers], values, names=names, colours=colours)
+
+
+def _joined(parts: list[NDArray[np.int32]]) -> NDArray[np.int32]:
+    """The parts as one array; the list is emptied."""
+    whole = np.concatenate([np.zeros(0, np.int32), *parts])
+    parts.clear()
+    return whole
 
 
 def _labelled(labels: NDArray[Any], nodata: float | None, name: str) -> NDArray[np.bool_]:
@@ -72,7 +91,7 @@ def pixels_of_array(labels: NDArray[Any], shape: tuple[int, int], name: str) -> 
         raise LabelError(name, f"has the shape {labels.shape}, the scene {shape} (rows, columns)", "Give an array with one label per pixel of the scene")
     if array.dtype.kind not in "biuf":
         raise LabelError(name, f"holds {array.dtype}, not class codes", "Give whole numbers; 0 is unlabelled")
-    found = _Found([], [], [])
+    found = _Found()
     for window in tile_windows(Window.whole(shape), (max(1, WINDOW_PIXELS // shape[1]), shape[1])):
         part = np.asarray(array[window.slices()])
         rows, cols = np.nonzero(part)
@@ -89,7 +108,7 @@ def pixels_of_raster(path: Path, grid: Grid, name: str) -> LabelPixels:
     import rasterio
     from rasterio.errors import RasterioError
 
-    found = _Found([], [], [])
+    found = _Found()
     try:
         with rasterio.open(path) as file:
             read = _reader(file)
@@ -102,6 +121,7 @@ def pixels_of_raster(path: Path, grid: Grid, name: str) -> LabelPixels:
                     rows, cols = np.nonzero(part)
                     found.add(rows + window.row, cols + window.col, part[rows, cols], nodata, name)
             else:
+                found = _Found(ordered=False)
                 reached = _sample(read, label_grid, grid, nodata, name, found)
                 if not reached:
                     wrong = f"the labels lie at {extent_text(label_grid.bounds, label_grid.crs)}, the scene at {extent_text(grid.bounds, grid.crs)}"
@@ -249,7 +269,7 @@ def _aux_names(path: Path) -> dict[int, str]:
     return names
 
 
-def _colours(file: Any) -> dict[int, Colour]:
+def _colours(file: Any) -> dict[Value, Colour]:
     """The raster's colour table."""
     try:
         table = file.colormap(1)

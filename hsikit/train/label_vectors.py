@@ -1,11 +1,13 @@
 """Vector labels: polygons and points of any file and CRS, put on the scene's grid.
 
 A polygon labels the pixels of which it covers at least a given share, computed exactly. A pixel that polygons of two
-classes merely share along their border goes to the one that covers more of it; polygons that overlap there are an error.
+classes merely share along their border goes to the one that covers more of it; polygons that overlap there are an error. A field
+`colour` with `#rrggbb` gives the classes their colours in the map.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +17,15 @@ from numpy.typing import NDArray
 
 from hsikit.errors import LabelError, OptionError
 from hsikit.geo.grid import Grid
+from hsikit.layers import Colour
 from hsikit.train.coverage import covered_pixels
-from hsikit.train.crosswalk import Value, as_code, ignored
+from hsikit.train.crosswalk import Value, as_code, ignored, parse_colour
 from hsikit.train.label_pixels import LabelPixels, extent_text, place_on
 from hsikit.train.label_rasters import projection
 
 LAYER_MARK = "|layername="
+COLOUR_FIELDS = ("colour", "color")
+COLOUR_TEXT = r"#[0-9a-fA-F]{6}"
 TOUCHED = 1e-6
 """The least share of a pixel that counts as touched: a border shared with the pixel's edge is not a touch."""
 
@@ -144,6 +149,7 @@ def pixels_of_frame(frame: Any, grid: Grid, options: VectorOptions, name: str) -
     frame, shapes = _in_pixels(frame, grid, options.buffer, name, notes)
     classes = [_value(v) for v in frame[field]]
     values = list(dict.fromkeys(classes))
+    colours = _colours(frame, classes, name, notes)
     kind = np.array([values.index(c) for c in classes], np.intp)
     claims = _claims(shapes, grid, TOUCHED if options.all_touched else options.min_coverage)
     if not len(claims.flat):
@@ -153,13 +159,26 @@ def pixels_of_frame(frame: Any, grid: Grid, options: VectorOptions, name: str) -
     best = _settle(claims, kind, [str(i) for i in frame.index], [str(values[k]) for k in kind], grid.shape[1], name, notes)
     flat, feature = claims.flat[best], claims.feature[best]
     groups, group_names = _groups(frame, feature, shapes, options.group_field, name)
-    return LabelPixels(flat // grid.shape[1], flat % grid.shape[1], kind[feature], values, groups, group_names, notes=tuple(notes))
+    return LabelPixels(flat // grid.shape[1], flat % grid.shape[1], kind[feature], values, groups, group_names, colours=colours, notes=tuple(notes))
 
 
 def _value(value: Any) -> Value:
     """A field's value as a code or a name."""
     code = as_code(value)
     return str(value).strip() if code is None else code
+
+
+def _colours(frame: Any, classes: Sequence[Value], name: str, notes: list[str]) -> dict[Value, Colour]:
+    """The classes' colours, where a field `colour` (or `color`) gives each class one as `#rrggbb`."""
+    field = next((column for column in COLOUR_FIELDS if column in frame.columns), None)
+    if field is None:
+        return {}
+    texts = [str(text).strip() for text in frame[field]]
+    found = dict(zip(classes, texts, strict=True))
+    if all(re.fullmatch(COLOUR_TEXT, text) and found[value] == text for value, text in zip(classes, texts, strict=True)):
+        return {value: parse_colour(text, name) for value, text in found.items()}
+    notes.append(f"{name}: the field {field!r} does not give each class one colour as #rrggbb, so it is not used")
+    return {}
 
 
 def _usable(frame: Any, field: str, options: VectorOptions, name: str, notes: list[str]) -> Any:

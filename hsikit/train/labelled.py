@@ -110,5 +110,5 @@ def connected_groups(rows: NDArray[np.intp], cols: NDArray[np.intp], codes: NDAr
     graph = coo_matrix((np.ones(int(linked.sum()), np.int8), (upper[linked], lower[linked])), shape=(len(start), len(start)))
     component = connected_components(graph, directed=False)[1]
     _, seen, inverse = np.unique(component, return_index=True, return_inverse=True)
-    number = np.argsort(np.argsort(seen))[inverse]
-    return np.asarray(number[np.cumsum(new) - 1], np.int64)
+    number: NDArray[np.int64] = np.argsort(np.argsort(seen))[inverse].astype(np.int64)
+    return np.repeat(number, np.diff(np.r_[start, len(flat)]))

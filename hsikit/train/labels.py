@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsikit.errors import LabelError, OptionError
-from hsikit.layers import LAST_CLASS, Legend
+from hsikit.layers import LAST_CLASS, PALETTE, Colour, Legend
 from hsikit.scene import Source
 from hsikit.train.crosswalk import Crosswalk, Value, encode, generic_name, read_crosswalk
 from hsikit.train.label_arrays import pixels_of_mat, pixels_of_npy
@@ -73,8 +73,10 @@ def read_labels(
     keep = codes > 0
     if not keep.any():
         raise LabelError(name, "holds no labelled pixel inside the scene", "Check that it holds class codes, and what is ignored")
-    rows, cols, codes = pixels.rows[keep], pixels.cols[keep], codes[keep]
-    groups = connected_groups(rows, cols, codes, source.info.grid.shape[1]) if pixels.groups is None else pixels.groups[keep]
+    rows, cols, given = pixels.rows, pixels.cols, pixels.groups
+    if not keep.all():
+        rows, cols, codes, given = rows[keep], cols[keep], codes[keep], None if given is None else given[keep]
+    groups = connected_groups(rows, cols, codes, source.info.grid.shape[1]) if given is None else given
     return LabelledScene(
         source, rows, cols, codes, groups, coding.legend, name, group_field or "", pixels.group_names, numbered=coding.numbered, notes=pixels.notes
     )
@@ -148,9 +150,15 @@ def combine_legends(scenes: Sequence[LabelledScene]) -> list[LabelledScene]:
     if len(wanted) > len(free):
         raise LabelError(label_names(scenes), f"together have more than {LAST_CLASS} classes", "Merge classes with a crosswalk")
     code_of.update(zip(wanted, free, strict=False))
-    colours = {code_of[e.name]: e.colour for scene in reversed(fixed) for e in scene.legend.classes if e.name in code_of}
+    chosen = {code_of[name]: colour for scene in reversed(scenes) if scene.numbered for name, colour in _chosen_colours(scene.legend).items()}
+    colours = chosen | {code_of[e.name]: e.colour for scene in reversed(fixed) for e in scene.legend.classes if e.name in code_of}
     legend = Legend.of({code: name for name, code in code_of.items()}, colours)
     return [_recoded(scene, code_of, legend) for scene in scenes]
+
+
+def _chosen_colours(legend: Legend) -> dict[str, Colour]:
+    """Colours that somebody gave the classes of a legend, by name: those that are not just the next of the palette."""
+    return {entry.name: entry.colour for i, entry in enumerate(legend.classes) if entry.colour != PALETTE[i % len(PALETTE)]}
 
 
 def _agree(names: dict[int, tuple[str, str]], code: int, name: str, file: str) -> None:

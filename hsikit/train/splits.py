@@ -70,13 +70,13 @@ class SplitOptions:
         if self.guard is not None and self.guard < 0:
             raise OptionError("--guard", f"{self.guard} is no distance", "Give pixels, 0 or more")
         if self.block is not None and self.block < 1:
-            raise OptionError("--block", f"{self.block} is no size", "Give pixels, 1 or more")
+            raise OptionError("block", f"{self.block} is no size", "Give pixels, 1 or more")
         if not 0 < self.test_share < 1:
-            raise OptionError("--test-share", f"{self.test_share} leaves nothing on one side", "Give a share between 0 and 1")
+            raise OptionError("test_share", f"{self.test_share} leaves nothing on one side", "Give a share between 0 and 1")
         if self.per_class is not None and self.per_class < 1:
-            raise OptionError("--per-class", f"{self.per_class} leaves nothing to train on", "Give 1 or more pixels per class")
+            raise OptionError("per_class", f"{self.per_class} leaves nothing to train on", "Give 1 or more pixels per class")
         if self.folds < 2:
-            raise OptionError("--folds", f"{self.folds} fold leaves nothing to train on", "Give 2 or more")
+            raise OptionError("folds", f"{self.folds} fold leaves nothing to train on", "Give 2 or more")
 
 
 def make_split(
@@ -117,8 +117,7 @@ def make_split(
     options.check()
     kind, _, argument = name.partition(":")
     if kind in ("leave-polygon-out", "scene") and not argument:
-        made = _folds(name, scenes, options)
-        return made[seed % len(made)]
+        return _folds(name, scenes, options, only=seed)[0]
     if kind == "scene":
         return _leave_scene(scenes, _scene_number(scenes, argument), options)
     if kind in ("groups", "group"):
@@ -146,12 +145,12 @@ def make_folds(name: str, scenes: Sequence[LabelledScene], *, folds: int = 5, se
     return _folds(name, scenes, options)
 
 
-def _folds(name: str, scenes: Sequence[LabelledScene], options: SplitOptions) -> list[Split]:
-    """The folds of a split that has them."""
+def _folds(name: str, scenes: Sequence[LabelledScene], options: SplitOptions, only: int | None = None) -> list[Split]:
+    """The folds of a split that has them; or the one of number `only`, modulo how many there are."""
     if name == "scene":
         if len(scenes) < 2:
             raise SplitError(label_names(scenes), "there is only one labelled scene, so none can be left out", "Give several, or choose another split")
-        return [_leave_scene(scenes, number, options) for number in range(len(scenes))]
+        return [_leave_scene(scenes, number, options) for number in _chosen(len(scenes), only)]
     if name != "leave-polygon-out":
         raise OptionError("--split", f"{name!r} has no folds", "Choose leave-polygon-out or scene")
     units = _group_units(scenes)
@@ -160,11 +159,16 @@ def _folds(name: str, scenes: Sequence[LabelledScene], options: SplitOptions) ->
         raise SplitError(label_names(scenes), "all label pixels belong to one group", "Give labels in several polygons, or choose another split")
     fold = balanced_folds(counts, min(options.folds, len(counts)), np.random.default_rng(options.seed))
     made = []
-    for number in range(int(fold.max()) + 1):
+    for number in _chosen(int(fold.max()) + 1, only):
         test = _per_scene(fold[units] == number, scenes)
         train = _guarded(scenes, [~mask for mask in test], test, _guard("leave-polygon-out", options))
         made.append(_finished(name, scenes, (train, test), options, guard=_guard("leave-polygon-out", options)))
     return made
+
+
+def _chosen(count: int, only: int | None) -> Sequence[int]:
+    """The numbers of the folds to make."""
+    return range(count) if only is None else (only % count,)
 
 
 def _guard(kind: str, options: SplitOptions) -> int:
@@ -208,7 +212,7 @@ def _best_deal(scenes: Sequence[LabelledScene], units: NDArray[np.intp], share: 
     return min(deals, key=lambda deal: deal[0])[1]
 
 
-LOST_ADVICE = "Label more places of these classes, ignore them, or accept it with --allow-lost"
+LOST_ADVICE = "Label more places of these classes, ignore them, or accept it with --allow-lost-classes"
 
 
 def class_halves_draw(

@@ -50,7 +50,8 @@ def failure(path: Path, error: BaseException) -> OutputError:
         return OutputError(path, "the disk is full", "Make room; the same command then resumes")
     if number in _DENIED or "Permission denied" in signs:
         return OutputError(path, "permission to write is denied", "Choose a folder that you may write to")
-    if "TIFFAppendToStrip" in signs or "TIFFWriteDirectory" in signs:  # what libtiff says when the disk takes less than it was given
+    # What libtiff says when the disk takes less than it was given, or has taken less as the file is looked through.
+    if any(sign in signs for sign in ("TIFFAppendToStrip", "TIFFWriteDirectory", "TIFFReadDirectory")):
         return OutputError(path, INCOMPLETE, "Make room; the same command then resumes")
     return OutputError(path, f"could not be written ({text})", "Check the space and the permissions of its folder")
 

@@ -83,6 +83,16 @@ def test_area_is_cropped_and_sees_its_surroundings():
     np.testing.assert_allclose(part, whole[:, rows, cols], rtol=1e-6)
 
 
+def test_statistics_of_an_area_see_nothing_else():
+    area = Window(30, 20, 25, 30)
+    part = odd_scene()[:, 30:55, 20:50]
+    expected = compute(standardise(), {"cube": Memory(part)}).store["moments"]
+    for tile in (7, 16, 200):
+        got = compute(standardise(), {"cube": Memory(odd_scene())}, options=RunOptions(area=area, tile=tile)).store["moments"]
+        for key in expected:
+            torch.testing.assert_close(got[key], expected[key], rtol=1e-10, atol=0)
+
+
 class Left:
     """Hides the left half."""
 

@@ -95,7 +95,10 @@ def test_another_command_over_an_unfinished_run_is_refused(tmp_path):
 def test_one_process_at_a_time(tmp_path):
     folder = work_folder(tmp_path / "map.tif")
     folder.mkdir()
-    holder = "import fcntl, os, sys, time; f = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); time.sleep(60)"
+    holder = (
+        "import fcntl, os, sys, time; f = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT); "
+        "fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); time.sleep(60)"
+    )
     with subprocess.Popen([sys.executable, "-c", holder, str(folder / "lock")], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline().strip() == "held"
         with pytest.raises(RunError, match="is writing this output"):

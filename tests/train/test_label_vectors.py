@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hsikit.errors import LabelError, OptionError
-from hsikit.layers import Legend
-from hsikit.train.labels import read_labels
+from hsikit.layers import PALETTE, Legend
+from hsikit.train.labels import combine_legends, read_labels
 
 LEFT, TOP, SIDE = 500000.0, 5600000.0, 30.0
 
@@ -145,7 +145,7 @@ def test_a_mosaic_of_polygons_never_conflicts(memory_source_once, seed):
     """Voronoi cells tile the scene: whatever the coverage asked for, no pixel is contested."""
     rng = np.random.default_rng(seed)
     seeds = shapely.MultiPoint(np.column_stack([LEFT + rng.uniform(0, 900, 12), TOP - rng.uniform(0, 600, 12)]))
-    cells = shapely.get_parts(shapely.voronoi_polygons(seeds))
+    cells = shapely.get_parts(shapely.voronoi_polygons(seeds, extend_to=box(-1, -1, 21, 31)))
     mosaic = frame(cells, c=np.arange(len(cells)) % 5 + 1)
     half, touched = (read_labels(memory_source_once, mosaic, **kw) for kw in ({}, {"all_touched": True}))
     assert len(half) <= len(touched) <= 600
@@ -228,3 +228,19 @@ def test_labels_elsewhere_give_both_extents(memory_source, fields, tmp_path):
         read_labels(memory_source(), path, class_field="crop")
     with pytest.raises(LabelError, match="no label lies inside"):
         read_labels(memory_source(), fields.set_geometry(fields.translate(100000, 0)), class_field="crop")
+
+
+def test_a_colour_field_colours_the_classes(memory_source, fields):
+    """Through `combine_legends`, as `train` reads labels."""
+    source = memory_source()
+    named = read_labels(source, fields.assign(colour=["#f0d040", "#20a040"]), class_field="crop")
+    (joined,) = combine_legends([named])
+    assert [(c.name, c.colour) for c in joined.legend.classes] == [("corn", (32, 160, 64)), ("wheat", (240, 208, 64))]
+    assert not named.notes
+
+
+@pytest.mark.parametrize("colours", [["#f0d040", "pink"], ["#f0d040", None]])
+def test_a_colour_field_without_colours_is_said_and_not_used(memory_source, fields, colours):
+    labelled = read_labels(memory_source(), fields.assign(color=colours), class_field="crop")
+    assert [c.colour for c in labelled.legend.classes] == list(PALETTE[:2])
+    assert "'color' does not give each class one colour" in labelled.notes[0]

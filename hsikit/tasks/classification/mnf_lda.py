@@ -114,11 +114,13 @@ class MnfLda(PixelClassifier):
 
         values, valid = tile.arrays["cube"], tile.valid["cube"]
         learned = store[STATISTICS] if self.refit_statistics else self.tensors(values.device)
-        scores = torch.zeros(len(self.legend), *valid.shape, dtype=torch.float64, device=values.device)
-        spectra = values[:, valid]
-        parts = [self._scores(spectra[:, start : start + self.chunk], learned) for start in range(0, spectra.shape[1], self.chunk)]
-        if parts:
-            scores[:, valid] = torch.cat(parts, 1)
+        scores = torch.zeros(len(self.legend), valid.numel(), dtype=torch.float64, device=values.device)
+        spectra = values.reshape(len(values), -1)
+        for start in range(0, valid.numel(), self.chunk):
+            part = slice(start, start + self.chunk)
+            if valid.view(-1)[part].any():
+                scores[:, part] = self._scores(spectra[:, part], learned)
+        scores = scores.view(-1, *valid.shape)
         logits = box_mean(scores, valid, self.radius) + learned["intercepts"][:, None, None]
         return logits.log_softmax(0).float().masked_fill_(~tile.inner_valid("cube"), float("nan"))
 
@@ -133,7 +135,7 @@ class MnfLda(PixelClassifier):
         bands, classes, pixels = len(self.basis.bands), len(self.legend), tile_shape[0] * tile_shape[1]
         fold = fold_bytes(bands) if self.refit_statistics else 0
         flops = pixels * (2.0 * bands * classes + 8 * bands + (4 * bands * bands if self.refit_statistics else 0))
-        return Cost(max(pixels * (4 * bands + 8 * 5 * classes) + self.chunk * bands * 8 * 7, pixels * 2 * 8 + fold), flops)
+        return Cost(max(pixels * 8 * 5 * classes + self.chunk * bands * 8 * 7, pixels * 2 * 8 + fold), flops)
 
     def identity(self) -> dict[str, Any]:
         """What tells this model and its options from another."""

@@ -1,0 +1,154 @@
+"""`hsikit train` and `hsikit evaluate`: labels of every kind, splits, several scenes, and what may be scored."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pytest
+
+from .conftest import NAMES, Field, Hsikit, codes_of
+
+
+def model_facts(folder: Path) -> dict[str, object]:
+    facts = json.loads((folder / "model.json").read_text())
+    assert isinstance(facts, dict)
+    return facts
+
+
+def test_polygons_in_another_crs(hsikit: Hsikit, place: Field, tmp_path: Path) -> None:
+    done = hsikit("train", "svm", place.scene, "--labels", place.fields, "--class-field", "crop", "-o", tmp_path / "model")
+    assert done.code == 0 and f"wrote {tmp_path / 'model'}" in done.out
+    for words in ("overall", "kappa", "floor: nearest-label", "floor: svm on spectra", "split: blocks, seed 0", *NAMES.values()):
+        assert words in done.out
+    assert "fitted on all labels" in done.err
+    assert [entry["name"] for entry in model_facts(tmp_path / "model")["classes"]] == ["barley", "maize", "rye"]
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["model.json", "model.safetensors"]
+    assert hsikit("classify", place.scene, "--model", tmp_path / "model", "-o", tmp_path / "map.tif").code == 0
+    codes = codes_of(tmp_path / "map.tif")
+    assert (codes == place.made.truth)[codes > 0].mean() > 0.7
+
+
+@pytest.mark.parametrize("method", ["mnf-lda", "random-forest", "nearest-label"])
+def test_every_classifier_trains_and_maps(hsikit: Hsikit, place: Field, tmp_path: Path, method: str) -> None:
+    options = {"mnf-lda": ("components=6", "width=3"), "random-forest": ("trees=20",)}.get(method, ())
+    params = [word for option in options for word in ("-p", option)]
+    done = hsikit("train", method, place.scene, "--labels", place.labels, "-o", tmp_path / "model", *params)
+    assert done.code == 0
+    told = model_facts(tmp_path / "model")["options"]
+    for option in options:
+        assert str(told[option.partition("=")[0]]) == option.partition("=")[2]
+    more = ("--refit-statistics",) if method == "mnf-lda" else ()
+    assert hsikit("classify", place.scene, "--model", tmp_path / "model", "-o", tmp_path / "map.tif", *more).code == 0
+    codes = codes_of(tmp_path / "map.tif")
+    assert (codes == place.made.truth)[codes > 0].mean() > 0.6
+
+
+def test_quiet_and_pixels(hsikit: Hsikit, place: Field, tmp_path: Path) -> None:
+    words = ("--labels", place.labels, "-o", tmp_path / "model", "--pixels", tmp_path / "pixels.gpkg", "--quiet")
+    done = hsikit("train", "svm", place.scene, *words)
+    assert (done.code, done.text) == (0, "")
+    labels = codes_of(place.labels)
+    assert len(geopandas.read_file(tmp_path / "pixels.gpkg")) == int(((labels > 0) & (place.made.truth > 0)).sum())
+
+
+def test_two_scenes_with_labels_of_their_own(hsikit: Hsikit, place: Field, tmp_path: Path) -> None:
+    both = ("--labels", place.labels, "--labels", place.second_labels)
+    done = hsikit("train", "svm", place.scene, place.second, *both, "-o", tmp_path / "model", "--split", "scene")
+    assert done.code == 0 and "split: scene" in done.out
+    assert len(model_facts(tmp_path / "model")["training"]["used"]) == 2
+    refused = hsikit("train", "svm", place.scene, place.second, "--labels", place.labels, "-o", tmp_path / "other")
+    assert refused.code == 2 and "1 label files for 2 scenes" in refused.err
+
+
+def test_groups_are_not_cut(hsikit: Hsikit, place: Field, tmp_path: Path) -> None:
+    words = ("--labels", place.fields, "--class-field", "crop", "--group-field", "plot", "--split", "groups")
+    done = hsikit("train", "svm", place.scene, *words, "-o", tmp_path / "model")
+    assert done.code == 0 and "split: group" in done.out
+
+
+def test_labels_as_the_user_says(hsikit: Hsikit, place: Field, tmp_path: Path) -> None:
+    (tmp_path / "joined.csv").write_text("from,to,name\nbarley,1,cereal\nrye,1,cereal\nmaize,2,maize\n")
+    words = ("--labels", place.fields, "--class-field", "crop", "--crosswalk", tmp_path / "joined.csv", "--buffer", 20, "--min-coverage", 0.9)
+    assert hsikit("train", "svm", place.scene, *words, "-o", tmp_path / "model").code == 0
+    assert [entry["name"] for entry in model_facts(tmp_path / "model")["classes"]] == ["cereal", "maize"]
+    words = ("--labels", place.fields, "--class-field", "crop", "--ignore", "rye")
+    assert hsikit("train", "svm", place.scene, *words, "-o", tmp_path / "two").code == 0
+    assert [entry["name"] for entry in model_facts(tmp_path / "two")["classes"]] == ["barley", "maize"]
+
+
+def test_a_model_in_place_needs_overwrite(hsikit: Hsikit, place: Field, tmp_path: Path) -> None:
+    words = ("train", "svm", place.scene, "--labels", place.labels, "-o", tmp_path / "model")
+    assert hsikit(*words).code == 0
+    before = (tmp_path / "model/model.safetensors").read_bytes()
+    done = hsikit(*words, "--seed", 3)
+    assert done.code == 2 and str(tmp_path / "model") in done.err and "--overwrite" in done.err
+    assert (tmp_path / "model/model.safetensors").read_bytes() == before
+    assert hsikit(*words, "--overwrite", "--split", "class-halves").code == 0
+    assert model_facts(tmp_path / "model")["training"]["split"] == "class-halves"
+
+
+def test_pixels_that_the_model_has_seen_are_not_scored(hsikit: Hsikit, place: Field) -> None:
+    done = hsikit("evaluate", place.scene, "--model", place.model, "--labels", place.labels)
+    assert done.code == 2 and done.out == ""
+    assert str(place.labels) in done.err and "fitted on all" in done.err and "--no-refit" in done.err and "--split" in done.err
+
+
+def test_a_kept_model_is_scored_on_what_it_has_not_seen(hsikit: Hsikit, place: Field) -> None:
+    done = hsikit("evaluate", place.scene, "--model", place.kept, "--labels", place.labels)
+    assert done.code == 0 and "scored on " in done.out and "confusion" in done.out and "F1" in done.out
+    assert "label pixels that the model was fitted on are left out" in done.err
+    facts = json.loads(hsikit("evaluate", place.scene, "--model", place.kept, "--labels", place.labels, "--json").out)
+    assert facts["tested"] > 0 and facts["seen"] > 0 and not facts["refitted"]
+    assert facts["tested"] == sum(map(sum, facts["scores"]["confusion"])) == facts["scores"]["scored"]
+    trained = model_facts(place.kept)["training"]
+    # The guard's pixels were neither trained nor tested on, so they are fresh too.
+    assert facts["tested"] >= trained["scores"]["scored"]
+    matrix = np.array(facts["scores"]["confusion"])
+    assert facts["scores"]["overall"] == pytest.approx(matrix.trace() / matrix.sum())
+
+
+def test_with_a_split_another_model_is_scored_and_that_is_said(hsikit: Hsikit, place: Field) -> None:
+    done = hsikit("evaluate", place.scene, "--model", place.model, "--labels", place.labels, "--split", "blocks", "--seed", 4)
+    assert done.code == 0 and "Not the saved model" in done.err and "floor: nearest-label" in done.out
+
+
+def test_other_places_are_fresh(hsikit: Hsikit, place: Field) -> None:
+    facts = json.loads(hsikit("evaluate", place.second, "--model", place.model, "--labels", place.second_labels, "--json").out)
+    assert facts["seen"] == 0 and facts["scores"]["overall"] > 0.7
+
+
+def test_evaluating_on_the_truth_scores_the_map(hsikit: Hsikit, place: Field, tmp_path: Path) -> None:
+    """The confusion matrix is that of the map which the model writes, at the pixels that it has not seen."""
+    facts = json.loads(hsikit("evaluate", place.scene, "--model", place.model, "--labels", place.folder / "truth.tif", "--json").out)
+    assert hsikit("classify", place.scene, "--model", place.model, "-o", tmp_path / "map.tif").code == 0
+    codes, truth = codes_of(tmp_path / "map.tif"), place.made.truth
+    fresh = (truth > 0) & (codes_of(place.labels) == 0)
+    expected = [[int((fresh & (truth == a) & (codes == b)).sum()) for b in (1, 2, 3)] for a in (1, 2, 3)]
+    assert facts["scores"]["confusion"] == expected
+
+
+@pytest.mark.parametrize(("words", "fault"), [
+    (("train", "no-such-method"), "no-such-method"),
+    (("train", "rx"), "rx: learns nothing from labels"),
+    (("train", "svm", "--split", "by-magic"), "by-magic"),
+    (("train", "svm", "-p", "colour=3"), "colour"),
+    (("train", "svm", "-p", "components"), "'components' is not name=value"),
+    (("train", "mnf-lda", "-p", "components=4000"), "4000"),
+    (("train", "svm", "--min-coverage", "7"), "coverage"),
+    (("train", "svm", "--class-field", "crop"), "class"),
+    (("train", "svm", "--guard", "-1"), "guard"),
+])  # fmt: skip
+def test_training_that_makes_no_sense(hsikit: Hsikit, place: Field, tmp_path: Path, words: tuple[str, ...], fault: str) -> None:
+    verb, method, *options = words
+    done = hsikit(verb, method, place.scene, "--labels", place.labels, "-o", tmp_path / "model", *options)
+    errors = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert done.code == 2 and len(errors) == 1 and fault in errors[0], done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_methods_that_must_be_trained_are_not_run_bare(hsikit: Hsikit, place: Field, tmp_path: Path) -> None:
+    done = hsikit("superresolve", place.scene, "--method", "svm", "-o", tmp_path / "fine.tif")
+    assert done.code == 2 and "svm: must be trained" in done.err

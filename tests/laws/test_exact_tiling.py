@@ -1,0 +1,230 @@
+"""Tiles of any shape, on any number of threads, give what one pass over the whole scene gives: for every method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cache, partial
+from unittest import mock
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hsikit.engine import RunOptions, compute
+from hsikit.engine.compute import Result
+from hsikit.engine.plan import plan_run
+from hsikit.method import Job, Map
+from hsikit.registry import load_class, list_methods
+from hsikit.scene import Source
+from hsikit.tasks.classification.sieve import sieve
+from hsikit.tasks.classification.smooth import smooth
+from hsikit.train.labels import read_labels
+
+from .scenes import CRS, TRANSFORM, as_source, make_scene
+
+ROWS, COLS, BANDS = 333, 257, 12
+CLOSE = 1e-5
+OPTIONS = {"random-forest": {"trees": 15}, "mnf-lda": {"components": 8, "width": 5}}
+EXTRAS = ("confidence", "probabilities", "log_probabilities")
+STEPS = 5
+Shape = tuple[int, int]
+
+
+@cache
+def scene():
+    return make_scene(ROWS, COLS, BANDS, seed=3)
+
+
+@cache
+def classifier(name: str):
+    source = scene().source()
+    labelled = read_labels(source, scene().labels(30))
+    return load_class(name).train([labelled], run=partial(compute, threads=1), **OPTIONS.get(name, {}))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A job and what it runs on; made anew for every run, so that no run sees what another left."""
+
+    make: Callable[[], tuple[Job, Mapping[str, Source]]]
+
+    def run(self, shape: Shape, threads: int = 1) -> Result:
+        job, sources = self.make()
+        wanted = [layer.name for layer in job.layers if layer.kind == "raster" and layer.name != "edges"]
+        # The command line knows square tiles only; a plan of the engine's own has any shape.
+        with mock.patch("hsikit.engine.compute.plan_run", lambda job, sources, relations, options, tile: plan_run(job, sources, relations, options, shape)):
+            return compute(job, sources, layers=wanted, options=RunOptions(threads=threads))
+
+    def changed(self, stage: str, halo: int | Mapping[str, Shape]) -> Case:
+        """The same with another halo at one stage: what a mistake in a method would look like."""
+
+        def make() -> tuple[Job, Mapping[str, Source]]:
+            job, sources = self.make()
+            assert stage in [s.name for s in job.stages]
+            around = (halo, halo) if isinstance(halo, int) else halo
+            stages = [replace(s, halo=around) if isinstance(s, Map) and s.name == stage else s for s in job.stages]
+            return replace(job, stages=tuple(stages)), sources
+
+        return Case(make)
+
+
+def classify(name: str, *wraps: Callable[[Job], Job], **options) -> Case:
+    def make() -> tuple[Job, Mapping[str, Source]]:
+        source = scene().source()
+        job = classifier(name).with_options(extras=EXTRAS, **options).bind({"cube": source.info})
+        for wrap in wraps:
+            job = wrap(job)
+        return job, {"cube": source}
+
+    return Case(make)
+
+
+def plain(name: str, bands: int = BANDS, **options) -> Case:
+    def make() -> tuple[Job, Mapping[str, Source]]:
+        source = as_source(scene().values[:bands], scene().nm[:bands], TRANSFORM, "scene.tif")
+        return load_class(name)(**options).bind({"cube": source.info}), {"cube": source}
+
+    return Case(make)
+
+
+def sharpen(ratio: Fraction, shift: Shape = (0, 0)) -> Case:
+    """The panchromatic image has the odd size; the cube's pixels are `ratio` times larger, its corner `shift` of the fine pixels away."""
+
+    def make() -> tuple[Job, Mapping[str, Source]]:
+        step, _, left, _, _, top = TRANSFORM
+        rng = np.random.default_rng(5)
+        fine = np.clip(scene().values[1:2].astype(float) * rng.uniform(0.9, 1.1, (ROWS, COLS)), 10, 15_000).astype(np.int16)
+        fine[scene().values[1:2] == -9999] = -9999
+        rows, cols = (round(size / float(ratio)) + 2 for size in (ROWS, COLS))
+        cube = make_scene(rows, cols, 5, seed=4, side=7)
+        coarse = (step * float(ratio), 0.0, left + shift[1] * step, 0.0, -step * float(ratio), top - shift[0] * step)
+        sources = {"hs": as_source(cube.values, cube.nm, coarse, "hs.tif"), "pan": as_source(fine, np.array([550.0]), TRANSFORM, "pan.tif")}
+        job = load_class("brovey")(pan_range=(400.0, 1000.0)).bind({role: source.info for role, source in sources.items()})
+        return job, sources
+
+    return Case(make)
+
+
+few_steps = partial(smooth, steps=STEPS, keep=0.3)
+CLASSIFIERS = {
+    **{name: classify(name) for name in ("svm", "random-forest", "mnf-lda", "nearest-label")},
+    "mnf-lda, statistics refitted": classify("mnf-lda", refit_statistics=True),
+    **{f"{name}, smooth": classify(name, few_steps) for name in ("svm", "random-forest", "mnf-lda", "nearest-label")},
+    "mnf-lda, statistics refitted, smooth": classify("mnf-lda", few_steps, refit_statistics=True),
+    "svm, unknown": classify("svm", unknown_below=0.5),
+}
+SIEVED = {
+    "svm, sieve": classify("svm", partial(sieve, size=6)),
+    "mnf-lda, smooth, sieve": classify("mnf-lda", few_steps, partial(sieve, size=9)),
+}
+OTHERS = {
+    "bicubic 2": plain("bicubic", bands=4, zoom=2),
+    "bicubic 3": plain("bicubic", bands=3, zoom=3),
+    "brovey 3": sharpen(Fraction(3)),
+    "brovey 5/2": sharpen(Fraction(5, 2)),
+    "brovey 3, shifted": sharpen(Fraction(3), (-4, 7)),
+    "brovey 5/2, shifted": sharpen(Fraction(5, 2), (3, -1)),
+    "rx": plain("rx"),
+    "rx with hits": plain("rx", pfa=2e-3),
+}
+CASES = {**CLASSIFIERS, **SIEVED, **OTHERS}
+
+
+@cache
+def whole(name: str) -> Result:
+    """One pass: a tile that holds the whole scene."""
+    return CASES[name].run((512, 512))
+
+
+def assert_same(tiled: Result, one: Result) -> None:
+    """The law."""
+    assert tiled.layers.keys() == one.layers.keys()
+    for name, values in one.layers.items():
+        if name != "map":
+            assert_close(name, tiled.layers[name], values)
+    if "map" in one.layers:
+        assert_same_classes(tiled.layers["map"][0], one.layers["map"][0], one.layers["probabilities"])
+    for name, found in one.features.items():
+        assert len(tiled.features[name]) == len(found)
+        assert_close(name, tiled.features[name].points, found.points)
+        for column, numbers in found.columns.items():
+            assert_close(column, tiled.features[name].columns[column], numbers)
+
+
+def assert_close(name: str, tiled: np.ndarray, values: np.ndarray) -> None:
+    """Within 1e-5 of the range, and missing where the other is."""
+    there = np.isfinite(values)
+    np.testing.assert_array_equal(np.isfinite(tiled), there, err_msg=f"{name}: not missing in the same places")
+    span = float(np.ptp(values[there].astype(float)))
+    np.testing.assert_allclose(tiled[there], values[there], rtol=0, atol=CLOSE * span, err_msg=name)
+
+
+def assert_same_classes(tiled: np.ndarray, values: np.ndarray, probabilities: np.ndarray) -> None:
+    """Equal, but where the two highest probabilities are nearly so."""
+    differ = tiled != values
+    second, first = np.sort(probabilities[:, differ], 0)[-2:]
+    assert (first - second <= CLOSE).all(), f"{int(differ.sum())} pixels have another class"
+
+
+shapes = st.tuples(st.integers(17, 400), st.integers(17, 400))
+
+
+@pytest.mark.parametrize("name", CASES)
+@settings(max_examples=6)
+@given(shape=shapes, threads=st.sampled_from([1, 2, 3]))
+def test_tiled_equals_whole(name: str, shape: Shape, threads: int) -> None:
+    assert_same(CASES[name].run(shape, threads), whole(name))
+
+
+@settings(max_examples=5)
+@given(side=st.integers(17, 400))
+def test_square_tiles_as_the_command_line_takes_them(side: int) -> None:
+    job, sources = CASES["mnf-lda"].make()
+    assert_same(compute(job, sources, layers=list(whole("mnf-lda").layers), options=RunOptions(tile=side, threads=2)), whole("mnf-lda"))
+
+
+def test_smoothing_as_long_as_by_default() -> None:
+    case = classify("mnf-lda", smooth)
+    assert_same(case.run((71, 143), 2), case.run((512, 512)))
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if "rx" not in name])
+def test_the_whole_is_worth_comparing_with(name: str) -> None:
+    """Holes stay holes, few pixels are near a tie, and a classifier says several things."""
+    layers = whole(name).layers
+    if "map" in layers:
+        codes, probabilities = layers["map"][0], layers["probabilities"]
+        np.testing.assert_array_equal(codes == 0, scene().truth == 0)
+        assert len(np.unique(codes)) >= 5
+        there = np.sort(probabilities[:, codes > 0], 0)
+        assert (there[-1] - there[-2] <= CLOSE).mean() < 0.05
+    else:
+        missing = np.isnan(next(iter(layers.values()))).all(0)
+        assert 0.02 < missing.mean() < 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "stage", "halo"),
+    [
+        ("svm, smooth", "smooth", STEPS - 1),
+        ("mnf-lda", "classify", 1),
+        ("svm, sieve", "sieve", 3),
+        ("bicubic 2", "interpolate", 1),
+        ("bicubic 3", "interpolate", 1),
+        ("brovey 3", "sharpen", {"hs": (1, 1)}),
+        ("brovey 5/2, shifted", "sharpen", {"hs": (1, 1)}),
+    ],
+)
+def test_a_halo_too_small_is_caught(name: str, stage: str, halo: int | Mapping[str, Shape]) -> None:
+    """The law would fail (or the method could not run at all) if a method asked for less than it sees."""
+    mutant = CASES[name].changed(stage, halo)
+    with pytest.raises((AssertionError, IndexError, RuntimeError, ValueError)):
+        assert_same(mutant.run((40, 53)), whole(name))
+
+
+def test_every_method_is_held() -> None:
+    told = " ".join(CASES)
+    assert [entry.name for entry in list_methods() if entry.name not in told and entry.where.startswith("hsikit.")] == []
