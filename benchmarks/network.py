@@ -46,6 +46,8 @@ class PatchNetwork(nn.Module):
             first = nn.Linear(len(mean), WIDTH)
             self.middle = nn.ModuleList(nn.Conv2d(WIDTH, WIDTH, 3) for _ in range(DEPTH))
             self.last = nn.Conv2d(WIDTH, CLASSES, 1)
+            for layer in (first, *self.middle, self.last):
+                _start(layer)
         self.weight = nn.Parameter((first.weight / deviation).T.contiguous())
         self.bias = nn.Parameter(first.bias - first.weight @ (mean / deviation))
         self.register_buffer("fill", first.bias.detach().clone())
@@ -67,9 +69,17 @@ class PatchNetwork(nn.Module):
         if not valid.all():
             hidden[~valid.reshape(-1)] = self.fill
         image = hidden.view(1, rows, cols, WIDTH).permute(0, 3, 1, 2)
+        image = functional.relu_(image)
         for layer in self.middle:
-            image = functional.relu_(layer(functional.relu_(image)))
+            image = functional.relu_(layer(image))
         return self.last(image)[0]  # type: ignore[no-any-return]
+
+
+def _start(layer: nn.Linear | nn.Conv2d) -> None:
+    """Random weights that keep signals apart over many layers: without a common part, which would give all pixels one class."""
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    with torch.no_grad():
+        layer.weight -= layer.weight.flatten(1).mean(1).view(-1, *[1] * (layer.weight.dim() - 1))
 
 
 def parameters(bands: int) -> int:
@@ -106,9 +116,9 @@ class Network:
             return {"map": classify(network, tile)}
 
         def cost(shape: tuple[int, int]) -> Cost:
-            # Two images of WIDTH channels are alive at once; the convolution has its own scratch, and `~valid` its indices.
+            # Five images of WIDTH channels at the peak (measured): input and output, and what oneDNN reorders for itself.
             pixels = shape[0] * shape[1]
-            return Cost(pixels * (2 * 4 * WIDTH + 16) + 4 * parameters(bands), 2.0 * pixels * parameters(bands))
+            return Cost(pixels * (5 * 4 * WIDTH + 16) + 4 * parameters(bands), 2.0 * pixels * parameters(bands))
 
         return Job(
             method=self.name,

@@ -23,7 +23,7 @@ def classify(
     confidence: Annotated[bool, typer.Option("--confidence", help="Also STEM_confidence: the highest class probability.", rich_help_panel=_MAP)] = False,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Also STEM_probabilities.", rich_help_panel=_MAP)] = False,
     smooth: Annotated[bool, typer.Option("--smooth", help="Regularise the probabilities along edges.", rich_help_panel=_MAP)] = False,
-    sieve: Annotated[int, typer.Option(help="Patches of fewer pixels join their neighbour.", rich_help_panel=_MAP)] = 0,
+    sieve: Annotated[int, typer.Option(help="Patches of fewer pixels take the class around them.", rich_help_panel=_MAP)] = 0,
     unknown_below: Annotated[float, typer.Option(help="Less confident pixels become unknown (254).", rich_help_panel=_MAP)] = 0.0,
     refit_statistics: Annotated[
         bool, typer.Option("--refit-statistics", help="Learn this scene's statistics anew, and refit what stands on them.", rich_help_panel=_MAP)

@@ -264,7 +264,7 @@ def run(method: Any, scene: Any, output: str | Path, *, confidence: bool = False
         confidence: also write `STEM_confidence`.
         probabilities: also write `STEM_probabilities`.
         smooth: regularise the class probabilities along edges.
-        sieve: patches of fewer pixels join their largest neighbour.
+        sieve: patches of fewer pixels take the class of the larger patches that they touch most.
         unknown_below: pixels with a lower confidence become "unknown" (254).
         refit_statistics: learn the scene's statistics anew, and refit what was trained in their space.
         named: paths of further layers, by name.
@@ -290,7 +290,10 @@ def run(method: Any, scene: Any, output: str | Path, *, confidence: bool = False
     from hsikit.geo.mask import open_mask
 
     bound = load_method(method) if isinstance(method, str | Path) else getattr(method, "method", method)
-    sources = {role: source_of(given) for role, given in scene.items()} if isinstance(scene, Mapping) else {bound.roles[0]: source_of(scene)}
+    inputs = scene if isinstance(scene, Mapping) else {bound.roles[0]: scene}
+    if set(inputs) != set(bound.roles):
+        raise OptionError(bound.name, f"its inputs are {', '.join(bound.roles)}, not {', '.join(inputs)}", "Give a mapping of these names to scenes")
+    sources = {role: source_of(given) for role, given in inputs.items()}
     job = _job(bound, sources, confidence, probabilities, smooth, sieve, unknown_below, refit_statistics)
     info = sources[job.reference].info
     area: Window | None = window_of(info.grid, bbox, bbox_crs, info.name) if bbox else None

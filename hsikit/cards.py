@@ -58,6 +58,7 @@ class Card:
         range_nm: first and last wavelength (nm).
         sensor: what `--sensor` takes for its wavelengths, or "".
         wavelengths: name of a CSV of band centres beside the card, or "".
+        crosswalk: name of a CSV of class names and colours beside the card, or "".
         classes: code -> (name, labelled pixels).
         endmembers: names, in no particular order.
         split: the split to evaluate on, and why.
@@ -78,6 +79,7 @@ class Card:
     range_nm: tuple[float, float]
     sensor: str = ""
     wavelengths: str = ""
+    crosswalk: str = ""
     acquired: str = ""
     pixel_m: float | None = None
     classes: Mapping[int, tuple[str, int]] = field(default_factory=dict)
@@ -125,6 +127,17 @@ def wavelengths_of(card: Card) -> str:
     return (_folder() / card.wavelengths).read_text(encoding="utf-8")
 
 
+def crosswalk_of(card: Card) -> Path:
+    """The CSV of class names and colours that lies beside a card: what `--crosswalk` takes for its labels.
+
+    Raises:
+        OptionError: the card has none.
+    """
+    if not card.crosswalk:
+        raise OptionError(card.name, "it has no table of class names and colours", "Name your own with --crosswalk FILE.csv")
+    return Path(str(_folder() / card.crosswalk))
+
+
 def verify(card: Card, folder: str | Path) -> list[Check]:
     """Checks a user's copy of a dataset, file by file.
 
@@ -164,7 +177,7 @@ def _parse(entry: Traversable) -> Card:
             shape=tuple(scene["shape"]),
             quantity=scene["quantity"],
             range_nm=tuple(scene["range_nm"]),
-            **{key: scene[key] for key in ("sensor", "wavelengths", "acquired", "pixel_m") if key in scene},
+            **{key: scene[key] for key in ("sensor", "wavelengths", "crosswalk", "acquired", "pixel_m") if key in scene},
             classes={int(code): (str(name), int(count)) for code, (name, count) in raw.get("classes", {}).items()},
             endmembers=tuple(raw.get("endmembers", {}).get("names", ())),
             split=(split.get("name", ""), split.get("why", "")),

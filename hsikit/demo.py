@@ -11,10 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hsikit import api
-from hsikit.cards import load_card
+from hsikit.cards import crosswalk_of, load_card
 from hsikit.engine.options import Progress
 from hsikit.errors import MissingExtraError, OutputError
 from hsikit.layers import Legend
@@ -65,15 +63,14 @@ def _indian_pines_files() -> tuple[Path, Path]:
 def _indian_pines(home: Path, seed: int, say: Say, note: Say, progress: Progress | None) -> list[Path]:
     cube, labels = _indian_pines_files()
     card = load_card("indian-pines")
-    legend = Legend.of({code: name for code, (name, _) in card.classes.items()})
     source = open_source(cube, sensor=card.sensor, quantity=card.quantity)
     say(f"{card.title}: {card.about.partition(':')[0]}")
     note(f"note: {card.traps[2]}")
     say(f"{PER_CLASS} labels of each class from one half of it; the test lies in the other half, which no label touches")
     trained = {
         name: api.train(
-            name, source, np.load(labels, allow_pickle=False), split="class-halves", split_options={"per_class": PER_CLASS}, refit=False, seed=seed,
-            label_options={"legend": legend}, progress=progress,
+            name, source, labels, split="class-halves", split_options={"per_class": PER_CLASS}, refit=False, seed=seed,
+            label_options={"crosswalk": crosswalk_of(card)}, progress=progress,
         )
         for name in ("mnf-lda", "svm")
     }  # fmt: skip
@@ -84,7 +81,7 @@ def _indian_pines(home: Path, seed: int, say: Say, note: Say, progress: Progress
         say(f"{name:<24}{found['overall']:7.3f}  {found['average']:7.3f}")
     path = home / "indian_pines_map.tif"
     report = api.run(best, source, path, overwrite=True, progress=progress)
-    return [*report.files, _picture(path, legend, f"Indian Pines, mnf-lda, {PER_CLASS} labels a class")]
+    return [*report.files, _picture(path, best.method.legend, f"Indian Pines, mnf-lda, {PER_CLASS} labels a class")]
 
 
 def _simulated(home: Path, seed: int, say: Say, progress: Progress | None) -> list[Path]:

@@ -123,7 +123,7 @@ def test_a_map_from_a_cube_that_was_cut_and_computed(cube: xr.DataArray, model, 
         hsikit.run(model, given, tmp_path / name, tile=25)
         np.testing.assert_array_equal(codes_of(tmp_path / name), codes_of(tmp_path / "map.tif")[rows, cols])
         with rasterio.open(tmp_path / name) as made:
-            assert made.transform * (0, 0) == (cube.rio.transform()[2] + 20 * 30, cube.rio.transform()[5] - 33 * 30)
+            assert (made.bounds.left, made.bounds.top) == (cube.rio.transform()[2] + 20 * 30, cube.rio.transform()[5] - 33 * 30)
 
 
 def test_a_saved_model_is_the_same_model(cube: xr.DataArray, model, tmp_path: Path) -> None:
@@ -202,10 +202,10 @@ def test_methods_that_need_no_training(cube: xr.DataArray, tmp_path: Path) -> No
 def test_two_inputs(cube: xr.DataArray, tmp_path: Path) -> None:
     part = cube.isel(wavelength=slice(0, 60, 6), y=slice(40, 80), x=slice(30, 70))
     bright = part.mean("wavelength").values.repeat(3, 0).repeat(3, 1)
-    with rasterio.open(
-        tmp_path / "pan.tif", "w", driver="GTiff", width=120, height=120, count=1, dtype="float32", crs=part.rio.crs,
-        transform=part.rio.transform() * rasterio.Affine.scale(1 / 3), nodata=np.nan,
-    ) as target:  # fmt: skip
+    step, _, left, _, _, top = tuple(part.rio.transform())[:6]
+    finer = rasterio.Affine(step / 3, 0, left, 0, -step / 3, top)
+    profile = {"width": 120, "height": 120, "count": 1, "dtype": "float32", "crs": part.rio.crs, "transform": finer, "nodata": np.nan}
+    with rasterio.open(tmp_path / "pan.tif", "w", driver="GTiff", **profile) as target:
         target.write(bright.astype("float32"), 1)
     pan = hsikit.open_scene(tmp_path / "pan.tif", role="pan")
     hsikit.run(hsikit.make_method("brovey"), {"hs": part, "pan": pan}, tmp_path / "sharp.tif")
@@ -223,12 +223,21 @@ def test_what_is_asked_of_the_wrong_thing(place: Path, cube: xr.DataArray, model
         hsikit.run(hsikit.make_method("rx"), cube, tmp_path / "scores.tif", smooth=True)
     with pytest.raises(ModelError, match="band"):
         hsikit.run(model, cube.isel(wavelength=slice(0, 50)), tmp_path / "map.tif")
-    with pytest.raises(HsikitError, match="svm"):
-        hsikit.run(model, {"hs": cube}, tmp_path / "map.tif")
     assert not list(tmp_path.iterdir())
 
 
-def test_describe_and_quicklook(place: Path, cube: xr.DataArray, tmp_path: Path) -> None:
+def test_inputs_that_a_method_does_not_have(cube: xr.DataArray, model, tmp_path: Path) -> None:
+    with pytest.raises(HsikitError, match=r"svm: .*cube"):
+        hsikit.run(model, {"hs": cube}, tmp_path / "map.tif")
+    with pytest.raises(HsikitError, match=r"brovey: .*pan"):
+        hsikit.run(hsikit.make_method("brovey"), cube, tmp_path / "sharp.tif")
+    assert not list(tmp_path.iterdir())
+
+
+def test_looking(place: Path, cube: xr.DataArray, tmp_path: Path) -> None:
+    from hsikit.api import draw_quicklook
+
+    assert draw_quicklook(cube, tmp_path / "rgb.png", max_size=64) and (tmp_path / "rgb.png").stat().st_size > 1000
     assert hsikit.describe(place / "scene.tif")["bands"] == 224 == hsikit.describe(cube)["bands"]
     assert {entry.name for entry in hsikit.list_methods()} >= {"svm", "mnf-lda", "rx"}
     assert "enmap" in {entry.name for entry in hsikit.list_sensors()}

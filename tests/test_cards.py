@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from hsikit import cards
-from hsikit.cards import Card, CardFile, array_facts, list_cards, load_card, sha256_of, verify, wavelengths_of
+from hsikit.cards import Card, CardFile, array_facts, crosswalk_of, list_cards, load_card, sha256_of, verify, wavelengths_of
 from hsikit.errors import OptionError, SceneError
 from hsikit.scene import QUANTITIES
+from hsikit.train.crosswalk import read_crosswalk
 
 EXPECTED = {
     "cuprite", "enmap-potsdam", "houston-2013", "indian-pines", "jasper-ridge", "ksc", "pavia-university",
@@ -45,6 +46,19 @@ def test_the_legends_add_up(name: str) -> None:
     assert sorted(card.classes) == list(range(1, len(card.classes) + 1))
     assert sum(count for _, count in card.classes.values()) == LABELLED[name]
     assert len({label for label, _ in card.classes.values()}) == len(card.classes)
+
+
+@pytest.mark.parametrize("card", [card for card in list_cards() if card.crosswalk], ids=lambda card: card.name)
+def test_a_crosswalk_names_and_colours_every_class(card: Card) -> None:
+    table = read_crosswalk(crosswalk_of(card))
+    assert table.names == {code: name for code, (name, _) in card.classes.items()}
+    assert table.targets == {str(code): code for code in card.classes}
+    assert len(set(table.colours.values())) == len(card.classes)
+
+
+def test_a_card_without_a_crosswalk_says_so() -> None:
+    with pytest.raises(OptionError, match="samson: it has no table of class names"):
+        crosswalk_of(load_card("samson"))
 
 
 def test_the_bands_of_indian_pines() -> None:

@@ -19,6 +19,7 @@ from hsikit.engine.layerfile import LayerFile
 from hsikit.engine.ledger import Ledger
 from hsikit.engine.options import Progress, RunOptions, Silent
 from hsikit.engine.plan import plan_run, tile_stages
+from hsikit.engine.resources import keep_freed_memory_small
 from hsikit.engine.stages import run_stages, total_steps
 from hsikit.geo.grid import Window
 from hsikit.layers import Features
@@ -93,6 +94,7 @@ def open_context(job: Job, sources: Mapping[str, Source], options: RunOptions, f
         RunError: the folder is in use, or holds an unfinished run of another command.
         MemoryPlanError: no tile fits into the promised memory.
     """
+    keep_freed_memory_small()
     relations = relations_of(job, sources)
     ledger = Ledger(folder, key, restart=options.restart)
     try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hsikit.engine.context import Context
 from hsikit.engine.layerfile import LayerFile
 from hsikit.engine.options import Progress
 from hsikit.engine.stages import LayerStrips
+from hsikit.errors import OutputError
 from hsikit.geo.area import class_areas
 from hsikit.geo.grid import Grid, Window
 from hsikit.layers import Layer
@@ -68,25 +70,38 @@ def deliver(context: Context, paths: Mapping[str, Path], progress: Progress) -> 
     assets: list[Asset] = []
     areas: dict[str, ClassAreas] = {}
     for name, final in reversed(list(paths.items())):
-        layer = context.job.layer(name)
         progress.note(f"writing {final}")
-        if layer.kind == "raster":
-            grid = context.grid.crop(context.area).finer(layer.zoom)
-            made = write_raster(layer, grid, FinishedLayer(context.files[name]), folder / final.name, tags=_tags(context, layer))
-            if layer.legend is not None:
-                areas[name] = class_areas(((window, arrays[name][0]) for window, arrays in LayerStrips(context).strips(name)), grid)
-                beside = write_bundle(final, folder, layer.legend, areas[name])
-                pairs += beside
-                assets += [Asset(f"{name} {path.suffix[1:]}", path) for _, path in beside]
-            cog = format_of(final, layer) == "cog"
-            assets.append(Asset(name, final, layer, cog, grid if layer.zoom != 1 else None))
-        else:
-            write = write_vector if layer.kind == "vector" else write_table
-            made = write(context.features[name], folder / final.name)
-            assets.append(Asset(name, final, layer))
-        pairs += [(path, final.parent / path.name) for path in reversed(made)]
+        with _named(final):
+            made, beside_it = _deliver_layer(context, context.job.layer(name), final, folder, areas)
+        assets += beside_it
+        pairs += made
     main = next(iter(paths.values()))
     return [*_describe(context, main, list(reversed(assets)), areas, folder), *pairs], areas
+
+
+def _deliver_layer(context: Context, layer: Layer, final: Path, folder: Path, areas: dict[str, ClassAreas]) -> tuple[list[Pair], list[Asset]]:
+    """One layer and what lies beside it; the layer's own file comes last."""
+    if layer.kind != "raster":
+        made = (write_vector if layer.kind == "vector" else write_table)(context.features[layer.name], folder / final.name)
+        return [(path, final.parent / path.name) for path in made], [Asset(layer.name, final, layer)]
+    grid = context.grid.crop(context.area).finer(layer.zoom)
+    made = write_raster(layer, grid, FinishedLayer(context.files[layer.name]), folder / final.name, tags=_tags(context, layer))
+    pairs: list[Pair] = []
+    if layer.legend is not None:
+        areas[layer.name] = class_areas(((window, arrays[layer.name][0]) for window, arrays in LayerStrips(context).strips(layer.name)), grid)
+        pairs = write_bundle(final, folder, layer.legend, areas[layer.name])
+    assets = [Asset(f"{layer.name} {path.suffix[1:]}", path) for _, path in pairs]
+    assets.append(Asset(layer.name, final, layer, format_of(final, layer) == "cog", grid if layer.zoom != 1 else None))
+    return [*pairs, *((path, final.parent / path.name) for path in reversed(made))], assets
+
+
+@contextmanager
+def _named(final: Path) -> Iterator[None]:
+    """Lets an error name the output as the user knows it, not the place where it is staged."""
+    try:
+        yield
+    except OutputError as error:
+        raise OutputError(final, error.wrong, error.advice) from error
 
 
 def _tags(context: Context, layer: Layer) -> dict[str, str]:

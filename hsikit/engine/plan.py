@@ -18,7 +18,7 @@ from hsikit.engine.workers import in_flight
 from hsikit.errors import MemoryPlanError, OptionError
 from hsikit.geo.grid import Window
 from hsikit.geo.relation import Relation
-from hsikit.method import Job, Loop, Map, Reduce, Stage, halo_of
+from hsikit.method import Input, Job, Loop, Map, Reduce, Stage, halo_of
 from hsikit.scene import Source
 
 SLACK, THREAD = 64 * MIB, 16 * MIB
@@ -27,8 +27,10 @@ KEPT = 0.97
 """Share of the promised memory that is planned with: the rest is for what no plan knows."""
 ROW_SEGMENT = 32
 """Rows read at once from files that are stored row by row."""
-LARGEST_TILE, LARGEST_WITH_HALO = 65_536, 262_144
+LARGEST_TILE, LARGEST_WITH_HALO = 32_768, 262_144
 """Pixels of a tile beyond which nothing is gained, and a killed run loses more; with a wide halo, larger ones spare work."""
+STRIP_SHARE, MOST_PARTS = 0.05, 8
+"""Share of the memory that one row of blocks may take; a higher one is read in parts, up to so many, its blocks decoded again."""
 _HEIGHTS = (512, 384, 256, 192, 128, 96, 64, 48, 32, 16)
 _WIDTHS = (1024, 768, 512, 384, 256, 192, 128, 96, 64, 32)
 
@@ -105,7 +107,7 @@ def plan_run(job: Job, sources: Mapping[str, Source], relations: Mapping[str, Re
     for threads in range(most, 0, -1):
         for shape in shapes:
             for shrink in (1, 2, 4, 8, 16):
-                segments = {role: _segment_rows(source, shape, relations.get(role), shrink) for role, source in sources.items()}
+                segments = {role: _segment_rows(source, job.inputs[role], shape, relations.get(role), shrink, memory) for role, source in sources.items()}
                 peak = fixed + threads * THREAD + _bytes(job, sources, relations, area, shape, threads, segments)
                 if peak <= KEPT * memory:
                     return Plan(shape, threads, segments, cache, peak, memory)
@@ -116,16 +118,18 @@ def plan_run(job: Job, sources: Mapping[str, Source], relations: Mapping[str, Re
 
 
 def _shapes(area: Window, job: Job, align: int) -> list[tuple[int, int]]:
-    """Tile shapes from the best to the smallest: the least share of halo first, among those of a useful size."""
+    """Tile shapes from the best to the smallest: of a useful size, with the least share of halo, flat."""
     halo = np.max([halo_of(stage, job.reference) for stage in tile_stages(job.stages)] or [(0, 0)], axis=0)
     heights = sorted({_even(area.rows, h, align) for h in _HEIGHTS}, reverse=True)
     widths = sorted({_even(area.cols, w, align) for w in _WIDTHS}, reverse=True)
     most = min(max(LARGEST_TILE, (8 * int(halo.max())) ** 2), LARGEST_WITH_HALO)
     shapes = [(h, w) for h in heights for w in widths if h * w <= most]
 
-    def rank(shape: tuple[int, int]) -> tuple[float, int]:
-        overhead = (shape[0] + 2 * int(halo[0])) * (shape[1] + 2 * int(halo[1])) / (shape[0] * shape[1])
-        return round(overhead * 20), -shape[0] * shape[1]
+    def rank(shape: tuple[int, int]) -> tuple[bool, int, int, int]:
+        area = shape[0] * shape[1]
+        overhead = (shape[0] + 2 * int(halo[0])) * (shape[1] + 2 * int(halo[1])) / area
+        # Of tiles that waste alike, the flattest: the strips that are alive are as high as a tile.
+        return area < most // 4, round(overhead * 10), shape[0], -area
 
     return sorted(shapes, key=rank)
 
@@ -136,11 +140,13 @@ def _even(size: int, most: int, align: int) -> int:
     return math.ceil(math.ceil(size / parts) / align) * align
 
 
-def _segment_rows(source: Source, tile: tuple[int, int], relation: Relation | None, shrink: int) -> int:
+def _segment_rows(source: Source, spec: Input, tile: tuple[int, int], relation: Relation | None, shrink: int, memory: int) -> int:
     """Rows read at once: whole blocks where the memory allows, else a part of one."""
     block = source.block[0]
     if block > 1:
-        return max(1, block // shrink)
+        strip = block * source.info.grid.shape[1] * len(spec.bands) * np.dtype(source.info.dtype).itemsize
+        parts = 1 << math.ceil(math.log2(max(1.0, strip / (STRIP_SHARE * memory))))
+        return max(1, block // (min(parts, MOST_PARTS) * shrink))
     rows = tile[0] if relation is None else relation.window(Window(0, 0, *tile)).rows
     return max(1, min(rows, max(4, ROW_SEGMENT // shrink)))
 
@@ -183,4 +189,4 @@ def _alive(source: Source, bands: int, need: Window, area: Window, segment: int,
         return flying * need.size * pixel
     width = min(source.info.grid.shape[1], area.cols + 2 * (area.col - need.col))
     tile_rows = math.ceil((flying - 1) / math.ceil(area.cols / core.cols)) + 1
-    return int(((tile_rows - 1) * core.rows + need.rows + 2 * segment) * width * pixel)
+    return int(((tile_rows - 1) * core.rows + need.rows + segment) * width * pixel)

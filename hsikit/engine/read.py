@@ -52,11 +52,22 @@ class RoleReader:
         first, last = inside.row // self.segment, (inside.row_end - 1) // self.segment
         for gone in [number for number in self._held if number < first]:
             del self._held[gone]
+        if first in self._held:
+            self._held[first] = _trimmed(self._held[first], inside.row)
         for number in range(first, last + 1):
             if number not in self._held:
                 rows = Window(number * self.segment, self.area.col, self.segment, self.area.cols).intersect(self.area)
                 self._held[number] = self.source.read(rows, self.bands)
         return [self._held[number] for number in range(first, last + 1)]
+
+
+def _trimmed(raw: Raw, row: int) -> Raw:
+    """A strip without the rows above `row`, copied where that lets go of more than half of it."""
+    above = row - raw.window.row
+    if 2 * above <= raw.window.rows:
+        return raw
+    rest = Window(row, raw.window.col, raw.window.rows - above, raw.window.cols)
+    return Raw(raw.values[:, above:].copy(), rest, raw.decoding)
 
 
 @dataclass(frozen=True)

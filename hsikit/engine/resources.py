@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from hsikit.errors import OptionError
 
 MIB = 2**20
+LARGE_BLOCK = 6 * MIB
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
 _UNITS = {"": 1, "K": 2**10, "M": MIB, "G": 2**30, "T": 2**40}
 
 
@@ -73,6 +76,20 @@ def available_cores() -> int:
     except (OSError, ValueError):
         pass
     return cores
+
+
+def keep_freed_memory_small() -> None:
+    """Makes the C library give large blocks back to the system when they are freed.
+
+    glibc keeps them otherwise, in an arena for each thread, and a process grows to about twice what it uses at any time.
+    Where there is another C library, nothing is done.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    for parameter, value in ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, LARGE_BLOCK), (_M_TRIM_THRESHOLD, LARGE_BLOCK)):
+        mallopt(parameter, value)
 
 
 def gdal_cache(memory: int) -> int:

@@ -18,7 +18,7 @@ from hsikit.errors import HsikitError, OptionError, OutputError
 from hsikit.method import Job, Loop, Map, Reduce, Stage
 from hsikit.scene import Source
 from hsikit.version import __version__
-from hsikit.writers import check_space, check_target, commit
+from hsikit.writers import check_space, check_target, commit, format_of
 
 _COMMITTING = "committing"
 
@@ -43,13 +43,21 @@ class RunReport:
 
 
 def output_paths(job: Job, path: Path, named: Mapping[str, Path] | None = None) -> dict[str, Path]:
-    """Where each delivered layer goes: the first raster to `path`, others to `STEM_layer` beside it, unless named."""
+    """Where each delivered layer goes: the first raster to `path`, others to `STEM_layer` beside it, unless named.
+
+    Raises:
+        OutputError: a raster's name ends in nothing that is known.
+        OptionError: a layer is named that the job does not have.
+    """
     given = dict(named or {})
     paths: dict[str, Path] = {}
     for layer in (layer for layer in job.layers if layer.delivered):
         suffix = path.suffix if layer.kind == "raster" else {"vector": ".gpkg", "table": ".csv"}[layer.kind]
         first = layer.kind == "raster" and not any(job.layer(name).kind == "raster" for name in paths)
-        paths[layer.name] = given.pop(layer.name, path if first else path.with_name(f"{path.stem}_{layer.name}{suffix}"))
+        chosen = given.pop(layer.name, path if first else path.with_name(f"{path.stem}_{layer.name}{suffix}"))
+        if layer.kind == "raster":
+            format_of(chosen, layer)  # an ending that no writer knows is refused before any work
+        paths[layer.name] = chosen
     if given:
         raise OptionError(next(iter(given)), f"{job.method} has no such layer", f"Its layers are {', '.join(paths)}")
     return paths

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 KEEP_SECONDS = 2.0
 """How often a fold or a fit writes down how far it has come."""
-STRIP_BYTES = 16 * 2**20
+STRIP_BYTES, STRIP_PIXELS = 16 * 2**20, 2**20
+"""Most bytes and pixels of the strips that a Finish stage is given."""
 
 
 def run_stages(context: Context, stages: tuple[Stage, ...], prefix: str = "") -> None:
@@ -289,7 +290,7 @@ class LayerStrips:
         files = {name: self._context.files[name] for name in names}
         area = self._context.area
         pixel = sum(file.layer.bands * file.dtype.itemsize for file in files.values()) or 1
-        rows = max(1, STRIP_BYTES // (pixel * area.cols))
+        rows = max(1, min(STRIP_BYTES // pixel, STRIP_PIXELS) // area.cols)
         for row in range(0, area.rows, rows):
             window = Window(row, 0, min(rows, area.rows - row), area.cols)
             on_grid = Window(area.row + row, area.col, *window.shape)

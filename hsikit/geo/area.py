@@ -25,7 +25,7 @@ TOLERANCE = 1e-6
 """Relative error of an interpolated pixel area, as measured half way between the lattice's pixels; 2e-5 for a map of the whole Earth."""
 FIRST_NODES, MOST_NODES = 5, 257
 SQUARE_METRES_PER_HECTARE = 1e4
-STRIP_PIXELS = 4 << 20
+STRIP_PIXELS = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)

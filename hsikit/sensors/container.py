@@ -50,6 +50,7 @@ def to_band_axes(name: str, shape: Shape, options: Options, own: int | None = No
 
     Raises:
         WavelengthError: their number fits neither axis.
+        SceneError: a pan input has several bands.
     """
     count = _named_count(options) or own
     if options.role == "pan" and count is None:
@@ -58,7 +59,11 @@ def to_band_axes(name: str, shape: Shape, options: Options, own: int | None = No
         return 2, 0, 1
     if shape[0] == count:
         return 0, 1, 2
-    raise WavelengthError(name, f"is an array of {' x '.join(map(str, shape))}, and {count} wavelengths fit neither its last nor its first axis")
+    if options.role == "pan" and count == 1:
+        wrong = f"is an array of {' x '.join(map(str, shape))}, not an image of one band"
+        raise SceneError(name, wrong, "Give the panchromatic image in a file of its own")
+    wrong = f"is an array of {' x '.join(map(str, shape))}, and {count} wavelengths fit neither its last nor its first axis"
+    raise WavelengthError(name, wrong, "Name as many band centres as it has bands: those left in it, not all of the sensor's")
 
 
 def find_wavelengths(shapes: Mapping[str, Shape]) -> str | None:

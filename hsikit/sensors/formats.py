@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from hsikit.errors import SceneError
 from hsikit.scene import Source
 from hsikit.sensors.facts import Options
+from hsikit.sensors.products import unread_product
 
 GROUP = "hsikit.readers"
 HEAD_BYTES = 1024
@@ -42,6 +43,8 @@ class Format:
 FORMATS: dict[str, Format] = {
     "envi": Format("hsikit.sensors.envi:Reader", "ENVI (header and data)", (".hdr",), (b"ENVI", b"\xef\xbb\xbfENVI")),
     "geotiff": Format("hsikit.sensors.geotiff:Reader", "GeoTIFF", (".tif", ".tiff"), (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    "vrt": Format("hsikit.sensors.geotiff:VrtReader", "GDAL's virtual rasters", (".vrt",), (b"<VRTDataset",)),
+    "jpeg2000": Format("hsikit.sensors.geotiff:Jpeg2000Reader", "JPEG 2000", (".jp2",), (b"\0\0\0\x0cjP  \r\n\x87\n",)),
     "matlab": Format("hsikit.sensors.matlab:Reader", "MATLAB v5 and v7.3", (".mat",), (b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file")),
     "numpy": Format("hsikit.sensors.numpy_file:Reader", "NumPy", (".npy", ".npz"), (b"\x93NUMPY",)),
     "zarr": Format("hsikit.sensors.zarr_store:Reader", "Zarr", (".zarr",)),
@@ -59,6 +62,17 @@ def reader_for(path: Path) -> SceneReader:
     head = _head(path)
     foreign = _plugin(path, head)
     return foreign if foreign is not None else load_reader(_own(path, head))
+
+
+def refuse_product(path: Path) -> None:
+    """Says so where a path is an agency's delivery that is not read yet.
+
+    Raises:
+        SceneError: it is one.
+    """
+    found = unread_product(path)
+    if found is not None:
+        raise SceneError(path, f"is {found[0]} as its agency delivers it, which is not read yet", found[1])
 
 
 def load_reader(name: str) -> SceneReader:
@@ -99,6 +113,7 @@ def _own(path: Path, head: bytes) -> str:
 
     if find_header(path) is not None:
         return "envi"
+    refuse_product(path)
     known = ", ".join(form.description for form in FORMATS.values())
     raise SceneError(path, "is of no kind that is known here", f"Known are {known}; an ENVI data file needs its .hdr beside it")
 

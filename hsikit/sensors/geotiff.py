@@ -1,4 +1,4 @@
-"""GeoTIFF scenes, through rasterio."""
+"""GeoTIFF scenes, and GDAL's virtual rasters and JPEG 2000, through rasterio."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ from hsikit.sensors.facts import FileFacts, Layout, Options, OrderedSource, layo
 from hsikit.sensors.geotiff_tags import band_claims
 from hsikit.sensors.handles import HandlePool
 
+DRIVERS = {"GTiff": "geotiff", "VRT": "vrt", "JP2OpenJPEG": "jpeg2000"}
+"""GDAL's name of a driver, and ours."""
+KINDS = {"GTiff": "GeoTIFF", "VRT": "virtual raster", "JP2OpenJPEG": "JPEG 2000"}
+
 
 class Reader:
     """Opens GeoTIFF scenes."""
@@ -29,22 +33,52 @@ class Reader:
         Raises:
             SceneError: it is no GeoTIFF, or it is damaged.
         """
-        dataset = open_dataset(path)
-        try:
-            facts = geotiff_facts(dataset, path)
-            block = _block(dataset)
-        finally:
-            dataset.close()
-        return GeoTiffSource(layout(facts, options), path, block)
+        return _open(path, options, "GTiff")
+
+
+class VrtReader:
+    """Opens GDAL's virtual rasters."""
+
+    @staticmethod
+    def open(path: Path, options: Options) -> Source:
+        """Opens a scene.
+
+        Raises:
+            SceneError: it is no virtual raster, or a file that it names is missing or damaged.
+        """
+        return _open(path, options, "VRT")
+
+
+class Jpeg2000Reader:
+    """Opens JPEG 2000."""
+
+    @staticmethod
+    def open(path: Path, options: Options) -> Source:
+        """Opens a scene.
+
+        Raises:
+            SceneError: it is no JPEG 2000, or it is damaged.
+        """
+        return _open(path, options, "JP2OpenJPEG")
+
+
+def _open(path: Path, options: Options, driver: str) -> Source:
+    dataset = open_dataset(path, driver)
+    try:
+        facts = geotiff_facts(dataset, path)
+        block = _block(dataset)
+    finally:
+        dataset.close()
+    return GeoTiffSource(layout(facts, options), path, block, driver)
 
 
 class GeoTiffSource(OrderedSource):
     """An open GeoTIFF. Each read borrows a file handle that no other thread holds."""
 
-    def __init__(self, scene: Layout, path: Path, block: tuple[int, int]) -> None:
+    def __init__(self, scene: Layout, path: Path, block: tuple[int, int], driver: str) -> None:
         super().__init__(scene)
         self.block = block
-        self._handles: HandlePool[Any] = HandlePool(partial(open_dataset, path), _close)
+        self._handles: HandlePool[Any] = HandlePool(partial(open_dataset, path, driver), _close)
 
     def _stored(self, window: Window, bands: Indices) -> NDArray[Any]:
         from rasterio.errors import RasterioError
@@ -67,11 +101,11 @@ def _close(dataset: Any) -> None:
     dataset.close()
 
 
-def open_dataset(path: Path) -> Any:
-    """The file as a rasterio dataset, silent about a missing georeference.
+def open_dataset(path: Path, driver: str = "GTiff") -> Any:
+    """The file as a rasterio dataset of one of `DRIVERS`, silent about a missing georeference.
 
     Raises:
-        SceneError: it is no GeoTIFF, or it is damaged.
+        SceneError: it is of another kind, or it is damaged.
     """
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
@@ -79,9 +113,9 @@ def open_dataset(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            return rasterio.open(path, driver="GTiff")
+            return rasterio.open(path, driver=driver)
     except (RasterioError, OSError):
-        raise SceneError(path, "is no GeoTIFF, or it is truncated or damaged", "Check that it opens in QGIS") from None
+        raise SceneError(path, f"is no {KINDS[driver]}, or it is truncated or damaged", "Check that it opens in QGIS") from None
 
 
 def geotiff_facts(dataset: Any, path: Path) -> FileFacts:
@@ -96,7 +130,7 @@ def geotiff_facts(dataset: Any, path: Path) -> FileFacts:
     quantity = tags.get("quantity", "").lower()
     return FileFacts(
         name=str(path),
-        driver="geotiff",
+        driver=DRIVERS[dataset.driver],
         grid=_grid(dataset, notices),
         dtype=np.dtype(next(iter(dtypes))),
         claims=band_claims(dataset, path),
@@ -105,7 +139,7 @@ def geotiff_facts(dataset: Any, path: Path) -> FileFacts:
         nodata=dataset.nodata,
         quantity=quantity if quantity in QUANTITIES else "",
         acquired=tags.get("acquired", tags.get("start_time", "")),
-        files=(path,),
+        files=(path, *(Path(file) for file in dataset.files if Path(file) != path and Path(file).is_file())) if dataset.driver == "VRT" else (path,),
         notices=notices,
         attrs={key: value for key, value in tags.items() if key not in ("wavelength", "wavelengths", "fwhm", "bbl") and len(value) < 1000},
     )

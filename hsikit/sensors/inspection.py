@@ -23,10 +23,12 @@ class Sample:
     Attributes:
         usable: False for bands that are missing or constant wherever others are not, shape (C,).
         missing: share of sampled pixels without any value.
+        flat: whether all sampled pixels are alike in every band.
     """
 
     usable: Booleans
     missing: float
+    flat: bool = False
 
 
 def inspect(source: Source) -> None:
@@ -45,6 +47,8 @@ def inspect(source: Source) -> None:
         shown = ", ".join(f"{info.bands.wavelength[i]:.1f}" for i in spoilt[:5]) + (", ..." if len(spoilt) > 5 else "")
         notices = (*notices, f"{len(spoilt)} of {len(good)} bands are constant or empty and will not be used ({shown} nm)")
         info = info.with_(bands=replace(info.bands, good=good))
+    if sample.flat:
+        notices = (*notices, "all sampled pixels have the same values; if these mean missing data, name the value with --nodata")
     source.info = info.with_(attrs=attrs, notices=notices)
 
 
@@ -67,9 +71,10 @@ def sample_scene(source: Source) -> Sample:
             low, high = np.minimum(low, values.min(axis=(1, 2))), np.maximum(high, values.max(axis=(1, 2)))
     valid = total - empty
     usable = high > low
-    if valid < LEAST_PIXELS or not usable.any():
+    flat = valid >= LEAST_PIXELS and not usable.any()
+    if valid < LEAST_PIXELS or flat:
         usable = np.ones(count, bool)
-    return Sample(usable, empty / max(1, total))
+    return Sample(usable, empty / max(1, total), flat)
 
 
 def sample_windows(source: Source) -> Iterator[Window]:

@@ -16,11 +16,12 @@ from hsikit.errors import GridError, SceneError
 from hsikit.geo.grid import Grid, Window
 from hsikit.scene import Decoding, Indices, Raw, SceneInfo, Source
 from hsikit.sensors.facts import Options, OrderedSource
-from hsikit.sensors.formats import FORMATS, reader_for
+from hsikit.sensors.formats import FORMATS, reader_for, refuse_product
 
 TOLERANCE = 1e-3  # of a pixel
 OPEN_TILES = 64
-TILE_SUFFIXES = tuple(suffix for form in FORMATS.values() for suffix in form.suffixes if suffix not in (".mat", ".npy", ".npz"))
+NO_TILES = (".mat", ".npy", ".npz", ".vrt")  # arrays have no place on the ground; a virtual raster beside tiles usually holds them all
+TILE_SUFFIXES = tuple(suffix for form in FORMATS.values() for suffix in form.suffixes if suffix not in NO_TILES)
 
 
 class Reader:
@@ -35,6 +36,7 @@ class Reader:
             GridError: the tiles lie on different grids.
         """
         tiles = sorted(tile for tile in path.iterdir() if tile.suffix.lower() in TILE_SUFFIXES and not tile.name.startswith("."))
+        refuse_product(path)
         if not tiles:
             raise SceneError(path, "is a folder without a raster in it", "Name a scene, or a folder of tiles (.tif or .hdr)")
         return open_tiles(tiles, options, str(path))

@@ -189,6 +189,8 @@ def _write_raster(path: Path, grid: Grid, bands: int, dtype: str, nodata: float,
     profile = {"driver": "GTiff", "height": grid.shape[0], "width": grid.shape[1], "count": bands, "dtype": dtype, "nodata": nodata, "crs": grid.crs}
     layout = {"transform": grid.affine, "tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "interleave": "band", "compress": "deflate"}
     try:
+        for ending in (".aux.xml", ".ovr", ".msk"):  # of an older raster
+            path.with_name(path.name + ending).unlink(missing_ok=True)
         with rasterio.open(path, "w", **profile, **layout, predictor=2 if dtype == "int16" else 1, zlevel=1, BIGTIFF="IF_SAFER") as dataset:
             describe(dataset)
             for window, values in blocks:

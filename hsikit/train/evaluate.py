@@ -11,6 +11,7 @@ import numpy as np
 from hsikit.errors import LabelError
 from hsikit.metrics.scores import Scores
 from hsikit.train.labelled import LabelledScene, label_names
+from hsikit.train.labels import under_legend
 from hsikit.train.pipeline import Run, parts_of, score_floors, score_model
 from hsikit.train.record import TrainingRecord
 from hsikit.train.splits import make_split
@@ -27,6 +28,7 @@ class Evaluation:
         seen: label pixels left out because the model was fitted on them.
         refitted: whether other models than the saved one were scored: fitted on the training part of a split.
         notes: what the user should know, one sentence each.
+        names: of the classes by code: the model's, and those that only the labels have.
     """
 
     scores: Scores
@@ -35,12 +37,14 @@ class Evaluation:
     seen: int
     refitted: bool
     notes: tuple[str, ...]
+    names: Mapping[int, str]
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able form."""
         floors = {name: score.to_json() for name, score in self.floors.items()}
         counts = {"tested": self.tested, "seen": self.seen, "refitted": self.refitted}
-        return {"scores": self.scores.to_json(), "floors": floors, **counts, "notes": list(self.notes)}
+        names = {str(code): name for code, name in self.names.items()}
+        return {"scores": self.scores.to_json(), "floors": floors, **counts, "names": names, "notes": list(self.notes)}
 
 
 def evaluate(
@@ -59,7 +63,7 @@ def evaluate(
     Args:
         model: the saved model.
         record: how it was trained; None where its folder does not say, which is enough for a split only.
-        scenes: labelled scenes.
+        scenes: labelled scenes; their classes are matched with the model's by name, see `under_legend`.
         split: a name that `make_split` knows: a model of the same method and options is then fitted on the split's training
             part and scored on its test part, whatever the saved model has seen.
         seed: of the split and of that fit.
@@ -68,9 +72,10 @@ def evaluate(
         progress: passed to `run`.
 
     Raises:
-        LabelError: every label pixel was used in training; or the folder does not say which were.
+        LabelError: every label pixel was used in training; the folder does not say which were; or no class is one of the model's.
         SplitError: nothing is left to train or to test on.
     """
+    scenes = under_legend(scenes, model.legend)
     if split is not None:
         return _refitted(model, record, scenes, split, seed, run, split_options, progress)
     if record is None:
@@ -82,11 +87,20 @@ def evaluate(
         advice = "Give labels of other places, train with --no-refit, or give --split to fit and score anew"
         raise LabelError(label_names(scenes), f"the model was fitted on all {seen} of these label pixels, so none is left to score it on", advice)
     notes = [f"{seen} label pixels that the model was fitted on are left out."] if seen else []
+    close = int(sum(record.near(scene).sum() for scene in test))
+    if close:
+        notes.append(f"{close} of the pixels lie within {record.report['guard']} pixels of such pixels: their score may be too high.")
+    names = _names(test)
     unknown = sorted({int(code) for scene in test for code in np.unique(scene.codes)} - set(model.legend.codes))
     if unknown:
-        notes.append(f"The model does not know the classes {', '.join(map(str, unknown))}: all their pixels count as wrong.")
+        notes.append(f"The model does not know the classes {', '.join(names[code] for code in unknown)}: all their pixels count as wrong.")
     tested = sum(len(scene.rows) for scene in test)
-    return Evaluation(score_model(model, test, run, progress), {}, tested, seen, False, tuple(notes))
+    return Evaluation(score_model(model, test, run, progress), {}, tested, seen, False, tuple(notes), names)
+
+
+def _names(scenes: Sequence[LabelledScene]) -> dict[int, str]:
+    """Class names by code; the scenes have one legend."""
+    return {entry.code: entry.name for entry in scenes[0].legend.classes}
 
 
 def _refitted(
@@ -105,4 +119,4 @@ def _refitted(
     fitted = type(model).train(train, seed=seed, run=run, progress=progress, **options)
     note = f"Not the saved model: one of the same method was fitted on the training part of the split {drawn.name!r}."
     tested = sum(len(scene.rows) for scene in test)
-    return Evaluation(score_model(fitted, test, run, progress), score_floors(train, test), tested, 0, True, (note, *drawn.notes))
+    return Evaluation(score_model(fitted, test, run, progress), score_floors(train, test), tested, 0, True, (note, *drawn.notes), _names(scenes))

@@ -153,7 +153,7 @@ def combine_legends(scenes: Sequence[LabelledScene]) -> list[LabelledScene]:
     chosen = {code_of[name]: colour for scene in reversed(scenes) if scene.numbered for name, colour in _chosen_colours(scene.legend).items()}
     colours = chosen | {code_of[e.name]: e.colour for scene in reversed(fixed) for e in scene.legend.classes if e.name in code_of}
     legend = Legend.of({code: name for name, code in code_of.items()}, colours)
-    return [_recoded(scene, code_of, legend) for scene in scenes]
+    return [replace(_recoded(scene, code_of, legend), numbered=not fixed) for scene in scenes]
 
 
 def _chosen_colours(legend: Legend) -> dict[str, Colour]:
@@ -173,6 +173,44 @@ def _agree(names: dict[int, tuple[str, str]], code: int, name: str, file: str) -
     names[code] = (real, first)
 
 
+def under_legend(scenes: Sequence[LabelledScene], legend: Legend) -> list[LabelledScene]:
+    """Brings labels under a model's legend: classes are matched by name, and by code only where either has no name for it.
+
+    Classes that the model does not have get the lowest codes that are free in its legend.
+
+    Args:
+        scenes: labelled scenes under one legend (`combine_legends`).
+        legend: the model's.
+
+    Raises:
+        LabelError: no class of the labels is one of the model's.
+    """
+    own = scenes[0].legend
+    code_of = {entry.name: entry.code for entry in legend.classes}
+    name_of = {entry.code: entry.name for entry in legend.classes}
+    target: dict[int, int] = {}
+    for entry in own.classes:
+        if entry.name in code_of:
+            target[entry.code] = code_of[entry.name]
+        elif not scenes[0].numbered and entry.code in name_of and generic_name(entry.code) in (entry.name, name_of[entry.code]):
+            target[entry.code] = entry.code
+    if not target:
+        wrong = f"none of its classes ({', '.join(own.names)}) is one of the model's ({', '.join(legend.names)})"
+        raise LabelError(label_names(scenes), wrong, "Send them to the model's classes with a crosswalk")
+    strange = [entry for entry in own.classes if entry.code not in target]
+    free = [code for code in range(1, LAST_CLASS + 1) if code not in name_of]
+    if len(strange) > len(free):
+        raise LabelError(label_names(scenes), f"together with the model's there are more than {LAST_CLASS} classes", "Merge classes with a crosswalk")
+    target |= {entry.code: code for entry, code in zip(strange, free, strict=False)}
+    extra = {target[entry.code]: entry for entry in strange}
+    names = name_of | {code: entry.name for code, entry in extra.items()}
+    colours = {entry.code: entry.colour for entry in legend.classes} | {code: entry.colour for code, entry in extra.items()}
+    table = np.zeros(256, np.uint8)
+    table[list(target)] = list(target.values())
+    joined = Legend.of(names, colours)
+    return [replace(scene, codes=table[scene.codes], legend=joined) for scene in scenes]
+
+
 def _recoded(scene: LabelledScene, code_of: dict[str, int], legend: Legend) -> LabelledScene:
     """A scene under the common legend."""
     table = np.arange(256, dtype=np.uint8)
@@ -182,4 +220,4 @@ def _recoded(scene: LabelledScene, code_of: dict[str, int], legend: Legend) -> L
     return replace(scene, codes=table[scene.codes], legend=legend, numbered=False)
 
 
-__all__ = ["combine_legends", "read_labels", "write_label_pixels"]
+__all__ = ["combine_legends", "read_labels", "under_legend", "write_label_pixels"]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hsikit.geo.grid import Coefficients, Grid
 from hsikit.scene import SceneInfo
 from hsikit.train.labelled import LabelledScene
+from hsikit.train.split_report import distance_to
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +43,10 @@ class UsedPixels:
         info = scene.source.info
         return cls(info.name, scene.name, info.grid, info.acquired, list(info.identity), scene.rows.astype(np.int32), scene.cols.astype(np.int32))
 
+    def is_another(self, info: SceneInfo) -> bool:
+        """Whether a scene is known to be of another time."""
+        return bool(self.acquired and info.acquired and self.acquired != info.acquired)
+
     def seen(self, info: SceneInfo, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Which pixels of a scene are among these.
 
@@ -49,7 +54,7 @@ class UsedPixels:
         scenes name their time of acquisition and these differ. Without georeference, scenes of one shape count as one scene.
         """
         none = np.zeros(len(rows), bool)
-        if self.acquired and info.acquired and self.acquired != info.acquired:
+        if self.is_another(info):
             return none
         if self.grid.crs != info.grid.crs or self.grid.georeferenced != info.grid.georeferenced:
             return none
@@ -107,6 +112,15 @@ class TrainingRecord:
         for used in self.used:
             seen |= used.seen(scene.source.info, scene.rows, scene.cols)
         return ~seen
+
+    def near(self, scene: LabelledScene) -> NDArray[np.bool_]:
+        """Which label pixels of a scene lie within the split's guard of pixels that the saved model was fitted on."""
+        guard, places = int(self.report.get("guard") or 0), np.column_stack([scene.rows, scene.cols])
+        close = np.zeros(len(places), bool)
+        for used in self.used:
+            if guard and used.grid == scene.source.info.grid and not used.is_another(scene.source.info):
+                close |= distance_to(places, np.column_stack([used.rows, used.cols]), guard) <= guard
+        return close
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and JSON-able facts, for the model folder."""

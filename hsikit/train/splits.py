@@ -262,8 +262,10 @@ def _halves(scenes: Sequence[LabelledScene], options: SplitOptions, guard: int, 
             masks.append(np.isin(np.arange(len(scene)), index))
     kept = _guarded(scenes, train, test, guard)
     lost = lost_classes(scenes, kept, test)
-    if fallback and any(lost.values()):
+    bare = lost_classes(scenes, train, test)
+    if fallback and any(lost.values()) and not any(bare.values()):
         return _finished("class-halves", scenes, (train, test), options, guard=0, notes=(f"{fallback}, without guard",))
+    lost = bare if fallback else lost
     if any(lost.values()) and not options.allow_lost:
         raise SplitError(label_names(scenes), f"class halves lose classes: {_lost_text(lost, scenes)}", LOST_ADVICE)
     return _finished("class-halves", scenes, (kept, test), options, guard=guard, notes=(f"{fallback}, with the same guard",) if fallback else ())

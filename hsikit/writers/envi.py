@@ -17,7 +17,7 @@ import numpy as np
 from hsikit.errors import OutputError
 from hsikit.geo.grid import IDENTITY, Grid
 from hsikit.layers import Layer, Pixels
-from hsikit.writers.blocks import PIECE_BYTES, RowsDone, pieces, read_pieces, row_bytes
+from hsikit.writers.blocks import RowsDone, pieces, read_pieces, row_bytes
 from hsikit.writers.failures import writing
 from hsikit.writers.tags import band_names, colours_by_code, dataset_tags, has_wavelengths, names_by_code
 
@@ -25,6 +25,8 @@ _TYPES = {
     "uint8": 1, "int16": 2, "int32": 3, "float32": 4, "float64": 5, "uint16": 12, "uint32": 13, "int64": 14, "uint64": 15,
 }  # fmt: skip
 _UNSAFE = str.maketrans("{},=", "();:")
+_STRIP_BYTES = 8 << 20
+"""Most bytes of rows that are held at once, twice: as they are read, and as they are written."""
 _CODES = 256
 """A class map has entries for every code of uint8, since the reserved ones stand at its end."""
 
@@ -50,7 +52,7 @@ def write_envi(layer: Layer, grid: Grid, pixels: Pixels, path: Path, *, tags: Ma
     header, image = (path, path.with_suffix(".img")) if is_header else (path.with_suffix(".hdr"), path)
     text = header_text(layer, grid, tags, path)
     cols = grid.shape[1]
-    rows = max(1, PIECE_BYTES // row_bytes(layer, cols))
+    rows = max(1, _STRIP_BYTES // row_bytes(layer, cols))
     little = np.dtype(layer.dtype).newbyteorder("<")
     with writing(image), image.open("wb") as file:
         for _, values in read_pieces(pixels, layer, pieces(grid, layer, rows, cols), cols, rows_done):

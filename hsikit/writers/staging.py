@@ -19,6 +19,9 @@ from hsikit.writers.failures import writing
 Pair = tuple[Path, Path]
 _OURS = ("zarr.json", ".zgroup", ".zarray", "model.json")
 """A folder may be overwritten only if it holds one of these, or nothing."""
+_RASTERS = (".tif", ".tiff", ".img", ".dat")
+_SIDECARS = (".aux.xml", ".ovr", ".msk")
+"""What GIS programs lay beside a raster: statistics, overviews and masks of its older pixels."""
 
 
 def check_target(path: Path, overwrite: bool, also: Sequence[Path] = ()) -> None:
@@ -81,7 +84,8 @@ def commit(staged: Sequence[Pair]) -> None:
     """Renames each staged file or folder to its final name, in this order; give the main output last.
 
     Staged paths must be distinct, and on the same disk as the final ones. Older outputs are kept beside the staged ones until
-    all is done, and brought back if something fails. Safe to call again after being killed.
+    all is done, and brought back if something fails; what a GIS laid beside an older raster is then removed. Safe to call again
+    after being killed.
 
     Args:
         staged: pairs (staged path, final path).
@@ -102,6 +106,9 @@ def commit(staged: Sequence[Pair]) -> None:
     except BaseException:
         undo(staged)
         raise
+    for sidecar in _stale(staged):
+        with writing(sidecar):
+            sidecar.unlink(missing_ok=True)
     _sync_folders(staged)
     for new, _ in staged:
         _remove(_aside(new))
@@ -124,6 +131,13 @@ def undo(staged: Sequence[Pair]) -> None:
         with writing(final):
             _restore(new, final)
     _sync_folders(staged)
+
+
+def _stale(staged: Sequence[Pair]) -> list[Path]:
+    """Side-cars of the committed rasters that are none of the outputs themselves."""
+    outputs = {final for _, final in staged}
+    beside = [final.with_name(final.name + ending) for final in outputs if final.suffix.lower() in _RASTERS for ending in _SIDECARS]
+    return [path for path in beside if path not in outputs and os.path.lexists(path)]
 
 
 def _aside(new: Path) -> Path:

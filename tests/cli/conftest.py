@@ -83,9 +83,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Field:
     made = make_scene(72, 60, 10, seed=1, classes=3, side=SIDE)
     other = make_scene(50, 40, 10, seed=1, classes=3, side=SIDE)
     scene = write_scene(folder, made, per_class=120)
-    east = write_geotiff(
-        folder / "second.tif", other.values, other.nm, scale=SCALE, nodata=NODATA, transform=shifted(200)
-    )
+    east = write_geotiff(folder / "second.tif", other.values, other.nm, scale=SCALE, nodata=NODATA, transform=shifted(200))
     second_labels = write_codes(folder / "second_labels.tif", other.labels(100), transform=shifted(200))
     for name, refit in (("model", True), ("kept", False)):
         hsikit.train("svm", scene, folder / "labels.tif", refit=refit).save(folder / name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,14 +25,13 @@ def test_help_names_every_verb_and_each_has_its_own(hsikit: Hsikit) -> None:
     assert done.code == 0 and all(f" {verb} " in done.out for verb in VERBS)
     for verb in VERBS:
         done = hsikit(verb, "--help")
-        assert done.code == 0 and done.out.startswith("Usage: hsikit") or "Usage: hsikit" in done.out.splitlines()[1], verb
+        assert done.code == 0 and f"Usage: hsikit {verb}" in done.out
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["methods"], ["sensors"], ["info", "scene.tif"]])
 def test_looking_imports_nothing_heavy(place: Field, arguments: list[str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", RUN, *arguments], cwd=place.folder, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}, check=True
-    )
+    words = [sys.executable, "-X", "importtime", "-c", RUN, *arguments]
+    done = subprocess.run(words, cwd=place.folder, capture_output=True, text=True, check=True)
     modules = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert len(modules) > 50
     assert not modules & {"torch", "xarray", "sklearn", "scipy", "geopandas", "matplotlib", "pandas", "skimage"}

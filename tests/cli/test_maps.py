@@ -35,7 +35,7 @@ def test_a_map_with_its_bundle(hsikit: Hsikit, place: Field, plain: np.ndarray, 
     with rasterio.open(target) as made, rasterio.open(place.scene) as scene:
         codes = made.read(1)
         assert (made.crs, made.transform, made.shape) == (scene.crs, scene.transform, scene.shape)
-        assert made.nodata == 0 and made.dtypes == ("uint8",) and len(set(made.colormap(1)[code] for code in (1, 2, 3))) == 3
+        assert made.nodata == 0 and made.dtypes == ("uint8",) and len({made.colormap(1)[code] for code in (1, 2, 3)}) == 3
     np.testing.assert_array_equal(codes, plain)
     np.testing.assert_array_equal(codes == 0, place.made.truth == 0)
     assert (codes == place.made.truth)[codes > 0].mean() > 0.7

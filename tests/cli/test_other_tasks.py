@@ -46,9 +46,9 @@ def pan(place: Field, tmp_path: Path) -> Path:
     detail = 1 + 0.1 * np.random.default_rng(0).standard_normal(bright.shape)
     folder = tmp_path / "given"
     folder.mkdir()
-    return write_geotiff(
-        folder / "pan.tif", (bright * detail).astype(np.int16)[None], convention="none", scale=SCALE, nodata=NODATA, transform=Affine(step / 3, 0, left, 0, -step / 3, top)
-    )
+    finer = Affine(step / 3, 0, left, 0, -step / 3, top)
+    values = (bright * detail).astype(np.int16)[None]
+    return write_geotiff(folder / "pan.tif", values, convention="none", scale=SCALE, nodata=NODATA, transform=finer)
 
 
 @pytest.mark.parametrize("options", [(), ("--pan-range", 400, 900)])
@@ -68,8 +68,13 @@ def test_pansharpen(hsikit: Hsikit, place: Field, pan: Path, tmp_path: Path, opt
 
 
 def test_pan_faults(hsikit: Hsikit, place: Field, pan: Path, tmp_path: Path) -> None:
-    for more, words in (((place.scene, "--pan", place.scene), "a panchromatic input has one"), ((place.scene, "--pan", pan, "--pan-range", 900, 400), "--pan-range"),
-                        ((place.scene, "--pan", pan, "--pan-range", 300, 310), "--pan-range"), ((place.second, "--pan", pan), str(pan))):  # fmt: skip
+    faults = (
+        ((place.scene, "--pan", place.scene), "a panchromatic input has one"),
+        ((place.scene, "--pan", pan, "--pan-range", 900, 400), "--pan-range"),
+        ((place.scene, "--pan", pan, "--pan-range", 300, 310), "--pan-range"),
+        ((place.second, "--pan", pan), str(pan)),
+    )
+    for more, words in faults:
         done = hsikit("pansharpen", *more, "-o", tmp_path / "sharp.tif")
         assert done.code == 2 and words in done.err, done.err
         assert not (tmp_path / "sharp.tif").exists()

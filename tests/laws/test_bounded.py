@@ -13,10 +13,8 @@ import pytest
 from .scenes import NODATA, SCALE, TRANSFORM, make_scene
 
 MIB = 2**20
-SIDE, BANDS = 440, 40
-PROMISE = 520
-# Peaks of equal plans differ by what the allocator keeps.
-TOLERANCE = 25 * MIB
+SIDE, BANDS = 440, 32
+PROMISE = 560
 
 
 def write_wide(folder: Path, times: int, kind: str) -> Path:
@@ -70,21 +68,33 @@ def peak(folder: Path, *arguments: object) -> int:
     return int((folder / "peak").read_text()) * 1024
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="the system does not tell a peak")
+counted = pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="the system does not tell a peak")
+
+
+@counted
 @pytest.mark.parametrize(
     ("kind", "verb", "suffix"),
-    [("envi", ("anomaly", "--hits", "hits.gpkg"), ".tif"), ("geotiff", ("superresolve", "--zoom", "2"), ".tif"), ("envi", ("superresolve", "--zoom", "2"), ".hdr")],
+    [("geotiff", ("anomaly", "--hits", "hits.gpkg", "--pfa", "1e-3"), ".tif"), ("envi", ("superresolve", "--zoom", "2"), ".hdr")],
 )
 def test_four_times_the_pixels_the_same_memory(tmp_path: Path, kind: str, verb: tuple[str, ...], suffix: str) -> None:
+    """With one tile for both: a plan gives a small scene less than was promised."""
     peaks = []
     for times in (1, 2):
         scene = write_wide(tmp_path, times, kind)
         more = [str(tmp_path / f"{times}{word}") if word.endswith(".gpkg") else word for word in verb[1:]]
-        peaks.append(peak(tmp_path, verb[0], scene, "-o", tmp_path / f"out{times}{suffix}", "--memory", f"{PROMISE}M", "--threads", 2, *more))
-        for path in tmp_path.glob(f"{times}.*"):
-            path.unlink()
-    small, large = (value / MIB for value in peaks)
-    print(f"{kind} {' '.join(verb)}: {small:.0f} and {large:.0f} MiB of {PROMISE}")
-    whole = (2 * SIDE) ** 2 * BANDS * 2
-    assert max(peaks) <= PROMISE * MIB, f"{small:.0f} and {large:.0f} MiB of {PROMISE} that were promised"
-    assert peaks[1] - peaks[0] <= TOLERANCE < whole / 3, f"{small:.0f} MiB, and {large:.0f} for four times the pixels"
+        options = ("--memory", f"{PROMISE}M", "--threads", 1, "--tile", 96)
+        peaks.append(peak(tmp_path, verb[0], scene, "-o", tmp_path / f"out{times}{suffix}", *options, *more) / MIB)
+    small, large = peaks
+    print(f"{kind} {' '.join(verb)}: {small:.0f} and {large:.0f} MiB")
+    # Peaks of one plan differ from run to run by what the allocator keeps; without bounds they would differ by an array or more.
+    tolerance = 0.1 * small + 20
+    assert tolerance < 3 * SIDE**2 * BANDS * 4 / MIB
+    assert large - small <= tolerance, f"{small:.0f} MiB, and {large:.0f} for four times the pixels"
+
+
+@counted
+def test_the_promise_is_kept_where_all_of_it_is_used(tmp_path: Path) -> None:
+    scene = write_wide(tmp_path, 2, "envi")
+    most = peak(tmp_path, "superresolve", scene, "-o", tmp_path / "out.hdr", "--memory", f"{PROMISE}M", "--threads", 2) / MIB
+    print(f"{most:.0f} of {PROMISE} MiB")
+    assert most <= PROMISE

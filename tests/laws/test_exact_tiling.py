@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from hsikit.engine import RunOptions, compute
 from hsikit.engine.compute import Result
 from hsikit.engine.plan import plan_run
-from hsikit.method import Job, Map
-from hsikit.registry import load_class, list_methods
+from hsikit.method import Job, Map, Reduce
+from hsikit.registry import list_methods, load_class
 from hsikit.scene import Source
 from hsikit.tasks.classification.sieve import sieve
 from hsikit.tasks.classification.smooth import smooth
 from hsikit.train.labels import read_labels
 
-from .scenes import CRS, TRANSFORM, as_source, make_scene
+from .scenes import TRANSFORM, as_source, make_scene
 
 ROWS, COLS, BANDS = 333, 257, 12
 CLOSE = 1e-5
@@ -65,7 +65,7 @@ class Case:
             job, sources = self.make()
             assert stage in [s.name for s in job.stages]
             around = (halo, halo) if isinstance(halo, int) else halo
-            stages = [replace(s, halo=around) if isinstance(s, Map) and s.name == stage else s for s in job.stages]
+            stages = [replace(s, halo=around) if isinstance(s, Map | Reduce) and s.name == stage else s for s in job.stages]
             return replace(job, stages=tuple(stages)), sources
 
         return Case(make)
@@ -210,6 +210,8 @@ def test_the_whole_is_worth_comparing_with(name: str) -> None:
     ("name", "stage", "halo"),
     [
         ("svm, smooth", "smooth", STEPS - 1),
+        ("svm, smooth", "edges", 0),
+        ("mnf-lda, statistics refitted", "statistics", 0),
         ("mnf-lda", "classify", 1),
         ("svm, sieve", "sieve", 3),
         ("bicubic 2", "interpolate", 1),

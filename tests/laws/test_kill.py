@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -129,10 +130,26 @@ def test_killed_at_ten_moments(folder: Path) -> None:
     with start(folder, "out/map.tif") as run:
         assert run.wait(PATIENCE) == 0
     said = (folder / "log").read_text()
-    assert "resumed" in said and " of " in said
+    resumed = re.search(r"resumed (\d+) of (\d+) tiles", said)
+    assert resumed and resumed[1] == resumed[2], said  # the last was killed with every tile done
     assert sorted(path.name for path in (folder / "out").iterdir()) == sorted(path.name for path in (folder / "quiet").iterdir())
     for name in ("map.tif", "map_confidence.tif"):
         quiet, resumed = facts(folder / "quiet" / name), facts(folder / "out" / name)
         assert [key for key in quiet if quiet[key] != resumed[key]] == []
     for name in ("map.qml", "map.tif.aux.xml"):
         assert (folder / "quiet" / name).read_bytes() == (folder / "out" / name).read_bytes()
+
+
+def test_interrupted_by_the_user(folder: Path) -> None:
+    """Ctrl-C ends at once with 130 and one line; what was done stays."""
+    (folder / "stopped").mkdir()
+    work, until = folder / "stopped/.map.tif.hsikit", time.monotonic() + PATIENCE
+    with start(folder, "stopped/map.tif") as run:
+        while run.poll() is None and tiles_done(work) < 12:
+            assert time.monotonic() < until, "it never began"
+            time.sleep(0.002)
+        run.send_signal(signal.SIGINT)
+        assert run.wait(PATIENCE) == 130
+    said = (folder / "log").read_text().splitlines()
+    assert said[-1] == "interrupted; the same command resumes" and not any("Traceback" in line for line in said)
+    assert [path.name for path in (folder / "stopped").iterdir()] == [work.name] and tiles_done(work) >= 12

@@ -44,6 +44,7 @@ def test_a_scene_of_nodata_or_of_one_value_stays_open(tmp_path: Path, value: int
     info = open_source(write_geotiff(tmp_path / "a.tif", np.full((3, 20, 20), value, np.int16), nodata=-9999)).info
     assert info.bands.good.all()
     assert info.attrs["missing_share"] == ("1.000" if value < 0 else "0.000")
+    assert any("--nodata" in notice for notice in info.notices) == (value == 5)
 
 
 def test_a_handful_of_pixels_condemns_no_band(tmp_path: Path) -> None:

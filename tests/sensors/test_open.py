@@ -54,6 +54,39 @@ def test_sources_in_memory() -> None:
     assert source.info.identity == same.info.identity != other.info.identity
 
 
+def test_a_virtual_raster_is_its_tiles(tmp_path: Path) -> None:
+    source = open_source(write_geotiff(tmp_path / "a.tif", CUBE))
+    rows, cols = source.info.grid.shape
+    bands = "".join(
+        f'<VRTRasterBand dataType="Int16" band="{b}"><Metadata><MDI key="wavelength">{w}</MDI><MDI key="wavelength_units">nm</MDI></Metadata>'
+        f'<SimpleSource><SourceFilename relativeToVRT="1">a.tif</SourceFilename><SourceBand>{b}</SourceBand></SimpleSource></VRTRasterBand>'
+        for b, w in ((1, 450), (2, 550), (3, 650))
+    )
+    (tmp_path / "a.vrt").write_text(f'<VRTDataset rasterXSize="{cols}" rasterYSize="{rows}">{bands}</VRTDataset>')
+    virtual = open_source(tmp_path / "a.vrt")
+    assert virtual.info.driver == "vrt" and virtual.info.bands.wavelength.tolist() == [450, 550, 650]
+    np.testing.assert_array_equal(read_window(virtual, Window(1, 1, 2, 3)), CUBE[:, 1:3, 1:4])
+    before = virtual.info.identity
+    write_geotiff(tmp_path / "a.tif", np.concatenate([CUBE, CUBE], axis=1))
+    assert open_source(tmp_path / "a.vrt").info.identity != before  # a change of a tile is a change of the scene
+    (tmp_path / "a.tif").unlink()
+    with pytest.raises(SceneError, match=r"a\.vrt: is .*truncated or damaged"):
+        open_source(tmp_path / "a.vrt")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("PRS_L2D_STD_20240402102837_0001.he5", "PRISMA"), ("EMIT_L2A_RFL_001_20220827T060753_2223904_012.nc", "EMIT"), ("ENMAP01-L2A_X.zip", "EnMAP"),
+     ("S2A_MSIL1C_20171207T002051_T55JEJ.SAFE/manifest.safe", "Sentinel-2"), ("scene/LC08_L2SP_099120_20191129_02_T2_SR_B3.TIF", "Landsat")],
+)  # fmt: skip
+def test_products_that_are_not_read_yet_are_called_by_name(tmp_path: Path, name: str, kind: str) -> None:
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"\x89HDF\r\n\x1a\n")
+    with pytest.raises(SceneError, match=rf"is an? {kind} (product|archive) as its agency delivers it, which is not read yet\. \w+"):
+        open_source(tmp_path / name.split("/")[0])
+
+
 class Foreign:
     @staticmethod
     def recognises(path: Path, head: bytes) -> bool:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import geopandas
 import numpy as np
 import pyogrio
@@ -9,7 +11,7 @@ import shapely
 from hsikit.errors import LabelError, OutputError
 from hsikit.layers import Legend
 from hsikit.train.labelled import LabelledScene, require_classes
-from hsikit.train.labels import combine_legends, read_labels, write_label_pixels
+from hsikit.train.labels import combine_legends, read_labels, under_legend, write_label_pixels
 from hsikit.train.splits import make_split
 
 
@@ -31,7 +33,25 @@ def test_numbered_legends_are_numbered_anew(memory_source):
     after = combine_legends(before)
     assert after[0].legend.names == after[1].legend.names == ("corn", "soy", "wheat")
     assert [classes_of(s) for s in after] == [classes_of(s) for s in before]
-    assert not after[0].numbered
+    assert after[0].numbered  # the codes still mean nothing by themselves
+
+
+def test_labels_go_under_a_models_legend_by_name(memory_source):
+    """Alphabetical numbers of other classes must not be taken for the model's codes."""
+    model = Legend.of({1: "water", 2: "wheat", 4: "class 4"}, {1: (0, 0, 255)})
+    (scene,) = under_legend(combine_legends([named(memory_source, ["soy", "wheat"], True)]), model)
+    assert classes_of(scene) == ["soy", "wheat"]
+    assert scene.legend.names == ("water", "wheat", "soy", "class 4") and scene.legend.classes[0].colour == (0, 0, 255)
+    with pytest.raises(LabelError, match=r"none of its classes \(class 4x, oats\) is one of the model's"):
+        under_legend([named(memory_source, ["class 4x", "oats"], True)], model)
+
+
+def test_labels_without_names_go_by_code(memory_source):
+    model = Legend.of({1: "water", 2: "wheat", 4: "class 4"})
+    (scene,) = under_legend([named(memory_source, {2: "class 2", 4: "oats"})], model)
+    assert scene.codes.tolist() == [2, 4] and scene.legend.names == ("water", "wheat", "class 4")
+    with pytest.raises(LabelError, match="with a crosswalk"):
+        under_legend([replace(named(memory_source, {4: "oats"}), numbered=True)], model)
 
 
 def test_given_codes_stand_and_names_fill_the_gaps(memory_source):

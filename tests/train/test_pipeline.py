@@ -87,12 +87,21 @@ def test_with_a_split_another_model_is_fitted_and_that_is_said(trained: tuple[Sv
     assert evaluate(trained[0], None, [LABELS], split="class-halves", seed=2, run=RUN).scores.overall == found.scores.overall
 
 
+def test_pixels_beside_those_fitted_on_are_said(held_out: tuple[Svm, TrainingRecord]) -> None:
+    found = evaluate(*held_out, [LABELS], run=RUN)
+    fresh, used = LABELS.take(held_out[1].unseen(LABELS)), held_out[1].used[0]
+    apart = np.maximum(abs(fresh.rows[:, None] - used.rows), abs(fresh.cols[:, None] - used.cols)).min(axis=1)
+    close = int((apart <= 4).sum())
+    assert close and any(note.startswith(f"{close} of the pixels lie within 4 pixels") for note in found.notes)
+    assert found.to_json()["names"]["1"] == LABELS.legend.names[0]
+
+
 def test_classes_the_model_does_not_know_count_as_wrong() -> None:
     known = LABELS.take(LABELS.codes != 3)
     model, record = train_classifier(Svm, [known], run=RUN, floors=False)
     found = evaluate(model, record, [LABELS], run=RUN)
     assert found.scores.overall == 0 and found.tested == 150
-    assert any("does not know the classes 3" in note for note in found.notes)
+    assert any(f"does not know the classes {LABELS.legend.names[2]}:" in note for note in found.notes)
 
 
 def test_the_same_seed_trains_the_same_model() -> None:

@@ -47,6 +47,19 @@ def test_commit_puts_all_in_place_and_leaves_nothing(pairs: Pairs) -> None:
     assert state(pairs) == NEW
 
 
+def test_side_cars_of_the_older_raster_go_with_it(pairs: Pairs) -> None:
+    """Statistics and overviews that a GIS made of the older pixels; a side-car that is an output itself stays."""
+    stage, home = pairs[0][0].parent, pairs[0][1].parent
+    for name in ("map.tif.ovr", "map.tif.aux.xml", "other.tif.aux.xml"):
+        (home / name).write_text("old")
+    commit(pairs)
+    assert sorted(path.name for path in home.glob("[!.]*.tif*")) == ["map.tif", "other.tif.aux.xml"]
+    (stage / "map.tif").write_text("newer")
+    (stage / "map.tif.aux.xml").write_text("table")
+    commit([(stage / "map.tif.aux.xml", home / "map.tif.aux.xml"), (stage / "map.tif", home / "map.tif")])
+    assert (home / "map.tif.aux.xml").read_text() == "table"
+
+
 def test_file_and_folder_may_replace_each_other(tmp_path: Path) -> None:
     stage = tmp_path / "stage"
     for name in ("a", "b"):
