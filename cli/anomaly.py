@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import RunArgs, SceneArgs, grouped
+from .options import Params, RunArgs, SceneArgs, grouped, parameters
 from .running import map_scene
 
 
@@ -20,12 +20,13 @@ def anomaly(
     method: Annotated[str, typer.Option(help="A method of `hsikit methods`.")] = "rx",
     hits: Annotated[Path | None, typer.Option(help="GeoPackage of what exceeds the threshold.", show_default=False)] = None,
     pfa: Annotated[float, typer.Option(help="False-alarm rate of the threshold, with --hits.")] = 1e-3,
+    param: Params = None,
 ) -> None:
     """Scores how far each pixel lies from the background; with --hits, points where that is too far."""
     from hsikit.api import make_method
 
     options = {"named": {"hits": hits}} if hits else {}
-    map_scene(lambda: make_method(method, pfa=pfa if hits else None), {"cube": (scene, {})}, output, run_args, scene_args, **options)
+    map_scene(lambda: make_method(method, pfa=pfa if hits else None, **parameters(param)), {"cube": (scene, {})}, output, run_args, scene_args, **options)
 
 
 def add_to(app: typer.Typer) -> None:

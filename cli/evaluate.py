@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from .console import Bar, say, tell
-from .options import LabelArgs, SceneArgs, grouped
+from .options import LabelArgs, SceneArgs, SplitArgs, grouped
 
 
 @grouped
@@ -19,6 +19,7 @@ def evaluate(
     labels: Annotated[str, typer.Option(help="Polygons, points, or a raster.")],
     label_args: LabelArgs,
     scene_args: SceneArgs,
+    split_args: SplitArgs,
     split: Annotated[str | None, typer.Option(help="Refit the method on this split, and score that.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
@@ -32,14 +33,15 @@ def evaluate(
 
     source = source_of(scene, **scene_args.options())
     with Bar(quiet or as_json) as bar:
-        found = hsikit.evaluate(model, source, labels, split=split, seed=seed, label_options=label_args.options(), progress=bar)
+        found = hsikit.evaluate(model, source, labels, split=split, split_options=split_args.options(), seed=seed,
+                                label_options=label_args.options(), progress=bar)  # fmt: skip
     if as_json:
         say(json.dumps(found.to_json(), indent=2))
         return
     for note in found.notes:
         tell(f"note: {note}")
     loaded = hsikit.load_method(model)
-    names = {entry.code: entry.name for entry in loaded.legend.classes}  # type: ignore[attr-defined]
+    names = dict(found.names)
     say(f"scored on {found.tested} pixels")
     show_scores(loaded.name, found.scores.to_json(), {name: scores.to_json() for name, scores in found.floors.items()}, names)
     show_confusion(found.scores.to_json(), names)

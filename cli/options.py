@@ -11,11 +11,14 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-SCENE, RUN, LABELS = "Reading the scene", "The run", "Labels"
+SCENE, RUN, LABELS, SPLIT = "Reading the scene", "The run", "Labels", "The split"
 
 
 def _option(help_: str, panel: str, *names: str, metavar: str | None = None) -> Any:
     return typer.Option(*names, help=help_, rich_help_panel=panel, show_default=False, metavar=metavar)
+
+
+Params = Annotated[list[str] | None, typer.Option("--param", "-p", help="Option of the method, such as components=40; repeated.", show_default=False)]
 
 
 @dataclass
@@ -72,6 +75,51 @@ class LabelArgs:
         """Keyword arguments of `hsikit.read_labels`."""
         found = {name: value for name, value in asdict(self).items() if name != "ignore"}
         return {**found, "ignore": (0, *(int(v) if v.lstrip("-").isdigit() else v for v in self.ignore or ()))}
+
+
+@dataclass
+class SplitArgs:
+    """How labels are split into training and test."""
+
+    guard: Annotated[int | None, _option("Pixels between training and test.", SPLIT)] = None
+    block: Annotated[int | None, _option("Side of the blocks, in pixels.", SPLIT)] = None
+    test_share: Annotated[float | None, _option("Share of each class to test on.", SPLIT)] = None
+    per_class: Annotated[int | None, _option("Training pixels of each class, at most.", SPLIT)] = None
+    folds: Annotated[int | None, _option("Folds of leave-polygon-out.", SPLIT)] = None
+    allow_lost_classes: Annotated[bool, _option("Accept a split that loses a class.", SPLIT, "--allow-lost-classes")] = False
+
+    def options(self) -> dict[str, Any]:
+        """Arguments of `hsikit.train.splits.make_split`."""
+        found = {name: value for name, value in asdict(self).items() if value is not None and name != "allow_lost_classes"}
+        return {**found, **({"allow_lost": True} if self.allow_lost_classes else {})}
+
+
+def parameters(pairs: list[str] | None) -> dict[str, Any]:
+    """Options of a method: name=value, where a value is a number, true, false, or text.
+
+    Raises:
+        OptionError: not of that form.
+    """
+    from hsikit.errors import OptionError
+
+    found: dict[str, Any] = {}
+    for pair in pairs or []:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            raise OptionError("--param", f"'{pair}' is not name=value", "Write it like components=40")
+        found[name.replace("-", "_")] = _value(text)
+    return found
+
+
+def _value(text: str) -> Any:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import RunArgs, SceneArgs, grouped
+from .options import Params, RunArgs, SceneArgs, grouped, parameters
 from .running import map_scene
 
 
@@ -22,12 +22,14 @@ def pansharpen(
     pan_range: Annotated[
         tuple[float, float] | None, typer.Option(help="Response of the panchromatic band in nm.", metavar="FROM TO", show_default=False)
     ] = None,
+    pan_variable: Annotated[str | None, typer.Option(help="Which array of a .mat or .zarr the panchromatic image is.", show_default=False)] = None,
+    param: Params = None,
 ) -> None:
     """Sharpens a scene with a panchromatic image of the same place."""
     from hsikit.api import make_method
 
-    reading = {"role": "pan", "pan_range": pan_range}
-    map_scene(lambda: make_method(method, pan_range=pan_range), {"hs": (scene, {}), "pan": ([pan], reading)}, output, run_args, scene_args)
+    reading = {"role": "pan", "pan_range": pan_range, "variable": pan_variable}
+    map_scene(lambda: make_method(method, pan_range=pan_range, **parameters(param)), {"hs": (scene, {}), "pan": ([pan], reading)}, output, run_args, scene_args)
 
 
 def add_to(app: typer.Typer) -> None:

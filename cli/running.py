@@ -40,7 +40,16 @@ def map_scene(make: Callable[[], Any], inputs: Mapping[str, tuple[list[str], dic
         report = hsikit.run(method, sources, output, progress=bar, **run_args.options(), **options)
     if not run_args.quiet:
         _areas(method, report)
+        _hits(report)
     wrote(report.files, run_args.quiet)
+
+
+def _hits(report: Any) -> None:
+    """How many hits there are, and above which score."""
+    found = report.store.get("hits")
+    if found is not None:
+        law = f"a Gaussian background would have {float(found['chi_square_threshold']):.6g}"
+        say(f"{int(found['hits'])} hits above a score of {float(found['threshold']):.6g} ({law})")
 
 
 def _areas(method: Any, report: Any) -> None:

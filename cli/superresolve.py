@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import RunArgs, SceneArgs, grouped
+from .options import Params, RunArgs, SceneArgs, grouped, parameters
 from .running import map_scene
 
 
@@ -19,11 +19,12 @@ def superresolve(
     scene_args: SceneArgs,
     method: Annotated[str, typer.Option(help="A method of `hsikit methods`.")] = "bicubic",
     zoom: Annotated[int, typer.Option(help="How many times finer: 2 to 8.")] = 2,
+    param: Params = None,
 ) -> None:
     """Makes a scene's pixels 2 to 8 times smaller."""
     from hsikit.api import make_method
 
-    map_scene(lambda: make_method(method, zoom=zoom), {"cube": (scene, {})}, output, run_args, scene_args)
+    map_scene(lambda: make_method(method, zoom=zoom, **parameters(param)), {"cube": (scene, {})}, output, run_args, scene_args)
 
 
 def add_to(app: typer.Typer) -> None:

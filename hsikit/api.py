@@ -85,7 +85,8 @@ def describe(scene: Scene, **reading: Any) -> dict[str, Any]:
         "bad_bands": [f"{run[0]:.1f}" if len(run) == 1 else f"{run[0]:.1f} to {run[-1]:.1f} ({len(run)})" for run in runs if len(run)],
         "crs": grid.crs_name,
         "extent": [round(edge, 6) for edge in grid.bounds] if grid.georeferenced else "none",
-        "pixel_size": [abs(grid.transform[0]), abs(grid.transform[4])] if grid.georeferenced else "none",
+        "pixel_size": [round(size, 9) for size in grid.pixel_size] if grid.georeferenced else "none",
+        "rotation_degrees": round(grid.rotation, 3),
         "quantity": info.quantity,
         "units": info.units,
         "stored_as": info.dtype,
@@ -136,11 +137,11 @@ def load_method(folder: str | Path) -> Method:
     return load(folder)
 
 
-def save_method(method: Method, folder: str | Path, *, record: TrainingRecord | None = None, overwrite: bool = False) -> Path:
+def save_method(method: Method, folder: str | Path, *, record: TrainingRecord | None = None, licence: str = "", overwrite: bool = False) -> Path:
     """Writes a model folder (`model.safetensors`, `model.json`)."""
     from hsikit.models import save_method as save
 
-    return save(method, folder, record=record, overwrite=overwrite)
+    return save(method, folder, record=record, licence=licence, overwrite=overwrite)
 
 
 def read_labels(scene: Scene, labels: Any, **options: Any) -> LabelledScene:
@@ -167,9 +168,9 @@ class Trained:
         """See `hsikit.method.Method`."""
         return self.method.bind(inputs)  # type: ignore[no-any-return]
 
-    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+    def save(self, folder: str | Path, *, licence: str = "", overwrite: bool = False) -> Path:
         """Writes the model folder."""
-        return save_method(self.method, folder, record=self.record, overwrite=overwrite)
+        return save_method(self.method, folder, record=self.record, licence=licence, overwrite=overwrite)
 
     @property
     def scores(self) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ xarray cube that analysts hold; the engine reads the `Source` directly.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -21,6 +21,8 @@ DECODED_AT_ONCE = 2**18
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 Indices = NDArray[np.intp]
+Convert = Callable[[NDArray[Any], NDArray[np.float32]], None]
+"""Writes integers of up to 16 bits into float32, exactly."""
 
 QUANTITIES: dict[str, str] = {
     "radiance": "W m-2 sr-1 um-1",
@@ -118,10 +120,15 @@ class Decoding:
     offset: float | Floats = 0.0
     nodata: float | None = None
 
-    def apply(self, values: NDArray[Any], out: NDArray[np.float32], bands: slice) -> bool:
+    def apply(self, values: NDArray[Any], out: NDArray[np.float32], bands: slice, convert: Convert | None = None) -> bool:
         """Writes physical values of some of the bands into `out`; returns whether anything is missing."""
         scale, offset = (factor if isinstance(factor, float) else factor[bands] for factor in (self.scale, self.offset))
-        if isinstance(scale, float) and scale == 1.0:
+        unit = isinstance(scale, float) and scale == 1.0
+        if convert is not None and values.dtype.kind in "iu" and values.dtype.itemsize <= 2:
+            convert(values, out)
+            if not unit:
+                np.multiply(out, _per_band(scale, values), out=out)
+        elif unit:
             np.copyto(out, values, casting="unsafe")
         else:
             np.multiply(values, _per_band(scale, values), out=out, casting="unsafe")
@@ -144,12 +151,13 @@ class Raw:
     window: Window
     decoding: Decoding
 
-    def decode(self, window: Window, out: NDArray[np.float32]) -> bool:
+    def decode(self, window: Window, out: NDArray[np.float32], convert: Convert | None = None) -> bool:
         """Writes a window's physical values into `out`, NaN where missing.
 
         Args:
             window: a part of `self.window`, in the scene's pixels.
             out: float32, shape (bands, window.rows, window.cols); any strides.
+            convert: how small integers become float32, where something faster than NumPy is at hand.
 
         Returns:
             Whether anything is missing.
@@ -159,7 +167,7 @@ class Raw:
         missing = False
         for first in range(0, len(values), step):
             bands = slice(first, first + step)
-            missing |= self.decoding.apply(values[bands], out[bands], bands)
+            missing |= self.decoding.apply(values[bands], out[bands], bands, convert)
         return missing
 
 
@@ -183,7 +191,7 @@ def _missing(values: NDArray[Any], nodata: float | None, out: NDArray[np.float32
         absent = fill if absent.size == 0 else (absent | fill if fill.size else absent)
     if absent.size == 0 or not absent.any():
         return False
-    out[absent] = np.nan
+    np.copyto(out, np.float32(np.nan), where=absent)
     return True
 
 

@@ -29,8 +29,10 @@ ROW_SEGMENT = 32
 """Rows read at once from files that are stored row by row."""
 LARGEST_TILE, LARGEST_WITH_HALO = 32_768, 262_144
 """Pixels of a tile beyond which nothing is gained, and a killed run loses more; with a wide halo, larger ones spare work."""
-STRIP_SHARE, MOST_PARTS = 0.05, 8
-"""Share of the memory that one row of blocks may take; a higher one is read in parts, up to so many, its blocks decoded again."""
+STRIP_SHARE, LEAST_PART = 0.05, 64
+"""Share of the memory that one row of blocks may take before it is read in parts, and the rows of a part that is not forced."""
+AGAIN = 0.03
+"""What decoding all blocks once more costs, as a share of the work."""
 _HEIGHTS = (512, 384, 256, 192, 128, 96, 64, 48, 32, 16)
 _WIDTHS = (1024, 768, 512, 384, 256, 192, 128, 96, 64, 32)
 
@@ -103,35 +105,47 @@ def plan_run(job: Job, sources: Mapping[str, Source], relations: Mapping[str, Re
     most = options.threads or available_cores()
     align = alignment(job)
     chosen = tile or ((options.tile, options.tile) if options.tile else None)
-    shapes = [chosen] if chosen else _shapes(area, job, align)
+    ways = _ways(area, job, sources, memory, align, chosen)
     for threads in range(most, 0, -1):
-        for shape in shapes:
-            for shrink in (1, 2, 4, 8, 16):
-                segments = {role: _segment_rows(source, job.inputs[role], shape, relations.get(role), shrink, memory) for role, source in sources.items()}
-                peak = fixed + threads * THREAD + _bytes(job, sources, relations, area, shape, threads, segments)
-                if peak <= KEPT * memory:
-                    return Plan(shape, threads, segments, cache, peak, memory)
+        for shape, parts in ways:
+            segments = {role: _segment_rows(source, shape, relations.get(role), parts[role]) for role, source in sources.items()}
+            peak = fixed + threads * THREAD + _bytes(job, sources, relations, area, shape, threads, segments)
+            if peak <= KEPT * memory:
+                return Plan(shape, threads, segments, cache, peak, memory)
     if chosen and options.memory is None:
         return Plan(chosen, 1, segments, cache, peak, memory)
     what = f"tiles of {chosen[0]} x {chosen[1]} pixels need" if chosen else "even the smallest tiles need"
     raise MemoryPlanError("--memory", f"{memory // MIB} MiB is too little: {what} about {peak // MIB} MiB", "Promise more memory, or use smaller tiles")
 
 
-def _shapes(area: Window, job: Job, align: int) -> list[tuple[int, int]]:
-    """Tile shapes from the best to the smallest: of a useful size, with the least share of halo, flat."""
+def _ways(area: Window, job: Job, sources: Mapping[str, Source], memory: int, align: int,
+          chosen: tuple[int, int] | None) -> list[tuple[tuple[int, int], dict[str, int]]]:  # fmt: skip
+    """Tile shapes and into how many parts a row of blocks is read, from the best to the most sparing.
+
+    What counts is the work done twice: halos, and blocks that are decoded again for each part. Of ways that waste alike, the
+    flattest tile: the strips that are alive are as high as a tile.
+    """
     halo = np.max([halo_of(stage, job.reference) for stage in tile_stages(job.stages)] or [(0, 0)], axis=0)
-    heights = sorted({_even(area.rows, h, align) for h in _HEIGHTS}, reverse=True)
-    widths = sorted({_even(area.cols, w, align) for w in _WIDTHS}, reverse=True)
+    heights = {_even(area.rows, h, align) for h in _HEIGHTS}
+    widths = {_even(area.cols, w, align) for w in _WIDTHS}
     most = min(max(LARGEST_TILE, (8 * int(halo.max())) ** 2), LARGEST_WITH_HALO)
-    shapes = [(h, w) for h in heights for w in widths if h * w <= most]
+    shapes = [chosen] if chosen else [(h, w) for h in heights for w in widths if h * w <= most]
+    least = {role: _least_parts(source, job.inputs[role], memory) for role, source in sources.items()}
 
-    def rank(shape: tuple[int, int]) -> tuple[bool, int, int, int]:
-        area = shape[0] * shape[1]
-        overhead = (shape[0] + 2 * int(halo[0])) * (shape[1] + 2 * int(halo[1])) / area
-        # Of tiles that waste alike, the flattest: the strips that are alive are as high as a tile.
-        return area < most // 4, round(overhead * 10), shape[0], -area
+    def waste(way: tuple[tuple[int, int], int]) -> tuple[bool, int, int, int]:
+        (rows, cols), parts = way
+        halos = (rows + 2 * int(halo[0])) * (cols + 2 * int(halo[1])) / (rows * cols)
+        return rows * cols < most // 4, round(10 * halos * (1 + AGAIN * (parts - 1))), rows, -rows * cols
 
-    return sorted(shapes, key=rank)
+    ways = sorted(((shape, parts) for shape in shapes for parts in (1, 2, 4, 8, 16)), key=waste)
+    return [(shape, {role: first * parts for role, first in least.items()}) for shape, parts in ways]
+
+
+def _least_parts(source: Source, spec: Input, memory: int) -> int:
+    """Into how many parts a row of blocks is read so that no part takes more than `STRIP_SHARE` of the memory, if it can be."""
+    strip = source.block[0] * source.info.grid.shape[1] * len(spec.bands) * np.dtype(source.info.dtype).itemsize
+    wanted = 1 << math.ceil(math.log2(max(1.0, strip / (STRIP_SHARE * memory))))
+    return max(1, min(wanted, source.block[0] // LEAST_PART))
 
 
 def _even(size: int, most: int, align: int) -> int:
@@ -140,15 +154,14 @@ def _even(size: int, most: int, align: int) -> int:
     return math.ceil(math.ceil(size / parts) / align) * align
 
 
-def _segment_rows(source: Source, spec: Input, tile: tuple[int, int], relation: Relation | None, shrink: int, memory: int) -> int:
-    """Rows read at once: whole blocks where the memory allows, else a part of one."""
+def _segment_rows(source: Source, tile: tuple[int, int], relation: Relation | None, parts: int) -> int:
+    """Rows read at once: a row of high blocks or a part of it; several rows of low blocks."""
     block = source.block[0]
-    if block > 1:
-        strip = block * source.info.grid.shape[1] * len(spec.bands) * np.dtype(source.info.dtype).itemsize
-        parts = 1 << math.ceil(math.log2(max(1.0, strip / (STRIP_SHARE * memory))))
-        return max(1, block // (min(parts, MOST_PARTS) * shrink))
+    if block > ROW_SEGMENT:
+        return max(1, block // parts)
     rows = tile[0] if relation is None else relation.window(Window(0, 0, *tile)).rows
-    return max(1, min(rows, max(4, ROW_SEGMENT // shrink)))
+    most = max(1, min(rows, max(4, ROW_SEGMENT // parts)))
+    return max(most // block, 1) * block
 
 
 def _bytes(job: Job, sources: Mapping[str, Source], relations: Mapping[str, Relation], area: Window, tile: tuple[int, int],
@@ -189,4 +202,5 @@ def _alive(source: Source, bands: int, need: Window, area: Window, segment: int,
         return flying * need.size * pixel
     width = min(source.info.grid.shape[1], area.cols + 2 * (area.col - need.col))
     tile_rows = math.ceil((flying - 1) / math.ceil(area.cols / core.cols)) + 1
-    return int(((tile_rows - 1) * core.rows + need.rows + segment) * width * pixel)
+    span = (tile_rows - 1) * core.rows + need.rows
+    return (math.ceil((span - 1) / segment) + 1) * segment * width * pixel

@@ -100,7 +100,7 @@ def decode_into(out: NDArray[np.float32], need: Window, raws: list[Raw]) -> bool
         part = need.intersect(raw.window)
         if part.size:
             rows, cols = part.slices((need.row, need.col))
-            missing |= raw.decode(part, out[:, rows, cols])
+            missing |= raw.decode(part, out[:, rows, cols], _convert)
             covered += part.size
     if covered == need.size:
         return missing
@@ -109,6 +109,16 @@ def decode_into(out: NDArray[np.float32], need: Window, raws: list[Raw]) -> bool
     out[:, : rows.start] = out[:, rows.stop :] = np.nan
     out[:, :, : cols.start] = out[:, :, cols.stop :] = np.nan
     return True
+
+
+def _convert(values: NDArray[Any], out: NDArray[np.float32]) -> None:
+    """Torch converts small integers in half of NumPy's time; it takes native, writable arrays without reversed axes."""
+    import torch
+
+    if values.dtype.isnative and values.flags.writeable and min(values.strides) >= 0:
+        torch.from_numpy(out).copy_(torch.from_numpy(values))
+    else:
+        np.copyto(out, values, casting="unsafe")
 
 
 def _hull(need: Window, raws: list[Raw]) -> Window:
@@ -201,26 +211,48 @@ def _cut_off(window: Window, limit: Window, state: NDArray[np.uint8]) -> None:
     state[rows, cols] = inside
 
 
-def _judge(values: NDArray[np.float32], state: NDArray[np.uint8], good: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Marks pixels of which more than `MISSING_ALLOWED` of the good bands is missing; returns where any band is."""
-    missing = np.zeros(state.shape, np.uint16)
-    gaps = np.zeros(state.shape, bool)
-    for band, counts in zip(values, good, strict=True):
-        absent = np.isnan(band)
-        gaps |= absent
-        if counts:
-            missing += absent
-    state[missing > MISSING_ALLOWED * int(good.sum())] = INVALID
-    return gaps
+@dataclass(frozen=True)
+class Gaps:
+    """Where bands are missing.
+
+    Attributes:
+        some: pixels that lack any band.
+        all: pixels that lack every band.
+    """
+
+    some: NDArray[np.bool_]
+    all: NDArray[np.bool_]
 
 
-def _tidy(values: NDArray[np.float32], state: NDArray[np.uint8], gaps: NDArray[np.bool_] | None, wavelength: NDArray[np.float64]) -> None:
+def _judge(values: NDArray[np.float32], state: NDArray[np.uint8], good: NDArray[np.bool_]) -> Gaps:
+    """Marks pixels of which more than `MISSING_ALLOWED` of the good bands is missing; returns which bands are missing."""
+    of_good = _count_missing(values, good, state.shape)
+    of_all = of_good if good.all() else of_good + _count_missing(values, ~good, state.shape)
+    state[of_good > MISSING_ALLOWED * int(good.sum())] = INVALID
+    return Gaps(of_all > 0, of_all == len(values))
+
+
+def _count_missing(values: NDArray[np.float32], chosen: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.uint16]:
+    """How many of the chosen bands each pixel lacks; counted in bytes, which is several times faster than in 16 bits."""
+    total, absent = np.zeros(shape, np.uint16), np.empty(shape, bool)
+    bands = np.flatnonzero(chosen)
+    for first in range(0, len(bands), 255):
+        count = np.zeros(shape, np.uint8)
+        for band in bands[first : first + 255]:
+            np.isnan(values[band], out=absent)
+            count += absent.view(np.uint8)
+        total += count
+    return total
+
+
+def _tidy(values: NDArray[np.float32], state: NDArray[np.uint8], gaps: Gaps | None, wavelength: NDArray[np.float64]) -> None:
     """Pixels that are not valid become NaN throughout; the few gaps of valid ones are interpolated along the wavelength."""
     unusable = state != VALID
-    if unusable.any():
-        np.copyto(values, np.float32(np.nan), where=unusable)
-    if gaps is not None and (gaps := gaps & ~unusable).any():
-        values[:, gaps] = fill_gaps(values[:, gaps].T, wavelength).T
+    left = unusable if gaps is None else unusable & ~gaps.all
+    if left.any():
+        np.copyto(values, np.float32(np.nan), where=left)
+    if gaps is not None and (holes := gaps.some & ~unusable).any():
+        values[:, holes] = fill_gaps(values[:, holes].T, wavelength).T
 
 
 def needs_of(stage: Map | Reduce, relations: Mapping[str, Relation], files: Mapping[str, LayerFile], sources: Mapping[str, Source]) -> dict[str, Need]:

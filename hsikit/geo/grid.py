@@ -96,6 +96,17 @@ class Grid:
         return self.crs is not None and self.transform != IDENTITY
 
     @property
+    def pixel_size(self) -> tuple[float, float]:
+        """(width, height) of a pixel, in map units."""
+        a, b, _, d, e, _ = self.transform
+        return math.hypot(a, d), math.hypot(b, e)
+
+    @property
+    def rotation(self) -> float:
+        """Degrees by which the rows are turned from the map's east, counter-clockwise."""
+        return math.degrees(math.atan2(self.transform[3], self.transform[0]))
+
+    @property
     def crs_name(self) -> str:
         """The CRS in a few words: "EPSG:32633", the name that opens its WKT, or "none"."""
         if self.crs is None:

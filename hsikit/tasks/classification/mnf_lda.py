@@ -50,6 +50,7 @@ class MnfLda(PixelClassifier):
     """
 
     refit_statistics: bool = False
+    chunk: ClassVar[int] = 1024
     name: ClassVar[str] = "mnf-lda"
     shapes: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "mean": ("C",),
