@@ -30,6 +30,10 @@ class SceneError(HsikitError):
     """A scene cannot be opened or read: missing, truncated, of an unknown kind, or at odds with its own header."""
 
 
+class EmptySceneError(SceneError):
+    """Nothing in a scene, or in the part that was asked for, is valid."""
+
+
 class WavelengthError(SceneError):
     """Band centres are missing, of the wrong number, in words, or in an implausible unit."""
 

@@ -108,7 +108,6 @@ class Layer:
         wavelength, fwhm, good: spectral axis (nm, nm, bool) of a layer that is itself a cube; None for others.
         sensor, quantity: of a layer that is itself a cube.
         zoom: fine pixels per reference pixel, along rows and along columns.
-        of: the role whose own grid the layer has, instead of the reference's.
         delivered: False for scratch between stages.
     """
 
@@ -128,7 +127,6 @@ class Layer:
     sensor: str = ""
     quantity: str = ""
     zoom: Fraction = Fraction(1)
-    of: str | None = None
     delivered: bool = True
 
 

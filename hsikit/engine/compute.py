@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsikit.engine.context import Context, relations_of
+from hsikit.engine.context import Context, check_job, relations_of
 from hsikit.engine.layerfile import LayerFile
 from hsikit.engine.ledger import Ledger
 from hsikit.engine.options import Progress, RunOptions, Silent
@@ -96,14 +96,19 @@ def open_context(job: Job, sources: Mapping[str, Source], options: RunOptions, f
     """
     keep_freed_memory_small()
     relations = relations_of(job, sources)
+    check_job(job)
     ledger = Ledger(folder, key, restart=options.restart)
+    begun = ledger.tile is not None
     try:
         plan = plan_run(job, sources, relations, options, ledger.tile)
         ledger.set_tile(plan.tile)
     except BaseException:
-        ledger.finish()
+        if begun:
+            ledger.close()  # what an earlier run did is worth more than a mistaken option
+        else:
+            ledger.finish()
         raise
-    return Context(job, sources, relations, options, plan, folder, ledger, progress)
+    return Context(job, sources, relations, options, plan, folder, ledger, progress, begun)
 
 
 def _at(file: LayerFile, at: Pixels) -> NDArray[Any]:

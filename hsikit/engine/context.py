@@ -14,11 +14,11 @@ from hsikit.engine.ledger import Ledger
 from hsikit.engine.options import Progress, RunOptions
 from hsikit.engine.plan import Plan, alignment
 from hsikit.engine.tiling import Tiling, make_tiling
-from hsikit.errors import SceneError
+from hsikit.errors import EmptySceneError
 from hsikit.geo.grid import Grid, Window
 from hsikit.geo.relation import Relation, relate
 from hsikit.layers import Features, Layer
-from hsikit.method import Job, Map, Reduce
+from hsikit.method import Job, Loop, Map, Reduce, Stage
 from hsikit.scene import Source
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Context:
         folder: where working files lie.
         ledger: what is done.
         progress: who is told.
+        begun: whether an earlier run had begun this one.
         store: results of finished stages, on the run's device.
         files: the present version of each layer.
         features: what Finish stages delivered.
@@ -54,6 +55,7 @@ class Context:
     folder: Path
     ledger: Ledger
     progress: Progress
+    begun: bool = False
     store: dict[str, Mapping[str, Tensor]] = field(default_factory=dict)
     files: dict[str, LayerFile] = field(default_factory=dict)
     features: dict[str, Features] = field(default_factory=dict)
@@ -74,7 +76,7 @@ class Context:
         rows, cols = self.plan.tile
         align = alignment(self.job)
         if stage.footprint == "columns":
-            return make_tiling(self.area, (self.area.rows, max(1, min(cols, rows * cols // self.area.rows))), align)
+            return make_tiling(self.area, (self.area.rows + self.area.row % align, max(1, min(cols, rows * cols // self.area.rows))), align)
         return make_tiling(self.area, (rows, cols), align)
 
     def new_file(self, layer: Layer, key: str, tiling: Tiling) -> LayerFile:
@@ -86,16 +88,35 @@ class Context:
         """Small results where the stages compute."""
         return {key: value.to(self.options.device) for key, value in arrays.items()}
 
-    def nothing_valid(self) -> SceneError:
+    def nothing_valid(self) -> EmptySceneError:
         """The error of a scene without a single usable pixel."""
         where = self.sources[self.job.reference].info.name
         what = "no valid pixel" + (" in what is left by --bbox and --mask" if self.options.area or self.options.mask else ": all of it is nodata")
-        return SceneError(where, what, "Check its nodata value and its bands with `hsikit info`")
+        return EmptySceneError(where, what, "Check its nodata value and its bands with `hsikit info`")
 
     def close(self) -> None:
         """Closes the working files."""
         for file in self.files.values():
             file.close()
+
+
+def check_job(job: Job) -> None:
+    """Refuses a job whose stages or layers do not have names of their own: a mistake in a Method.
+
+    Raises:
+        ValueError: a name stands twice.
+    """
+    names = [stage.name for stage in _opened(job.stages)]
+    layers = [layer.name for layer in job.layers] + list(job.inputs)
+    for kind, found in (("stage", names), ("layer or role", layers)):
+        twice = {name for name in found if found.count(name) > 1}
+        if twice:
+            raise ValueError(f"{job.method}: the name of a {kind} stands twice: {', '.join(sorted(twice))}")
+
+
+def _opened(stages: tuple[Stage, ...]) -> list[Stage]:
+    """All stages, those of loops too."""
+    return [found for stage in stages for found in ((stage, *_opened(stage.stages)) if isinstance(stage, Loop) else (stage,))]
 
 
 def relations_of(job: Job, sources: Mapping[str, Source]) -> dict[str, Relation]:

@@ -72,7 +72,9 @@ def deliver(context: Context, paths: Mapping[str, Path], progress: Progress) -> 
     for name, final in reversed(list(paths.items())):
         progress.note(f"writing {final}")
         with _named(final):
-            made, beside_it = _deliver_layer(context, context.job.layer(name), final, folder, areas)
+            home = folder / name  # two layers may have files of one name in two folders
+            home.mkdir(exist_ok=True)
+            made, beside_it = _deliver_layer(context, context.job.layer(name), final, home, areas)
         assets += beside_it
         pairs += made
     main = next(iter(paths.values()))

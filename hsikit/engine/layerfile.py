@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+from bisect import bisect_left, bisect_right
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,9 @@ class LayerFile:
         self.windows = [scaled(core, layer.zoom) for core in cores]
         self.dtype = np.dtype(layer.dtype)
         self.chunk = max((w.size for w in self.windows), default=0) * layer.bands * self.dtype.itemsize
+        first_row, first_col = self.windows[: grid[1]], self.windows[:: grid[1]]
+        self._row_starts, self._row_ends = [w.row for w in first_col], [w.row_end for w in first_col]
+        self._col_starts, self._col_ends = [w.col for w in first_row], [w.col_end for w in first_row]
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
 
     @property
@@ -78,9 +82,9 @@ class LayerFile:
 
     def _tiles(self, window: Window) -> list[int]:
         """Tiles that a window meets."""
-        tile_rows, tile_cols = self.grid
-        rows = [i for i in range(tile_rows) if _meets(self.windows[i * tile_cols].row, self.windows[i * tile_cols].row_end, window.row, window.row_end)]
-        cols = [j for j in range(tile_cols) if _meets(self.windows[j].col, self.windows[j].col_end, window.col, window.col_end)]
+        tile_cols = self.grid[1]
+        rows = range(bisect_right(self._row_ends, window.row), bisect_left(self._row_starts, window.row_end))
+        cols = range(bisect_right(self._col_ends, window.col), bisect_left(self._col_starts, window.col_end))
         return [i * tile_cols + j for i in rows for j in cols]
 
     def _copy(self, tile: int, window: Window, out: NDArray[Any]) -> None:
@@ -111,7 +115,3 @@ class LayerFile:
             self._file = -1
         if remove:
             self.path.unlink(missing_ok=True)
-
-
-def _meets(start: int, end: int, other_start: int, other_end: int) -> bool:
-    return start < other_end and other_start < end

@@ -104,7 +104,7 @@ def plan_run(job: Job, sources: Mapping[str, Source], relations: Mapping[str, Re
     fixed = resident_bytes() + cache + SLACK
     most = options.threads or available_cores()
     align = alignment(job)
-    chosen = tile or ((options.tile, options.tile) if options.tile else None)
+    chosen = tile or ((min(options.tile, area.rows), min(options.tile, area.cols)) if options.tile else None)
     ways = _ways(area, job, sources, memory, align, chosen)
     for threads in range(most, 0, -1):
         for shape, parts in ways:

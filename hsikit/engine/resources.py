@@ -10,7 +10,7 @@ from pathlib import Path
 from hsikit.errors import OptionError
 
 MIB = 2**20
-LARGE_BLOCK = 6 * MIB
+LARGE_BLOCK = 32 * MIB
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
 _UNITS = {"": 1, "K": 2**10, "M": MIB, "G": 2**30, "T": 2**40}
 
@@ -88,7 +88,7 @@ def keep_freed_memory_small() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return
-    for parameter, value in ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, LARGE_BLOCK), (_M_TRIM_THRESHOLD, LARGE_BLOCK)):
+    for parameter, value in ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, LARGE_BLOCK), (_M_TRIM_THRESHOLD, 2 * LARGE_BLOCK)):
         mallopt(parameter, value)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,17 @@ from hsikit.engine.compute import open_context
 from hsikit.engine.context import STATE, Context, count_valid
 from hsikit.engine.deliver import ClassAreas, beside, deliver
 from hsikit.engine.layerfile import scaled
-from hsikit.engine.ledger import run_key, work_folder
+from hsikit.engine.ledger import COMMITTING, run_key, work_folder
 from hsikit.engine.options import Progress, RunOptions, Silent
 from hsikit.engine.stages import run_stages, total_steps
-from hsikit.errors import HsikitError, OptionError, OutputError
+from hsikit.errors import EmptySceneError, HsikitError, OptionError, OutputError
+from hsikit.layers import Layer
 from hsikit.method import Job, Loop, Map, Reduce, Stage
 from hsikit.scene import Source
 from hsikit.version import __version__
 from hsikit.writers import check_space, check_target, commit, format_of
-
-_COMMITTING = "committing"
+from hsikit.writers.table import require_csv
+from hsikit.writers.vector import driver_of
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,24 @@ def output_paths(job: Job, path: Path, named: Mapping[str, Path] | None = None) 
         suffix = path.suffix if layer.kind == "raster" else {"vector": ".gpkg", "table": ".csv"}[layer.kind]
         first = layer.kind == "raster" and not any(job.layer(name).kind == "raster" for name in paths)
         chosen = given.pop(layer.name, path if first else path.with_name(f"{path.stem}_{layer.name}{suffix}"))
-        if layer.kind == "raster":
-            format_of(chosen, layer)  # an ending that no writer knows is refused before any work
+        # An ending that no writer knows is refused before any work.
+        _check_ending(layer, chosen)
+        if chosen.absolute() in (other.absolute() for other in paths.values()):
+            raise OutputError(chosen, f"is named for two layers, {layer.name} among them", "Give each layer a file of its own")
         paths[layer.name] = chosen
     if given:
         raise OptionError(next(iter(given)), f"{job.method} has no such layer", f"Its layers are {', '.join(paths)}")
     return paths
+
+
+def _check_ending(layer: Layer, path: Path) -> None:
+    """Raises OutputError where no writer knows a file's ending."""
+    if layer.kind == "raster":
+        format_of(path, layer)
+    elif layer.kind == "vector":
+        driver_of(path)
+    else:
+        require_csv(path)
 
 
 def run_job(job: Job, sources: Mapping[str, Source], output: str | Path, *, named: Mapping[str, Path] | None = None,
@@ -86,7 +99,11 @@ def run_job(job: Job, sources: Mapping[str, Source], output: str | Path, *, name
     paths = output_paths(job, path, named)
     folder = work_folder(path)
     others = [*(other for other in paths.values() if other != path), *beside(job, paths)]
-    check_target(path, chosen.overwrite or (folder / _COMMITTING).exists(), also=others)
+    finals = [path, *others]
+    _check_apart(finals, sources, chosen)
+    committing = (folder / COMMITTING).exists() and not chosen.restart
+    check_target(path, chosen.overwrite or committing, also=others)
+    _check_one_disk(finals)
     context = open_context(job, sources, chosen, folder, _key(job, sources, chosen, paths), told)
     try:
         report = _run(context, paths, told)
@@ -94,9 +111,12 @@ def run_job(job: Job, sources: Mapping[str, Source], output: str | Path, *, name
         context.close()
         context.ledger.close()  # what is done is kept: once there is room, the same command resumes
         raise
-    except HsikitError:
+    except HsikitError as error:
         context.close()
-        context.ledger.finish()
+        if context.begun and not isinstance(error, EmptySceneError):
+            context.ledger.close()  # what an earlier run did may still be of use
+        else:
+            context.ledger.finish()
         raise
     except BaseException:
         context.close()
@@ -104,6 +124,41 @@ def run_job(job: Job, sources: Mapping[str, Source], output: str | Path, *, name
         raise
     context.ledger.finish()
     return report
+
+
+def _check_apart(finals: Sequence[Path], sources: Mapping[str, Source], options: RunOptions) -> None:
+    """Refuses an output that is an input of the run.
+
+    Raises:
+        OutputError: it is.
+    """
+    known = [source.info.identity for source in sources.values()] + ([options.mask.identity] if options.mask else [])
+    inputs = {Path(text).resolve() for identity in known for text in _texts(identity)}
+    for final in finals:
+        if final.resolve() in inputs:
+            raise OutputError(final, "is an input of this run", "Choose another name")
+
+
+def _texts(identity: object) -> Iterator[str]:
+    """All texts in an identity; paths are among them."""
+    if isinstance(identity, str):
+        if "\0" not in identity and len(identity) < 4096:
+            yield identity
+    elif isinstance(identity, list | tuple):
+        for part in identity:
+            yield from _texts(part)
+
+
+def _check_one_disk(finals: Sequence[Path]) -> None:
+    """Refuses outputs on several disks: they appear by renames, which stay on one.
+
+    Raises:
+        OutputError: an output lies on another disk than the first.
+    """
+    home = finals[0].absolute().parent
+    for final in finals:
+        if final.absolute().parent.stat().st_dev != home.stat().st_dev:
+            raise OutputError(final, f"lies on another disk than {finals[0]}", "Write both to one disk, and move one afterwards")
 
 
 def _run(context: Context, paths: Mapping[str, Path], progress: Progress) -> RunReport:
@@ -114,8 +169,12 @@ def _run(context: Context, paths: Mapping[str, Path], progress: Progress) -> Run
     if STATE.name in context.files and not count_valid(context.files[STATE.name]):
         raise context.nothing_valid()
     pairs, areas = deliver(context, paths, progress)
-    (context.folder / _COMMITTING).touch()
-    commit(pairs)
+    context.ledger.begin_commit(pairs)
+    try:
+        commit(pairs)
+    except BaseException:
+        context.ledger.end_commit()
+        raise
     context.close()
     main = next(iter(paths.values()))
     files = [final for _, final in pairs]
@@ -147,10 +206,10 @@ def _steps_done(context: Context, stages: tuple[Stage, ...], prefix: str = "") -
         key = prefix + stage.name
         if isinstance(stage, Loop):
             done += sum(_steps_done(context, stage.stages, f"{key}[{iteration}]/") for iteration in range(1, stage.max_iter + 1))
-        elif isinstance(stage, Map):
-            done += len(context.ledger.done(key))
         elif found := context.ledger.result(key):
             done += found[0]
+        elif isinstance(stage, Map):
+            done += len(context.ledger.done(key))
     return done
 
 
@@ -158,7 +217,8 @@ def _disk_bytes(context: Context) -> int:
     """Bytes of all working files and all products, uncompressed."""
     rasters = [layer for layer in context.job.layers if layer.kind == "raster"]
     sizes = [scaled(context.area, layer.zoom).size * layer.bands * _itemsize(layer.dtype) * (2 if layer.delivered else 1) for layer in rasters]
-    return sum(sizes) + context.area.size
+    held = sum(path.stat().st_blocks * 512 for path in context.folder.rglob("*") if path.is_file())
+    return max(0, sum(sizes) + context.area.size - held)
 
 
 def _itemsize(dtype: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
@@ -16,7 +17,7 @@ from hsikit.engine.read import HIDDEN, VALID, Assembler, Need, RoleReader, needs
 from hsikit.engine.tiling import Tiling
 from hsikit.engine.workers import run_ordered
 from hsikit.geo.grid import Grid, Window
-from hsikit.layers import Layer
+from hsikit.layers import Features, Layer
 from hsikit.method import Finish, Fit, Loop, Map, Partial, Reduce, Stage, Tile
 
 if TYPE_CHECKING:
@@ -167,7 +168,8 @@ def _finished(layer: Layer, values: Tensor | None, state: NDArray[np.uint8] | No
         if tuple(values.shape) != (layer.bands, *core.shape):
             raise ValueError(f"layer {layer.name}: shape {tuple(values.shape)} was written for a core of {(layer.bands, *core.shape)}")
         rows, cols = part.slices((core.row, core.col))
-        out = values[:, rows, cols].cpu().numpy().astype(layer.dtype)
+        part_values = values[:, rows, cols]
+        out = (part_values.float() if part_values.is_floating_point() else part_values).cpu().numpy().astype(layer.dtype)
     if state is not None:
         own = _fine_state(_clip(state, tiling, number), tiling.clipped[number], part, layer.zoom)
         _keep_nodata(out, own, layer)
@@ -202,14 +204,17 @@ def _keep_nodata(out: NDArray[Any], state: NDArray[np.uint8], layer: Layer) -> N
 
 
 def _run_reduce(context: Context, stage: Reduce, key: str) -> None:
+    import torch
+
     tiling = context.tiling(stage)
     before = context.ledger.result(key)
     if before is None or not before[1]:
         start, total = (before[0], dict(before[2]) or None) if before else (0, None)
-        total = _fold(context, stage, key, tiling, start, total)
-        if total is None:
-            raise context.nothing_valid()
-        context.ledger.keep(key, len(tiling), stage.finish(total, context.store), finished=True)
+        with torch.inference_mode():
+            total = _fold(context, stage, key, tiling, start, total)
+            if total is None:
+                raise context.nothing_valid()
+            context.ledger.keep(key, len(tiling), stage.finish(total, context.store), finished=True)
         before = context.ledger.result(key)
     assert before is not None
     context.store[stage.name] = context.on_device(before[2])
@@ -298,6 +303,40 @@ class LayerStrips:
 
 
 def _run_finish(context: Context, stage: Finish, key: str) -> None:
-    arrays, features = stage.run(LayerStrips(context), context.store)
-    context.store[stage.name] = context.on_device(arrays)
-    context.features.update(features)
+    before = context.ledger.result(key)
+    if before is None:
+        arrays, features = stage.run(LayerStrips(context), context.store)
+        context.ledger.keep(key, 0, {**arrays, FEATURES: _packed(features)}, finished=True)
+        before = context.ledger.result(key)
+    assert before is not None
+    kept = before[2]
+    context.features.update(_unpacked(kept.pop(FEATURES)))
+    context.store[stage.name] = context.on_device(kept)
+
+
+FEATURES = "__features"
+
+
+def _packed(features: Mapping[str, Features]) -> Tensor:
+    """Features as the bytes of JSON, so that the ledger keeps them: the layers that they came from may be gone on resuming."""
+    import torch
+
+    facts = {
+        name: {
+            "columns": {key: [values.dtype.str, values.tolist()] for key, values in found.columns.items()},
+            "points": None if found.points is None else found.points.tolist(),
+            "crs": found.crs,
+        }
+        for name, found in features.items()
+    }
+    return torch.frombuffer(bytearray(json.dumps(facts).encode()), dtype=torch.uint8)
+
+
+def _unpacked(stored: Tensor) -> dict[str, Features]:
+    facts = json.loads(bytes(stored.numpy().tobytes()))
+    found = {}
+    for name, fact in facts.items():
+        columns = {key: np.array(values, np.dtype(kind)) for key, (kind, values) in fact["columns"].items()}
+        points = None if fact["points"] is None else np.array(fact["points"], np.float64).reshape(-1, 2)
+        found[name] = Features(columns, points, fact["crs"])
+    return found

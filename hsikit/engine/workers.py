@@ -72,10 +72,15 @@ def run_ordered(tiles: Sequence[int], fetch: Callable[[int], Any], make_worker: 
         ordered: whether results come in the order of `tiles`, else as they are finished.
     """
     stop = threading.Event()
+    # Where results are wanted in order, one slow tile must not let all the others pile up behind it.
+    slots = threading.Semaphore(2 * in_flight(threads))
     ready, finished = _Pipe(_ahead(threads), stop), _Pipe(threads + 2, stop)
 
     def read() -> None:
         for number in tiles:
+            while not slots.acquire(timeout=_WAIT):
+                if stop.is_set():
+                    raise _Stopped
             ready.put((number, fetch(number)))
         for _ in range(threads):
             ready.put(None)
@@ -96,7 +101,9 @@ def run_ordered(tiles: Sequence[int], fetch: Callable[[int], Any], make_worker: 
     for thread in crew:
         thread.start()
     try:
-        yield from _collect(tiles, finished, ordered)
+        for handled in _collect(tiles, finished, ordered):
+            yield handled
+            slots.release()
     finally:
         stop.set()
         for thread in crew:

@@ -25,14 +25,23 @@ def write_table(features: Features, path: Path) -> list[Path]:
     Raises:
         OutputError: the name ends in something else, columns differ in length, or the disk does not take it.
     """
-    if path.suffix.lower() != ".csv":
-        raise OutputError(path, f"no table format ends in {path.suffix!r}", "Known is .csv")
+    require_csv(path)
     columns = columns_of(features, path)
     with writing(path), path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(columns)
         rows.writerows([_cell(value) for value in row] for row in zip(*columns.values(), strict=True))
     return [path]
+
+
+def require_csv(path: Path) -> None:
+    """Refuses a name that does not end in `.csv`.
+
+    Raises:
+        OutputError: it ends in something else.
+    """
+    if path.suffix.lower() != ".csv":
+        raise OutputError(path, f"no table format ends in {path.suffix!r}", "Known is .csv")
 
 
 def columns_of(features: Features, path: Path) -> dict[str, list[Any]]:

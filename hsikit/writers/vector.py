@@ -19,6 +19,21 @@ _TAKEN = {"fid", "geom", "geometry"}
 NO_CRS = "Coordinates are columns and rows of the scene's pixels: the scene has no coordinate reference system"
 
 
+def driver_of(path: Path) -> str:
+    """GDAL's driver for a file's ending.
+
+    Raises:
+        OutputError: the name ends in nothing that is known.
+        MissingExtraError: GeoParquet without pyarrow.
+    """
+    driver = _DRIVERS.get(path.suffix.lower())
+    if driver is None:
+        raise OutputError(path, f"no vector format ends in {path.suffix!r}", "Known are .gpkg, .parquet and .geojson")
+    if driver == "Parquet":
+        _require_pyarrow(path)
+    return driver
+
+
 def write_vector(features: Features, path: Path, *, layer_name: str = "") -> list[Path]:
     """Writes points (or, without points, a table) to exactly `path`, replacing what is there.
 
@@ -34,15 +49,11 @@ def write_vector(features: Features, path: Path, *, layer_name: str = "") -> lis
         OutputError: the name ends in nothing that is known, columns do not fit, the CRS is unknown, or the disk does not take it.
         MissingExtraError: GeoParquet without pyarrow.
     """
-    driver = _DRIVERS.get(path.suffix.lower())
-    if driver is None:
-        raise OutputError(path, f"no vector format ends in {path.suffix!r}", "Known are .gpkg, .parquet and .geojson")
+    driver = driver_of(path)
     columns_of(features, path)
     clash = _TAKEN & {name.lower() for name in features.columns}
     if clash:
         raise OutputError(path, f"a column is named {', '.join(sorted(clash))}, which the format keeps for itself", "Rename the column")
-    if driver == "Parquet":
-        _require_pyarrow(path)
     with writing(path), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*crs.*was not provided")
         path.unlink(missing_ok=True)
