@@ -1,24 +1,164 @@
-"""The examples of the documentation run."""
+"""The examples of the documentation run, and its list of options is the command line's."""
 
 from __future__ import annotations
 
 import importlib
 import re
+import shlex
+import shutil
 import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+WITH_PYTHON = ["README.md", "docs/python.md", "docs/questions.md"]
+
+ELSEWHERE = {"hsikit demo": "tests/cli/test_demo.py runs it"}
+SMALLER = {"hsikit simulate scene": ["--rows", "150", "--cols", "140"]}
+"""Commands that are given something more, so that the test is quick."""
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.S)
+
+
+def commands(page: str) -> Iterator[list[str]]:
+    """The words of each `hsikit` and `mkdir` command in a page's shell blocks; commands of other programs are left out."""
+    for block in blocks(page, "bash"):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if words and words[0] in ("hsikit", "mkdir") and " ".join(words) not in ELSEWHERE:
+                yield words
+
+
+def expanded(words: list[str]) -> list[str]:
+    """As a shell would: patterns become names of files."""
+    return [name for word in words for name in (sorted(map(str, Path().glob(word))) if "*" in word else [word])]
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every file that the pages name."""
+    import geopandas
+
+    from tests.cli.conftest import shifted, square, write_fields
+    from tests.laws.scenes import CRS, NODATA, SCALE, make_scene, write_scene
+    from tests.products.envi import write_envi
+    from tests.products.geotiff import write_geotiff
+
+    folder = tmp_path_factory.mktemp("shelf")
+    made = make_scene(72, 60, 160, seed=1, classes=3, side=12)
+    stored: dict[str, Any] = {"scale": SCALE, "nodata": NODATA}
+    write_scene(folder, made)
+    write_fields(folder / "fields.gpkg", made)
+    write_geotiff(folder / "scene2.tif", made.values[:, ::-1], made.nm, **stored)
+    write_geotiff(folder / "scene3.tif", made.values, made.nm, transform=shifted(200), **stored)
+    fields = geopandas.read_file(folder / "fields.gpkg").to_crs(CRS)
+    fields.set_geometry(fields.translate(200 * 30.0)).to_file(folder / "plots.gpkg")
+    geopandas.GeoDataFrame(geometry=[square(30, 30)], crs=CRS).to_file(folder / "clouds.gpkg")
+    write_envi(folder / "scene.hdr", made.values, wavelength=list(made.nm), data_ignore_value=NODATA, reflectance_scale_factor=1 / SCALE)
+    shutil.copy(folder / "scene.tif", folder / "hs.tif")
+    pan = np.kron(made.values[1:2], np.ones((1, 3, 3), made.values.dtype))
+    write_geotiff(folder / "pan.tif", pan, [550.0], "none", transform=shifted_finer(), nodata=NODATA)
+    (folder / "tiles").mkdir()
+    write_geotiff(folder / "tiles" / "west.tif", made.values, made.nm, **stored)
+    write_geotiff(folder / "tiles" / "east.tif", made.values, made.nm, transform=shifted(60), **stored)
+    (folder / "datasets").symlink_to(ROOT / "datasets")
+    return folder
+
+
+def shifted_finer() -> object:
+    from affine import Affine
+
+    from tests.laws.scenes import TRANSFORM
+
+    step, _, left, _, _, top = TRANSFORM
+    return Affine(step / 3, 0.0, left, 0.0, -step / 3, top)
+
+
+@pytest.fixture
+def desk(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the shelf, which is the working folder."""
+    place = tmp_path / "desk"
+    shutil.copytree(shelf, place, symlinks=True)
+    monkeypatch.chdir(place)
+    return place
+
+
+def put_indian_pines(place: Path) -> None:
+    """The two files that come with the package tensorly, where the pages expect them."""
+    package = find_spec("tensorly")
+    if package is None or package.origin is None:
+        pytest.skip("the real scene lies in the package tensorly")
+    (place / "FOLDER").mkdir()
+    for name in ("Indian_pines_corrected.npy", "Indian_pines_gt.npy"):
+        for target in (place, place / "FOLDER"):
+            (target / name).symlink_to(Path(package.origin).parent / "datasets" / "data" / name)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(commands(page))])
+def test_the_commands_of_a_page_run(page: str, desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from hsikit_cli.main import main
+
+    if any("pines" in word for words in commands(page) for word in words):
+        put_indian_pines(desk)
+    for words in commands(page):
+        if words[0] == "mkdir":
+            (desk / words[1]).mkdir()
+            continue
+        if "simulate" in words and "scene.tif" in words:  # there is none before this command
+            (desk / "scene.tif").unlink()
+            (desk / "fields.gpkg").unlink()
+        more = [word for start, extra in SMALLER.items() if " ".join(words).startswith(start) for word in extra]
+        with pytest.raises(SystemExit) as ended:
+            main(expanded([*words[1:], *more]))
+        assert not ended.value.code, f"{page}: {' '.join(words)}\n{capsys.readouterr().err}"
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON)
+def test_the_python_of_a_page_runs(page: str, desk: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    program = compile("\n".join(blocks(page, "python")), page, "exec")
+    exec(program, {"x": 365_915.0, "y": 5_807_505.0})
+    assert (desk / "map.tif").stat().st_size > 0
+
+
+def options_page() -> ModuleType:
+    """docs/make_options.py as a module."""
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    spec = spec_from_file_location("make_options", ROOT / "docs" / "make_options.py")
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_list_of_options_is_the_command_lines() -> None:
+    stored = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
+    assert stored == options_page().page(), "run `python docs/make_options.py`"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_options_that_a_page_names_exist(page: str) -> None:
+    known = {name for _, command in options_page().verbs() for parameter in command.params for name in parameter.opts + parameter.secondary_opts}
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", (ROOT / page).read_text(encoding="utf-8")))
+    assert named <= {*known, "--help", "--config"}
 
 
 def first_example(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The first Python block of a page, as a module."""
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     name = "example_" + page.removesuffix(".md").replace("-", "_")
-    (folder / f"{name}.py").write_text(re.findall(r"```python\n(.*?)```", text, flags=re.S)[0], encoding="utf-8")
+    (folder / f"{name}.py").write_text(blocks(f"docs/{page}", "python")[0], encoding="utf-8")
     monkeypatch.syspath_prepend(folder)
     monkeypatch.delitem(sys.modules, name, raising=False)
     return importlib.import_module(name)

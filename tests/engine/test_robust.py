@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,9 +51,10 @@ def loop_until_large():
 def test_a_resumed_finish_stage_is_not_run_on_layers_that_are_gone(make, tmp_path, monkeypatch):
     monkeypatch.setattr("hsikit.engine.ledger.SYNC_SECONDS", 0.0)
     run(make, tmp_path / "quiet.tif", tile=30)
-    for after in (8, 3, 2, 4, 10**6):
+    for after in (7, 1, 2, 3, 10**6):
         try:
             run(make, tmp_path / "map.tif", Dying(after), tile=30)
+            break
         except KeyboardInterrupt:
             continue
     np.testing.assert_array_equal(pixels(tmp_path / "quiet.tif")[0], pixels(tmp_path / "map.tif")[0])
@@ -124,7 +126,12 @@ def test_two_layers_in_one_file_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("make", "output", "named"), [(mean_filter, "o.doc", {}), (brightest, "o.tif", {"peak": "p.shp"}), (finish_between_maps, "o.tif", {"notes": "n.xls"})]
+    ("make", "output", "named"),
+    [
+        (mean_filter, "o.doc", {}),
+        (brightest, "o.tif", {"peak": "p.shp"}),
+        (finish_between_maps, "o.tif", {"notes": "n.xls"}),
+    ],
 )
 def test_unknown_endings_are_refused_before_any_work(make, output, named, tmp_path):
     with pytest.raises(OutputError, match=r"o\.doc|p\.shp|n\.xls"):
@@ -280,6 +287,6 @@ def test_a_full_disk_in_the_ledger_is_said(tmp_path, monkeypatch):
 def test_the_commit_marker_holds_absolute_paths(tmp_path, monkeypatch):
     interrupted_commit(tmp_path, monkeypatch)
     pairs = json.loads((work_folder(tmp_path / "map.tif") / COMMITTING).read_text())
-    assert pairs and all(os.path.isabs(path) for pair in pairs for path in pair)
+    assert pairs and all(Path(path).is_absolute() for pair in pairs for path in pair)
     with rasterio.open(pairs[-1][0]) as staged:
         assert staged.count == BANDS

@@ -329,7 +329,7 @@ def test_window_outside_the_scene_is_refused(tmp_path: Path) -> None:
 def test_identity_follows_the_files(tmp_path: Path) -> None:
     header = write_envi(tmp_path / "a.hdr", numbers((2, 3, 3)))
     before = open_source(header).info.identity
-    assert [part[0] for part in before] == [str(header), str(header.with_suffix(".img"))]
+    assert [part[0] for part in before] == [str(header), str(header.with_suffix(".img")), "reading"]
     assert before == open_source(header.with_suffix(".img")).info.identity
     header.write_text(header.read_text() + "\n")
     assert before != open_source(header).info.identity

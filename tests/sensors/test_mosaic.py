@@ -40,7 +40,7 @@ def test_tiles_with_holes_are_one_scene(tmp_path: Path, nodata: int | None, dtyp
     assert source.info.grid.shape == (24, 20)
     assert source.info.grid.transform == (30, 0, 365000, 0, -30, 5808000)
     assert (source.info.driver, source.info.name, source.info.attrs["tiles"]) == ("mosaic", str(tmp_path), "3")
-    assert len(source.info.identity) == 3
+    assert sorted(Path(part[0]).name for part in source.info.identity) == ["reading", "t0_0.tif", "t16_0.tif", "t8_10.tif"]
     for window in (Window(0, 0, 24, 20), Window(5, 6, 9, 11), Window(0, 12, 5, 5), Window(9, 11, 3, 4)):
         np.testing.assert_array_equal(read_window(source, window), expected[(slice(None), *window.slices())])
     np.testing.assert_array_equal(read_window(source, Window(4, 4, 9, 9), np.array([2])), expected[2:, 4:13, 4:13])

@@ -45,6 +45,24 @@ def test_options_that_make_no_sense(tmp_path: Path, options: dict[str, object]) 
         open_source(write_geotiff(tmp_path / "a.tif", CUBE), **options)  # type: ignore[arg-type]
 
 
+READINGS: list[dict[str, object]] = [
+    {}, {"scale": 0.5}, {"offset": 1.0}, {"nodata": 7}, {"quantity": "radiance"}, {"wavelengths": [450.0, 550, 655]}, {"wavelengths": [650.0, 550, 450]},
+]  # fmt: skip
+
+
+def test_the_same_file_read_otherwise_is_another_input(tmp_path: Path) -> None:
+    path = write_geotiff(tmp_path / "a.tif", CUBE)
+    found = [open_source(path, **reading).info.identity for reading in READINGS]  # type: ignore[arg-type]
+    assert all(one != other for i, one in enumerate(found) for other in found[:i])
+    assert found == [open_source(path, inspect=False, **reading).info.identity for reading in READINGS]  # type: ignore[arg-type]
+    band = write_geotiff(tmp_path / "pan.tif", CUBE[:1], convention="none")
+    one, other = (open_source(band, role="pan", pan_range=limits).info.identity for limits in ((450, 700), (450, 800)))
+    assert one != other
+    np.savez(tmp_path / "two.npz", one=CUBE, other=CUBE)
+    one, other = (open_source(tmp_path / "two.npz", variable=name, wavelengths=[450, 550, 650]).info.identity for name in ("one", "other"))
+    assert one != other
+
+
 def test_sources_in_memory() -> None:
     source = ArraySource(CUBE, info(), Decoding(np.array([1.0, 2.0, 3.0]), 0.5, nodata=7))
     expected = np.where(CUBE == 7, np.nan, CUBE * np.array([1, 2, 3])[:, None, None] + 0.5)
