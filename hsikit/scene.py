@@ -170,6 +170,15 @@ class Raw:
             missing |= self.decoding.apply(values[bands], out[bands], bands, convert)
         return missing
 
+    def empty(self, window: Window) -> bool:
+        """Whether a window is certainly all fill, which is much quicker to tell than to decode; False where that is not known."""
+        nodata = self.decoding.nodata
+        if nodata is None or np.isnan(nodata) or not _representable(nodata, self.values.dtype):
+            return False
+        values = self.values[(slice(None), *window.slices((self.window.row, self.window.col)))]
+        fill = values.dtype.type(nodata)
+        return all(bool((band == fill).all()) for band in values)
+
 
 def _per_band(factor: float | Floats, values: NDArray[Any]) -> Any:
     """A factor in the precision of the product: float32 for up to 16 bits, else float64."""

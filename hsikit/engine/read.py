@@ -141,8 +141,13 @@ class Assembler:
         self.limit = context.area if isinstance(stage, Reduce) else None
         self._buffers: dict[str, Tensor] = {}
 
-    def tile(self, core: Window, raws: Mapping[str, list[Raw]]) -> tuple[Tile, NDArray[np.uint8] | None]:
-        """The tile of a core, and the state of the core's pixels where the stage reads the reference."""
+    def tile(self, core: Window, raws: Mapping[str, list[Raw]]) -> tuple[Tile | None, NDArray[np.uint8] | None]:
+        """The tile of a core, and the state of the core's pixels where the stage reads the reference.
+
+        Where nothing was measured in the core there is no tile: nothing is decoded for it.
+        """
+        if self.reference in self.stage.reads and self._empty(core, raws[self.reference]):
+            return None, np.full(core.shape, INVALID, np.uint8)
         arrays: dict[str, Tensor] = {}
         valid: dict[str, Tensor] = {}
         windows, cores, state = {}, {}, None
@@ -157,6 +162,10 @@ class Assembler:
             else:
                 arrays[name] = self._layer(name, window)
         return Tile(arrays, valid, windows, cores, core), state
+
+    def _empty(self, core: Window, raws: list[Raw]) -> bool:
+        inside = core.intersect(self.sources[self.reference].info.grid.whole)
+        return all(raw.empty(part) for raw in raws if (part := inside.intersect(raw.window)).size)
 
     def _buffer(self, name: str, shape: tuple[int, int, int]) -> Tensor:
         """A part of a reused buffer: torch's own memory, so that its alignment never changes a sum."""

@@ -74,7 +74,7 @@ def _readers(context: Context, stage: Map | Reduce, needs: Mapping[str, Need], t
     return readers
 
 
-def _tiles(context: Context, stage: Map | Reduce, tiling: Tiling, todo: list[int], use: Callable[[int, Tile, NDArray[np.uint8] | None], Any],
+def _tiles(context: Context, stage: Map | Reduce, tiling: Tiling, todo: list[int], use: Callable[[int, Tile | None, NDArray[np.uint8] | None], Any],
            *, ordered: bool) -> Iterator[tuple[int, Any]]:  # fmt: skip
     """Runs `use` on the tiles `todo` in worker threads."""
     needs = needs_of(stage, context.relations, context.files, context.sources)
@@ -125,10 +125,10 @@ def _run_map(context: Context, stage: Map, key: str) -> None:
         done = context.ledger.done(key)
         todo = [number for number in wanted if number not in done]
 
-        def use(number: int, tile: Tile, state: NDArray[np.uint8] | None) -> tuple[list[NDArray[Any]], NDArray[np.uint8] | None]:
+        def use(number: int, tile: Tile | None, state: NDArray[np.uint8] | None) -> tuple[list[NDArray[Any]], NDArray[np.uint8] | None]:
             core = state if state is not None else _known_state(context, tiling, number)
-            empty = core is not None and not (core == VALID).any()
-            values = {} if empty else stage.apply(tile, context.store)
+            skipped = tile is None or (core is not None and not (core == VALID).any())
+            values = {} if tile is None or skipped else stage.apply(tile, context.store)
             out = [_finished(layer, values.get(layer.name), core, tiling, number) for layer in layers]
             return out, None if state_file is None else _clip(core, tiling, number)
 
@@ -223,9 +223,9 @@ def _run_reduce(context: Context, stage: Reduce, key: str) -> None:
 def _fold(context: Context, stage: Reduce, key: str, tiling: Tiling, start: int, total: Partial | None) -> Partial | None:
     """Merges the partial results of all tiles in the order of the tiles, from `start` on."""
 
-    def use(number: int, tile: Tile, state: NDArray[np.uint8] | None) -> Partial | None:
+    def use(number: int, tile: Tile | None, state: NDArray[np.uint8] | None) -> Partial | None:
         core = state if state is not None else _known_state(context, tiling, number)
-        if core is not None and not (core == VALID).any():
+        if tile is None or (core is not None and not (core == VALID).any()):
             return None
         partial = stage.update(tile, context.store)
         # A partial may be a view of the tile's reused buffers.
