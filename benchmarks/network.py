@@ -116,9 +116,9 @@ class Network:
             return {"map": classify(network, tile)}
 
         def cost(shape: tuple[int, int]) -> Cost:
-            # Five images of WIDTH channels at the peak (measured): input and output, and what oneDNN reorders for itself.
+            # Images of WIDTH channels at the peak (measured): input and output, and what oneDNN reorders for itself.
             pixels = shape[0] * shape[1]
-            return Cost(pixels * (5 * 4 * WIDTH + 16) + 4 * parameters(bands), 2.0 * pixels * parameters(bands))
+            return Cost(pixels * (7 * 2 * WIDTH + 16) + 4 * parameters(bands), 2.0 * pixels * parameters(bands))
 
         return Job(
             method=self.name,

@@ -21,7 +21,7 @@ from hsikit.geo.relation import Relation
 from hsikit.method import Input, Job, Loop, Map, Reduce, Stage, halo_of
 from hsikit.scene import Source
 
-SLACK, THREAD = 64 * MIB, 16 * MIB
+SLACK, THREAD = 40 * MIB, 12 * MIB
 """What the interpreter, the writers and the allocator take beyond the counted arrays; and what the BLAS of each thread takes."""
 KEPT = 0.97
 """Share of the promised memory that is planned with: the rest is for what no plan knows."""
@@ -135,7 +135,8 @@ def _ways(area: Window, job: Job, sources: Mapping[str, Source], memory: int, al
     def waste(way: tuple[tuple[int, int], int]) -> tuple[bool, int, int, int]:
         (rows, cols), parts = way
         halos = (rows + 2 * int(halo[0])) * (cols + 2 * int(halo[1])) / (rows * cols)
-        return rows * cols < most // 4, round(10 * halos * (1 + AGAIN * (parts - 1))), rows, -rows * cols
+        again = AGAIN * (least[job.reference] * parts - 1)
+        return rows * cols < most // 4, round(10 * halos * (1 + again)), rows, -rows * cols
 
     ways = sorted(((shape, parts) for shape in shapes for parts in (1, 2, 4, 8, 16)), key=waste)
     return [(shape, {role: first * parts for role, first in least.items()}) for shape, parts in ways]

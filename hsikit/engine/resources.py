@@ -93,11 +93,11 @@ def keep_freed_memory_small() -> None:
 
 
 def gdal_cache(memory: int) -> int:
-    """Bytes of GDAL's block cache: a sixteenth of what is promised, from 16 to 512 MiB; what the environment says wins."""
+    """Bytes of GDAL's block cache: a small part of what is promised, since strips are read once; what the environment says wins."""
     set_by_user = os.environ.get("GDAL_CACHEMAX", "")
     if set_by_user.isdigit():
         return int(set_by_user) * (MIB if int(set_by_user) < 100_000 else 1)
-    return min(max(memory // 16, 16 * MIB), 512 * MIB)
+    return min(max(memory // 64, 16 * MIB), 256 * MIB)
 
 
 def limit_gdal_cache(memory: str | int | None) -> None:
