@@ -27,10 +27,12 @@ KEPT = 0.97
 """Share of the promised memory that is planned with: the rest is for what no plan knows."""
 ROW_SEGMENT = 32
 """Rows read at once from files that are stored row by row."""
-LARGEST_TILE, LARGEST_WITH_HALO = 32_768, 262_144
+LARGEST_TILE, LARGEST_WITH_HALO = 24_576, 262_144
 """Pixels of a tile beyond which nothing is gained, and a killed run loses more; with a wide halo, larger ones spare work."""
 STRIP_SHARE, LEAST_PART = 0.05, 64
 """Share of the memory that one row of blocks may take before it is read in parts, and the rows of a part that is not forced."""
+PANEL = 512
+"""Columns of a panel, about."""
 AGAIN = 0.03
 """What decoding all blocks once more costs, as a share of the work."""
 _HEIGHTS = (512, 384, 256, 192, 128, 96, 64, 48, 32, 16)
@@ -45,6 +47,7 @@ class Plan:
         tile: (rows, cols) of a core.
         threads: compute threads.
         segments: rows that are read at once, by role.
+        panel: columns of the panels in which Maps go through a scene of wide blocks, so that strips are as wide as a panel; 0: none.
         gdal_cache: bytes of GDAL's block cache.
         peak: estimated peak memory of the process (bytes).
         memory: what was promised (bytes).
@@ -53,6 +56,7 @@ class Plan:
     tile: tuple[int, int]
     threads: int
     segments: Mapping[str, int]
+    panel: int
     gdal_cache: int
     peak: int
     memory: int
@@ -105,21 +109,22 @@ def plan_run(job: Job, sources: Mapping[str, Source], relations: Mapping[str, Re
     most = options.threads or available_cores()
     align = alignment(job)
     chosen = tile or ((min(options.tile, area.rows), min(options.tile, area.cols)) if options.tile else None)
-    ways = _ways(area, job, sources, memory, align, chosen)
+    panel = _panel(job, sources[job.reference], memory)
+    ways = _ways(area, job, sources, memory, align, chosen, panel)
     for threads in range(most, 0, -1):
         for shape, parts in ways:
             segments = {role: _segment_rows(source, shape, relations.get(role), parts[role]) for role, source in sources.items()}
-            peak = fixed + threads * THREAD + _bytes(job, sources, relations, area, shape, threads, segments)
+            peak = fixed + threads * THREAD + _bytes(job, sources, relations, area, shape, threads, segments, panel)
             if peak <= KEPT * memory:
-                return Plan(shape, threads, segments, cache, peak, memory)
+                return Plan(shape, threads, segments, panel, cache, peak, memory)
     if chosen and options.memory is None:
-        return Plan(chosen, 1, segments, cache, peak, memory)
+        return Plan(chosen, 1, segments, panel, cache, peak, memory)
     what = f"tiles of {chosen[0]} x {chosen[1]} pixels need" if chosen else "even the smallest tiles need"
     raise MemoryPlanError("--memory", f"{memory // MIB} MiB is too little: {what} about {peak // MIB} MiB", "Promise more memory, or use smaller tiles")
 
 
 def _ways(area: Window, job: Job, sources: Mapping[str, Source], memory: int, align: int,
-          chosen: tuple[int, int] | None) -> list[tuple[tuple[int, int], dict[str, int]]]:  # fmt: skip
+          chosen: tuple[int, int] | None, panel: int) -> list[tuple[tuple[int, int], dict[str, int]]]:  # fmt: skip
     """Tile shapes and into how many parts a row of blocks is read, from the best to the most sparing.
 
     What counts is the work done twice: halos, and blocks that are decoded again for each part. Of ways that waste alike, the
@@ -130,7 +135,7 @@ def _ways(area: Window, job: Job, sources: Mapping[str, Source], memory: int, al
     widths = {_even(area.cols, w, align) for w in _WIDTHS}
     most = min(max(LARGEST_TILE, (8 * int(halo.max())) ** 2), LARGEST_WITH_HALO)
     shapes = [chosen] if chosen else [(h, w) for h in heights for w in widths if h * w <= most]
-    least = {role: _least_parts(source, job.inputs[role], memory) for role, source in sources.items()}
+    least = {role: _least_parts(source, job.inputs[role], memory, panel if role == job.reference else 0) for role, source in sources.items()}
 
     def waste(way: tuple[tuple[int, int], int]) -> tuple[bool, int, int, int]:
         (rows, cols), parts = way
@@ -142,10 +147,27 @@ def _ways(area: Window, job: Job, sources: Mapping[str, Source], memory: int, al
     return [(shape, {role: first * parts for role, first in least.items()}) for shape, parts in ways]
 
 
-def _least_parts(source: Source, spec: Input, memory: int) -> int:
+def _panel(job: Job, reference: Source, memory: int) -> int:
+    """Columns of a panel: for scenes of wide blocks of which a whole row would take too much memory; 0 for others.
+
+    A panel's strips are narrow enough to be read by whole blocks; only the blocks under its edges are decoded twice.
+    """
+    wide = reference.block[1] < reference.info.grid.shape[1]
+    folds = any(isinstance(stage, Reduce) and job.reference in stage.reads for stage in tile_stages(job.stages))
+    if not wide or folds or _strip(reference, job.inputs[job.reference], 0) <= STRIP_SHARE * memory:
+        return 0
+    return max(PANEL // reference.block[1], 2) * reference.block[1]
+
+
+def _strip(source: Source, spec: Input, panel: int) -> int:
+    """Bytes of one row of blocks of a panel (0: of the whole width)."""
+    width = min(source.info.grid.shape[1], panel or source.info.grid.shape[1])
+    return source.block[0] * width * len(spec.bands) * np.dtype(source.info.dtype).itemsize
+
+
+def _least_parts(source: Source, spec: Input, memory: int, panel: int) -> int:
     """Into how many parts a row of blocks is read so that no part takes more than `STRIP_SHARE` of the memory, if it can be."""
-    strip = source.block[0] * source.info.grid.shape[1] * len(spec.bands) * np.dtype(source.info.dtype).itemsize
-    wanted = 1 << math.ceil(math.log2(max(1.0, strip / (STRIP_SHARE * memory))))
+    wanted = 1 << math.ceil(math.log2(max(1.0, _strip(source, spec, panel) / (STRIP_SHARE * memory))))
     return max(1, min(wanted, source.block[0] // LEAST_PART))
 
 
@@ -166,13 +188,13 @@ def _segment_rows(source: Source, tile: tuple[int, int], relation: Relation | No
 
 
 def _bytes(job: Job, sources: Mapping[str, Source], relations: Mapping[str, Relation], area: Window, tile: tuple[int, int],
-           threads: int, segments: Mapping[str, int]) -> int:  # fmt: skip
+           threads: int, segments: Mapping[str, int], panel: int) -> int:  # fmt: skip
     """Peak bytes of the costliest stage."""
-    return max((_stage_bytes(stage, job, sources, relations, area, tile, threads, segments) for stage in tile_stages(job.stages)), default=0)
+    return max((_stage_bytes(stage, job, sources, relations, area, tile, threads, segments, panel) for stage in tile_stages(job.stages)), default=0)
 
 
 def _stage_bytes(stage: Map | Reduce, job: Job, sources: Mapping[str, Source], relations: Mapping[str, Relation], area: Window,
-                 tile: tuple[int, int], threads: int, segments: Mapping[str, int]) -> int:  # fmt: skip
+                 tile: tuple[int, int], threads: int, segments: Mapping[str, int], panel: int) -> int:  # fmt: skip
     columns = stage.footprint == "columns"
     shape = (area.rows, min(tile[1], max(1, tile[0] * tile[1] // area.rows))) if columns else tile
     core = Window(area.row, area.col, *shape)
@@ -184,6 +206,9 @@ def _stage_bytes(stage: Map | Reduce, job: Job, sources: Mapping[str, Source], r
             own, whole = (relation.window(core), relation.window(area)) if relation else (core, area)
             need = own.expand(halo)
             each += need.size * (bands * 4 + 2)
+            if panel and isinstance(stage, Map):
+                wide = Window(area.row, area.col, area.rows, min(area.cols, max(1, panel // tile[1]) * tile[1]))
+                whole = relation.window(wide) if relation else wide
             shared += _alive(sources[name], bands, need, whole, segments[name], columns, threads, own)
         else:
             layer = job.layer(name)

@@ -41,10 +41,18 @@ class RoleReader:
     area: Window
     segment: int
     _held: dict[int, Raw] = field(default_factory=dict)
+    _panel: Window | None = None
 
-    def raws(self, need: Window) -> list[Raw]:
-        """Stored numbers that cover what lies inside the scene of a window; windows come from top to bottom."""
-        inside = need.intersect(self.area)
+    def raws(self, need: Window, panel: Window) -> list[Raw]:
+        """Stored numbers that cover what lies inside the scene of a window.
+
+        Args:
+            need: the window; they come panel by panel, and in each from top to bottom.
+            panel: what all tiles of its panel need: as wide are the strips that are read.
+        """
+        inside, panel = need.intersect(self.area), panel.intersect(self.area)
+        if panel != self._panel:
+            self._held, self._panel = {}, panel
         if not inside.size:
             return []
         if not self.segment:
@@ -56,7 +64,7 @@ class RoleReader:
             self._held[first] = _trimmed(self._held[first], inside.row)
         for number in range(first, last + 1):
             if number not in self._held:
-                rows = Window(number * self.segment, self.area.col, self.segment, self.area.cols).intersect(self.area)
+                rows = Window(number * self.segment, panel.col, self.segment, panel.cols).intersect(panel)
                 self._held[number] = self.source.read(rows, self.bands)
         return [self._held[number] for number in range(first, last + 1)]
 

@@ -68,10 +68,15 @@ def _readers(context: Context, stage: Map | Reduce, needs: Mapping[str, Need], t
     for role in (name for name in stage.reads if name in context.sources):
         first, last = needs[role].window(top_left), needs[role].window(bottom_right)
         source = context.sources[role]
-        area = Window(first.row, first.col, last.row_end - first.row, last.col_end - first.col).intersect(source.info.grid.whole)
+        area = _around(first, last).intersect(source.info.grid.whole)
         segment = 0 if stage.footprint == "columns" else context.plan.segments[role]
         readers[role] = RoleReader(source, np.asarray(context.job.inputs[role].bands, np.intp), area, segment)
     return readers
+
+
+def _around(first: Window, last: Window) -> Window:
+    """The rectangle from one window to another that lies below and to the right."""
+    return Window(first.row, first.col, last.row_end - first.row, last.col_end - first.col)
 
 
 def _tiles(context: Context, stage: Map | Reduce, tiling: Tiling, todo: list[int], use: Callable[[int, Tile | None, NDArray[np.uint8] | None], Any],
@@ -79,9 +84,16 @@ def _tiles(context: Context, stage: Map | Reduce, tiling: Tiling, todo: list[int
     """Runs `use` on the tiles `todo` in worker threads."""
     needs = needs_of(stage, context.relations, context.files, context.sources)
     readers = _readers(context, stage, needs, tiling)
+    # A fold merges in the order of the tiles, which must not depend on the memory: it has no panels.
+    panels = tiling.panels(context.plan.panel if isinstance(stage, Map) else 0)
+    panel_of = {number: panel for panel in panels for number in panel}
+    wanted = set(todo)
+    todo = [number for panel in panels for number in panel if number in wanted]
 
     def fetch(number: int) -> dict[str, Any]:
-        return {role: reader.raws(needs[role].window(tiling.cores[number])) for role, reader in readers.items()}
+        first, last = tiling.cores[panel_of[number][0]], tiling.cores[panel_of[number][-1]]
+        whole = {role: _around(needs[role].window(first), needs[role].window(last)) for role in readers}
+        return {role: reader.raws(needs[role].window(tiling.cores[number]), whole[role]) for role, reader in readers.items()}
 
     def make_worker() -> Callable[[int, Any], Any]:
         assembler = Assembler(context, stage, needs)

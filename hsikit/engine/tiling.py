@@ -28,6 +28,12 @@ class Tiling:
     def __len__(self) -> int:
         return len(self.cores)
 
+    def panels(self, cols: int) -> list[list[int]]:
+        """The tiles in panels of about `cols` columns, from left to right, row by row in each; 0: one panel of all."""
+        count = max(1, cols // self.shape[1]) if cols else self.grid[1]
+        starts = range(0, self.grid[1], count)
+        return [[row * self.grid[1] + col for row in range(self.grid[0]) for col in range(first, min(first + count, self.grid[1]))] for first in starts]
+
     def holding(self, row: int, col: int) -> int:
         """The tile whose core holds a pixel of the area."""
         first = self.cores[0]
