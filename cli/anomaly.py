@@ -25,8 +25,9 @@ def anomaly(
     """Scores how far each pixel lies from the background; with --hits, points where that is too far."""
     from hsikit.api import make_method
 
-    options = {"named": {"hits": hits}} if hits else {}
-    map_scene(lambda: make_method(method, pfa=pfa if hits else None, **parameters(param)), {"cube": (scene, {})}, output, run_args, scene_args, **options)
+    named, own = ({"named": {"hits": hits}}, {"pfa": pfa}) if hits else ({}, {})
+    chosen = parameters(param, own=("pfa",))
+    map_scene(lambda: make_method(method, **own, **chosen), {"cube": (scene, {})}, output, run_args, scene_args, **named)
 
 
 def add_to(app: typer.Typer) -> None:

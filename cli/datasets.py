@@ -45,7 +45,8 @@ def _lines(card: object) -> list[str]:
     facts = {
         "what": card.about, "sensor": card.instrument, "size": f"{rows} x {cols} pixels, {bands} bands, {card.range_nm[0]:g} to {card.range_nm[1]:g} nm",
         "quantity": card.quantity, "classes": classes or ", ".join(card.endmembers), "homepage": card.homepage, "licence": card.licence,
-        "cite": card.citation, "bands": f"--sensor {card.sensor}" if card.sensor else "", "names": f"--crosswalk {crosswalk_of(card)}" if card.crosswalk else "", "split": ": ".join(part for part in card.split if part),
+        "cite": card.citation, "bands": f"--sensor {card.sensor}" if card.sensor else "",
+        "names": f"--crosswalk {crosswalk_of(card)}" if card.crosswalk else "", "split": ": ".join(part for part in card.split if part),
     }  # fmt: skip
     files = [f"file        {file.name} ({file.role})" for file in card.files]
     traps = [f"beware      {trap}" for trap in card.traps]

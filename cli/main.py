@@ -20,6 +20,8 @@ VERBS = (
     "info", "quicklook", "methods", "sensors", "datasets", "train", "evaluate", "classify",
     "superresolve", "pansharpen", "anomaly", "simulate", "demo",
 )  # fmt: skip
+RESUMING = ("classify", "superresolve", "pansharpen", "anomaly")
+"""Verbs whose interrupted run the same command goes on with."""
 DEBUG = "HSIKIT_DEBUG"
 INTERRUPTED = 130
 
@@ -92,16 +94,17 @@ for _verb in VERBS:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command; exits with 0, with 2 for the user's mistakes, with 1 for ours, with 130 when interrupted."""
+    words = list(arguments) if arguments is not None else sys.argv[1:]
     try:
-        app(args=list(arguments) if arguments is not None else None, prog_name="hsikit")
+        app(args=words, prog_name="hsikit")
     except HsikitError as error:
         _fail(f"error: {error}", error.exit_code)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # what typer makes of an interrupt, without a word
-            tell("interrupted; the same command resumes")
+            tell(_interrupted(words))
         raise
     except KeyboardInterrupt:
-        _fail("interrupted; the same command resumes", INTERRUPTED)
+        _fail(_interrupted(words), INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -109,6 +112,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if os.environ.get(DEBUG):
             raise
         _fail(f"internal error: {type(error).__name__}: {error} (this is our mistake; {DEBUG}=1 shows where)", 1)
+
+
+def _interrupted(words: Sequence[str]) -> str:
+    verb = next((word for word in words if word in VERBS), "")
+    return "interrupted; the same command resumes" if verb in RESUMING else "interrupted"
 
 
 def _fail(message: str, code: int) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -94,11 +94,15 @@ class SplitArgs:
         return {**found, **({"allow_lost": True} if self.allow_lost_classes else {})}
 
 
-def parameters(pairs: list[str] | None) -> dict[str, Any]:
+def parameters(pairs: list[str] | None, own: Collection[str] = ()) -> dict[str, Any]:
     """Options of a method: name=value, where a value is a number, true, false, or text.
 
+    Args:
+        pairs: as the user wrote them.
+        own: names that the command itself has.
+
     Raises:
-        OptionError: not of that form.
+        OptionError: not of that form, or a name of the command's own.
     """
     from hsikit.errors import OptionError
 
@@ -107,7 +111,10 @@ def parameters(pairs: list[str] | None) -> dict[str, Any]:
         name, equals, text = pair.partition("=")
         if not equals or not name:
             raise OptionError("--param", f"'{pair}' is not name=value", "Write it like components=40")
-        found[name.replace("-", "_")] = _value(text)
+        key = name.replace("-", "_")
+        if key in own:
+            raise OptionError("--param", f"'{name}' is no option of the method but of the command", f"See --help: --{name.replace('_', '-')}, where it has it")
+        found[key] = _value(text)
     return found
 
 

@@ -29,7 +29,9 @@ def pansharpen(
     from hsikit.api import make_method
 
     reading = {"role": "pan", "pan_range": pan_range, "variable": pan_variable}
-    map_scene(lambda: make_method(method, pan_range=pan_range, **parameters(param)), {"hs": (scene, {}), "pan": ([pan], reading)}, output, run_args, scene_args)
+    own = {"pan_range": pan_range} if pan_range else {}
+    chosen = parameters(param, own=("pan_range",))
+    map_scene(lambda: make_method(method, **own, **chosen), {"hs": (scene, {}), "pan": ([pan], reading)}, output, run_args, scene_args)
 
 
 def add_to(app: typer.Typer) -> None:

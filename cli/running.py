@@ -24,9 +24,11 @@ def map_scene(make: Callable[[], Any], inputs: Mapping[str, tuple[list[str], dic
     """
     import hsikit
     from hsikit.api import require_new, source_of
+    from hsikit.engine.ledger import COMMITTING, work_folder
     from hsikit.engine.resources import limit_gdal_cache
 
-    require_new(output, run_args.overwrite)
+    # A run that was killed while its outputs took their names may have put this one there; the same command finishes it.
+    require_new(output, run_args.overwrite or (work_folder(output) / COMMITTING).exists())
     limit_gdal_cache(run_args.memory)
     method = make()
     sources = {}

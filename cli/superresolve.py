@@ -24,7 +24,8 @@ def superresolve(
     """Makes a scene's pixels 2 to 8 times smaller."""
     from hsikit.api import make_method
 
-    map_scene(lambda: make_method(method, zoom=zoom, **parameters(param)), {"cube": (scene, {})}, output, run_args, scene_args)
+    chosen = parameters(param, own=("zoom",))
+    map_scene(lambda: make_method(method, zoom=zoom, **chosen), {"cube": (scene, {})}, output, run_args, scene_args)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -30,11 +30,15 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
     """Trains a classifier: a spatially disjoint split, its score beside two floors, then a fit on all labels."""
-    import hsikit
-    from hsikit.api import require_new, source_of
-    from hsikit.errors import OptionError
+    import inspect
 
-    require_new(output, overwrite)
+    import hsikit
+    from hsikit.api import source_of
+    from hsikit.errors import OptionError
+    from hsikit.models import check_target
+
+    check_target(output, overwrite=overwrite)
+    options = parameters(param, own={*inspect.signature(hsikit.train).parameters, "scenes", "run"} - {"options"})
     if len(labels) != len(scenes):
         raise OptionError("--labels", f"{len(labels)} label files for {len(scenes)} scenes", "Give one for each scene, in the same order")
     sources: Any = [source_of(scene, **scene_args.options()) for scene in scenes]
@@ -44,7 +48,7 @@ def train(
     with Bar(quiet) as bar:
         model = hsikit.train(
             method, sources, labels, split=split, split_options=split_args.options(), refit=refit, seed=seed, label_options=label_args.options(),
-            pixels=pixels, progress=bar, **parameters(param),
+            pixels=pixels, overwrite=overwrite, progress=bar, **options,
         )  # fmt: skip
     model.save(output, licence=licence, overwrite=overwrite)
     if not quiet:

@@ -5,12 +5,15 @@ A scene is given as a path, a list of tiles on one grid, a cube (`xarray.DataArr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
-from hsikit.errors import MethodError, OptionError
+from hsikit.errors import MemoryPlanError, MethodError, OptionError
 from hsikit.registry import list_methods, load_class
 from hsikit.scene import Source
 from hsikit.sensors import list_sensors, open_source
@@ -18,7 +21,7 @@ from hsikit.sensors import list_sensors, open_source
 if TYPE_CHECKING:
     import xarray as xr
 
-    from hsikit.engine import RunReport
+    from hsikit.engine import RunOptions, RunReport
     from hsikit.engine.options import Progress
     from hsikit.geo.grid import Window
     from hsikit.method import Job, Method
@@ -66,11 +69,23 @@ def source_of(scene: Scene, **reading: Any) -> Source:
     return from_cube(scene)
 
 
+@contextmanager
+def _opened(scene: Scene, **reading: Any) -> Iterator[Source]:
+    """A scene as a `Source`; what was opened here from a path is closed again."""
+    source = source_of(scene, **reading)
+    try:
+        yield source
+    finally:
+        if isinstance(scene, str | Path | list | tuple):
+            source.close()
+
+
 def describe(scene: Scene, **reading: Any) -> dict[str, Any]:
     """What a scene is, as JSON-able facts: what `hsikit info` prints."""
     import numpy as np
 
-    info = source_of(scene, **reading).info
+    with _opened(scene, **reading) as source:
+        info = source.info
     bands, grid = info.bands, info.grid
     widths = bands.fwhm[np.isfinite(bands.fwhm)]
     runs = np.split(bands.wavelength[~bands.good], np.flatnonzero(np.diff(np.flatnonzero(~bands.good)) > 1) + 1) if not bands.good.all() else []
@@ -107,23 +122,48 @@ def draw_quicklook(scene: Scene, output: str | Path, *, max_size: int = 1024, ov
     from hsikit.writers import check_target
 
     check_target(Path(output), overwrite)
-    return quicklook(source_of(scene, **reading), Path(output), max_size=max_size).name
+    with _opened(scene, **reading) as source:
+        return quicklook(source, Path(output), max_size=max_size).name
 
 
-def make_method(name: str, **options: Any) -> Method:
+def make_method(name: str, /, **options: Any) -> Method:
     """A method that needs no training, by its name.
 
     Raises:
         MethodError: there is no such method, or it must be trained first.
-        OptionError: an option that it does not have.
+        OptionError: an option that it does not have, or a value of another type than the option's.
     """
     kind = load_class(name)
     if hasattr(kind, "train"):
         raise MethodError(name, "must be trained on labels first", "Use `hsikit train`, then `hsikit classify --model`")
     try:
-        return kind(**options)  # type: ignore[no-any-return]
-    except TypeError as error:
-        raise OptionError(name, f"has no such option ({error})", "See `hsikit methods`") from None
+        inspect.signature(kind).bind(**options)
+    except TypeError:
+        known = ", ".join(inspect.signature(kind).parameters) or "none"
+        raise OptionError(name, f"has no such options as {', '.join(options) or 'none'}", f"Its options are: {known}") from None
+    types = get_type_hints(kind)
+    for option, value in options.items():
+        if option in types and not _is_a(value, types[option]):
+            raise OptionError(f"{name} {option}", f"{value!r} is not of the type {_type_name(types[option])}", "Write it like -p name=value")
+    return kind(**options)  # type: ignore[no-any-return]
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    """Whether a value can stand for an option of this type; types beyond numbers, text, tuples and unions of them take anything."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return any(_is_a(value, part) for part in parts)
+    if origin is tuple:
+        return isinstance(value, tuple | list) and (Ellipsis in parts or (len(value) == len(parts) and all(map(_is_a, value, parts))))
+    if kind in (int, float) and isinstance(value, bool):
+        return False
+    if kind in (int, float, bool, str, type(None)):
+        return isinstance(value, (int, float) if kind is float else kind) or (kind in (int, float) and hasattr(value, "dtype") and not value.shape)
+    return True
+
+
+def _type_name(kind: Any) -> str:
+    return kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
 
 
 def load_method(folder: str | Path) -> Method:
@@ -180,7 +220,7 @@ class Trained:
 
 def train(method: str, scenes: Scene, labels: Any, *, split: str = "blocks", split_options: Mapping[str, Any] | None = None, refit: bool = True,
           seed: int = 0, label_options: Mapping[str, Any] | None = None, class_field: str | None = None, pixels: str | Path | None = None,
-          progress: Progress | None = None, **options: Any) -> Trained:  # fmt: skip
+          overwrite: bool = False, progress: Progress | None = None, **options: Any) -> Trained:  # fmt: skip
     """Trains a classifier: spatially disjoint split, score beside its floors, then a fit on all labels.
 
     Example:
@@ -198,35 +238,47 @@ def train(method: str, scenes: Scene, labels: Any, *, split: str = "blocks", spl
         label_options: further arguments of `read_labels` (`crosswalk`, `ignore`, `buffer`, `group_field`, ...).
         class_field: field of the class in vector labels.
         pixels: GeoPackage to write the label pixels to.
+        overwrite: whether that file may be replaced.
         progress: told of progress.
         **options: the method's own.
 
     Raises:
         LabelError: labels that cannot be used.
         SplitError: nothing to train or to test on.
+        OutputError: `pixels` exists (without `overwrite`) or cannot be written.
+        OptionError: an option that the method does not have.
     """
     from hsikit.engine import compute
+    from hsikit.train.label_export import check_pixels_target
     from hsikit.train.labels import write_label_pixels
     from hsikit.train.pipeline import train_classifier
 
     kind = load_class(method)
     if not hasattr(kind, "train"):
         raise MethodError(method, "learns nothing from labels", "Choose a classifier of `hsikit methods`")
-    labelled = labelled_scenes(scenes, labels, {**(label_options or {}), **({"class_field": class_field} if class_field else {})})
-    model, record = train_classifier(
-        kind, labelled, split=split, refit=refit, seed=seed, run=compute, options=options, split_options=split_options, progress=progress
-    )
+    for name in options:
+        if name in ("scenes", "run"):
+            raise OptionError(name, f"{method} has no such training option")
     if pixels is not None:
-        write_label_pixels(labelled, Path(pixels))
+        require_new(check_pixels_target(pixels), overwrite)
+    with _labelled(scenes, labels, label_options, class_field) as labelled:
+        model, record = train_classifier(
+            kind, labelled, split=split, refit=refit, seed=seed, run=compute, options=options, split_options=split_options, progress=progress
+        )
+        if pixels is not None:
+            write_label_pixels(labelled, Path(pixels))
     return Trained(model, record)
 
 
-def labelled_scenes(scenes: Scene, labels: Any, options: Mapping[str, Any]) -> list[LabelledScene]:
-    """Pairs of scene and labels under one legend."""
+@contextmanager
+def _labelled(scenes: Scene, labels: Any, options: Mapping[str, Any] | None, class_field: str | None) -> Iterator[list[LabelledScene]]:
+    """Pairs of scene and labels under one legend; scenes that were opened here are closed again."""
     from hsikit.train.labels import combine_legends
 
     pairs = list(zip(scenes, labels, strict=True)) if isinstance(labels, list) and isinstance(scenes, list) else [(scenes, labels)]
-    return combine_legends([read_labels(scene, label, **options) for scene, label in pairs])
+    chosen = {**(options or {}), **({"class_field": class_field} if class_field else {})}
+    with ExitStack() as held:
+        yield combine_legends([read_labels(held.enter_context(_opened(scene)), label, **chosen) for scene, label in pairs])
 
 
 def evaluate(model: str | Path | Trained, scenes: Scene, labels: Any, *, split: str | None = None, split_options: Mapping[str, Any] | None = None,
@@ -243,8 +295,8 @@ def evaluate(model: str | Path | Trained, scenes: Scene, labels: Any, *, split: 
     from hsikit.train.record import TrainingRecord
 
     known = Trained(load_method(model), load_record(model, TrainingRecord)) if isinstance(model, str | Path) else model  # type: ignore[arg-type]
-    labelled = labelled_scenes(scenes, labels, {**(label_options or {}), **({"class_field": class_field} if class_field else {})})
-    return score(known.method, known.record, labelled, split=split, seed=seed, run=compute, split_options=split_options, progress=progress)
+    with _labelled(scenes, labels, label_options, class_field) as labelled:
+        return score(known.method, known.record, labelled, split=split, seed=seed, run=compute, split_options=split_options, progress=progress)
 
 
 def run(method: Any, scene: Any, output: str | Path, *, confidence: bool = False, probabilities: bool = False, smooth: bool = False, sieve: int = 0,
@@ -284,7 +336,7 @@ def run(method: Any, scene: Any, output: str | Path, *, confidence: bool = False
     Raises:
         OutputError, RunError, SceneError, ModelError, GridError, MemoryPlanError, OptionError: each says what to do.
     """
-    from hsikit.engine import RunOptions, run_job
+    from hsikit.engine import RunOptions
     from hsikit.engine.device import require_device, require_precision
     from hsikit.engine.resources import parse_memory
     from hsikit.geo.bbox import window_of
@@ -294,23 +346,37 @@ def run(method: Any, scene: Any, output: str | Path, *, confidence: bool = False
     inputs = scene if isinstance(scene, Mapping) else {bound.roles[0]: scene}
     if set(inputs) != set(bound.roles):
         raise OptionError(bound.name, f"its inputs are {', '.join(bound.roles)}, not {', '.join(inputs)}", "Give a mapping of these names to scenes")
-    sources = {role: source_of(given) for role, given in inputs.items()}
-    job = _job(bound, sources, confidence, probabilities, smooth, sieve, unknown_below, refit_statistics)
-    info = sources[job.reference].info
-    area: Window | None = window_of(info.grid, bbox, bbox_crs, info.name) if bbox else None
-    options = RunOptions(
-        tile=tile,
-        memory=parse_memory(memory) if isinstance(memory, str) else memory,
-        threads=threads,
-        device=require_device(device),
-        precision=require_precision(precision),
-        area=area,
-        mask=open_mask(mask, info.grid) if mask else None,
-        overwrite=overwrite,
-        restart=restart,
-    )
-    paths = {name: Path(path) for name, path in (named or {}).items()}
-    return run_job(job, sources, output, named=paths, options=options, progress=progress)
+    with ExitStack() as held:
+        sources = {role: held.enter_context(_opened(given)) for role, given in inputs.items()}
+        job = _job(bound, sources, confidence, probabilities, smooth, sieve, unknown_below, refit_statistics)
+        info = sources[job.reference].info
+        area: Window | None = window_of(info.grid, bbox, bbox_crs, info.name) if bbox else None
+        hidden = held.enter_context(closing(open_mask(mask, info.grid))) if mask else None
+        options = RunOptions(
+            tile=tile,
+            memory=parse_memory(memory) if isinstance(memory, str) else memory,
+            threads=threads,
+            device=require_device(device),
+            precision=require_precision(precision),
+            area=area,
+            mask=hidden,
+            overwrite=overwrite,
+            restart=restart,
+        )
+        return _run_job(job, sources, output, {name: Path(path) for name, path in (named or {}).items()}, options, progress)
+
+
+def _run_job(job: Job, sources: Mapping[str, Source], output: str | Path, named: Mapping[str, Path], options: RunOptions,
+             progress: Progress | None) -> RunReport:  # fmt: skip
+    """Runs a job; where the promised memory is too little, the message says what this process held before it began."""
+    from hsikit.engine import run_job
+    from hsikit.engine.resources import MIB, resident_bytes
+
+    held = resident_bytes() // MIB
+    try:
+        return run_job(job, sources, output, named=named, options=options, progress=progress)
+    except MemoryPlanError as error:
+        raise MemoryPlanError(error.where, f"{error.wrong}, {held} MiB of it held by this process before it began", error.advice) from None
 
 
 def _job(method: Any, sources: Mapping[str, Source], confidence: bool, probabilities: bool, smooth: bool, sieve: int, unknown_below: float,

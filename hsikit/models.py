@@ -1,15 +1,17 @@
 """Model folders: `model.safetensors` (arrays) and `model.json` (everything a person may want to read).
 
 Nothing is ever unpickled: arrays are read by safetensors, whose header cannot carry code, and facts by JSON. A folder is
-written beside its place and renamed, so that a broken write leaves no half model.
+written beside its place and put there by `hsikit.writers.commit`, so that a broken write leaves no half model; what a killed
+one leaves is cleared away, and an older model brought back, before the next.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from hsikit.method import Method
 
 FORMAT = 1
-FACTS, ARRAYS = "model.json", "model.safetensors"
+FACTS, ARRAYS, STAGED = "model.json", "model.safetensors", ".new"
 _RECORD = "record/"
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -54,17 +56,13 @@ def check_target(folder: str | Path, *, overwrite: bool = False) -> Path:
     Raises:
         OutputError: it exists (without `overwrite`, or is no model folder), or the folder it goes into is missing or read-only.
     """
+    from hsikit.writers import check_target as check
+
     folder = Path(folder)
-    if folder.exists() or folder.is_symlink():
-        if not overwrite:
-            raise OutputError(folder, "it exists", "Choose another name, or give --overwrite")
-        if not (folder / FACTS).is_file():
-            raise OutputError(folder, f"it is no model folder (no {FACTS} in it), so it is not overwritten", "Choose another name")
-    parent = folder.absolute().parent
-    if not parent.is_dir():
-        raise OutputError(folder, f"the folder {parent} does not exist", "Make it first")
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise OutputError(folder, f"the folder {parent} cannot be written to", "Choose another place, or change its permissions")
+    _recover(folder)
+    if folder.exists() and overwrite and not (folder / FACTS).is_file():
+        raise OutputError(folder, f"it is no model folder (no {FACTS} in it), so it is not overwritten", "Choose another name")
+    check(folder, overwrite)
     return folder
 
 
@@ -81,16 +79,18 @@ def save_method(method: Any, folder: str | Path, *, record: Stateful | None = No
     Raises:
         OutputError: see `check_target`; or the disk is full.
     """
+    from hsikit.writers import commit
+
     folder = check_target(folder, overwrite=overwrite)
     arrays, facts = method.state()
     document: dict[str, Any] = {"format": FORMAT, "method": method.name, "hsikit": _version(), "licence": licence, **facts}
     if record is not None:
         kept, document["training"] = record.state()
         arrays |= {_RECORD + key: value for key, value in kept.items()}
-    beside = folder.absolute().parent / f".{folder.name}.{os.getpid()}.new"
+    beside = folder.absolute().parent / f".{folder.name}.{os.getpid()}{STAGED}"
     try:
         _write(beside, document, arrays)
-        _swap(beside, folder)
+        commit([(beside, folder)])
     except OSError as error:
         raise OutputError(folder, f"it cannot be written: {error.strerror or error}", "Check the free space and the permissions") from error
     finally:
@@ -194,18 +194,36 @@ def _write(beside: Path, document: Mapping[str, Any], arrays: Arrays) -> None:
     (beside / FACTS).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _swap(beside: Path, folder: Path) -> None:
-    """Puts the new folder in its place; an older one comes back if that fails."""
-    aside = folder.absolute().parent / f".{folder.name}.{os.getpid()}.old"
-    if folder.exists():
-        folder.rename(aside)
+def _recover(folder: Path) -> None:
+    """Brings an older model back, or clears away what is left of it, where a process was killed while it saved."""
+    from hsikit.writers import undo
+
+    for beside in _abandoned(folder):
+        undo([(beside, folder)])
+        for left in (beside, beside.with_name(f"{beside.name}.older")):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _abandoned(folder: Path) -> Iterator[Path]:
+    """Staged paths of saves to this folder whose processes are gone."""
+    pattern = re.compile(rf"(\.{re.escape(folder.name)}\.(\d+){re.escape(STAGED)})(\.older)?")
     try:
-        beside.rename(folder)
+        names = sorted(path.name for path in folder.absolute().parent.iterdir())
     except OSError:
-        if aside.exists():
-            aside.rename(folder)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
+        return
+    for staged, process in dict.fromkeys((match[1], int(match[2])) for name in names if (match := pattern.fullmatch(name))):
+        if process == os.getpid() or not _runs(process):
+            yield folder.absolute().parent / staged
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def _version() -> str:

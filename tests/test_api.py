@@ -14,7 +14,7 @@ import xarray as xr
 import hsikit
 from hsikit.engine.ledger import work_folder
 from hsikit.engine.options import Silent
-from hsikit.errors import HsikitError, MethodError, ModelError, OptionError, OutputError
+from hsikit.errors import HsikitError, MemoryPlanError, MethodError, ModelError, OptionError, OutputError, RunError
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +158,54 @@ def test_a_run_resumes(cube: xr.DataArray, model, tmp_path: Path, monkeypatch: p
     assert 1 <= report.resumed < report.tiles and not work_folder(target).exists()
     hsikit.run(model, cube, tmp_path / "quiet.tif", tile=24)
     np.testing.assert_array_equal(codes_of(target), codes_of(tmp_path / "quiet.tif"))
+
+
+def test_a_run_under_other_reading_options_does_not_resume(place: Path, model, tmp_path: Path) -> None:
+    from hsikit.api import source_of
+
+    class Dying(Silent):
+        def advance(self, stage: str, steps: int = 1) -> None:
+            raise KeyboardInterrupt
+
+    target, method = tmp_path / "fine.tif", hsikit.make_method("bicubic")
+    with pytest.raises(KeyboardInterrupt):
+        hsikit.run(method, place / "scene.tif", target, tile=24, progress=Dying())
+    with pytest.raises(RunError, match="another"):
+        hsikit.run(method, source_of(place / "scene.tif", scale=2.0), target, tile=24)
+
+
+def open_files(folder: Path) -> list[str]:
+    found = [str(number.resolve()) for number in Path("/proc/self/fd").iterdir()]
+    return [name for name in found if name.startswith(str(folder.resolve()))]
+
+
+def test_what_is_opened_from_a_path_is_closed(place: Path, model, tmp_path: Path) -> None:
+    import shutil
+
+    from hsikit.api import draw_quicklook
+
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("this system does not list the open files of a process")
+    for name in ("scene.tif", "scene_truth.tif", "fields.gpkg"):
+        shutil.copy(place / name, tmp_path / name)
+    scene = tmp_path / "scene.tif"
+    hsikit.describe(scene)
+    draw_quicklook(scene, tmp_path / "rgb.png", max_size=64)
+    trained = hsikit.train("nearest-label", scene, tmp_path / "fields.gpkg", class_field="class", split="class-halves", refit=False)
+    hsikit.evaluate(trained, scene, tmp_path / "fields.gpkg", class_field="class")
+    part = np.zeros((110, 96), "uint8")
+    part[:20] = 1
+    with rasterio.open(tmp_path / "scene_truth.tif") as truth:
+        profile = {**truth.profile, "nodata": None}
+    with rasterio.open(tmp_path / "hide.tif", "w", **profile) as hide:
+        hide.write(part, 1)
+    hsikit.run(model, scene, tmp_path / "map.tif", mask=tmp_path / "hide.tif", threads=2, tile=40)
+    assert open_files(tmp_path) == []
+
+
+def test_too_little_memory_says_what_is_held_already(place: Path, model, tmp_path: Path) -> None:
+    with pytest.raises(MemoryPlanError, match=r"100 MiB is too little: .* MiB, \d+ MiB of it held by this process before it began"):
+        hsikit.run(model, place / "scene.tif", tmp_path / "map.tif", memory="100M")
 
 
 def test_labels_as_an_array_and_as_a_frame(place: Path, cube: xr.DataArray) -> None:

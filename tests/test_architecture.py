@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ ARROWS: dict[str, set[str]] = {
     "scene": {"geo"},
     "cards": set(),
     "method": GROUND,
-    "models": {*GROUND, "method"},
+    "models": {*GROUND, "method", "writers"},
     "cube": {"scene", "geo", "accessor"},
     "accessor": {"viz", "spectral", "geo", "cube", "scene", "sensors"},
     "sensors": {"scene", "geo", "spectral", "cube"},
@@ -145,6 +146,27 @@ def test_a_module_says_what_it_does(path: Path) -> None:
 @pytest.mark.parametrize("path", [ROOT / "hsikit", ROOT / "cli"], ids=name_of)
 def test_no_catch_all_modules(path: Path) -> None:
     assert not [file for file in path.rglob("*.py") if file.stem in ("utils", "util", "helpers", "common", "misc")]
+
+
+def test_every_package_is_installed_and_holds_something() -> None:
+    import tomllib
+
+    named = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
+    folders = {path.parent for path in (ROOT / "hsikit").rglob("__init__.py")}
+    assert sorted(named) == sorted([*(".".join(folder.relative_to(ROOT).parts) for folder in folders), "hsikit._cards", "hsikit_cli"])
+    assert not [name_of(folder) for folder in folders if not any(path.stat().st_size for path in folder.rglob("*.py"))]
+
+
+FOREIGN = re.compile(r"(?<![\w.])/(root|home|Users|work|tmp)/\w|\bpypi\.org/simple\b|\bfiles\.pythonhosted\.org\b|\b(localhost|127\.0\.0\.1):\d", re.IGNORECASE)
+"""Paths of one machine, and hosts of package registries."""
+
+
+@pytest.mark.parametrize("folder", ["hsikit", "cli", "docs", "datasets", "configs", "benchmarks", "notebooks", "."])
+def test_no_path_of_one_machine(folder: str) -> None:
+    found = (ROOT / folder).iterdir() if folder == "." else (ROOT / folder).rglob("*")
+    texts = [path for path in found if path.is_file() and path.suffix not in {".png", ".pyc"} and path.stat().st_size < 1_000_000]
+    assert texts
+    assert not [name_of(path) for path in texts if FOREIGN.search(path.read_text(encoding="utf-8"))]
 
 
 def test_datasets_holds_no_python() -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +117,9 @@ def test_no_folder_and_no_model(tmp_path: Path) -> None:
         ({"classes": [{"code": 1}]}, "do not fit together.*lacks"),
         ({"quantity": "love"}, "unknown quantity"),
         ({"options": 3}, "do not fit together"),
+        ({"options": {}}, "do not fit together.*'kernel_width' is missing"),
+        ({"options": {"kernel_width": "wide", "temperature": 1.0}}, "'kernel_width' is wide"),
+        ({"options": {"kernel_width": 0.1, "temperature": -1}}, "'temperature' is -1"),
     ],
 )
 def test_facts_that_make_no_sense_are_refused(folder: Path, change: dict[str, object], reason: str) -> None:
@@ -143,7 +148,7 @@ def test_a_record_that_does_not_fit_is_refused(folder: Path) -> None:
 
 def test_existing_outputs_stay_unless_told(folder: Path) -> None:
     before = (folder / "model.json").read_bytes()
-    with pytest.raises(OutputError, match="it exists"):
+    with pytest.raises(OutputError, match="exists already"):
         save_method(MODEL, folder)
     assert (folder / "model.json").read_bytes() == before
     save_method(MODEL, folder, overwrite=True)
@@ -175,16 +180,55 @@ def test_a_failed_write_leaves_the_old_model(folder: Path, monkeypatch: pytest.M
     with pytest.raises(OutputError, match="No space left"):
         save_method(MODEL, folder, overwrite=True)
     monkeypatch.undo()
-    rename, failed = Path.rename, []
+    replace, failed = Path.replace, []
 
     def once(self: Path, target: Path) -> Path:
         if self.name.endswith(".new") and not failed:
             failed.append(self)
             raise OSError(13, "Permission denied")
-        return rename(self, target)
+        return replace(self, target)
 
-    monkeypatch.setattr(Path, "rename", once)
-    with pytest.raises(OutputError, match="Permission denied"):
+    monkeypatch.setattr(Path, "replace", once)
+    with pytest.raises(OutputError, match="permission to write is denied"):
         save_method(MODEL, folder, overwrite=True)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
+def saved_until(folder: Path, step: int) -> int:
+    """Saves over a model in a child that is killed before its n-th rename; the child's exit status."""
+    child = os.fork()
+    if child == 0:
+        replace, count = Path.replace, [0]
+
+        def counted(self: Path, target: Path) -> Path:
+            if count[0] == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            count[0] += 1
+            return replace(self, target)
+
+        Path.replace = counted  # type: ignore[method-assign, assignment]
+        try:
+            save_method(MODEL, folder, licence="new", overwrite=True)
+        finally:
+            os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_a_model_survives_a_kill(folder: Path, step: int) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert saved_until(folder, step) == signal.SIGKILL
+    assert len(list(folder.parent.iterdir())) == 2  # the staged model; and the older one, in its place or aside
+    with pytest.raises(OutputError, match="exists already"):  # the older one is back
+        check_target(folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
+    assert saved_until(folder, 2) == 0
+    assert json.loads((folder / "model.json").read_text())["licence"] == "new"
+
+
+def test_what_another_running_process_saves_is_left_alone(folder: Path) -> None:
+    (folder.parent / f".model.{os.getppid()}.new").mkdir()
+    save_method(MODEL, folder, overwrite=True)
+    assert len(list(folder.parent.iterdir())) == 2

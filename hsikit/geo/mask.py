@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hsikit.errors import GridError, OptionError
 from hsikit.geo.grid import Coefficients, Grid, Window
+from hsikit.geo.handles import HandlePool
 
 Booleans = NDArray[np.bool_]
 Indices = NDArray[np.intp]
@@ -71,11 +72,11 @@ class RasterMask:
     def __init__(self, path: Path, grid: Grid, name: str = "--mask") -> None:
         self._path, self._grid, self._name = path, grid, name
         self.identity = _identity(path)
-        self._local, self._lock = threading.local(), threading.Lock()
-        self._opened: list[Any] = []
-        data = self._data()
-        self._inverse, self._shape, self._nodata = (~data.transform)[:6], data.shape, data.nodata
-        crs = data.crs
+        self._local = threading.local()
+        self._handles: HandlePool[Any] = HandlePool(self._open, _close)
+        with self._handles.lend() as data:
+            self._inverse, self._shape, self._nodata = (~data.transform)[:6], data.shape, data.nodata
+            crs, self._bounds = data.crs, data.bounds
         if grid.georeferenced != (crs is not None):
             self._place_alike(crs is not None)
         self._from = grid.crs if grid.georeferenced else None
@@ -97,21 +98,14 @@ class RasterMask:
             raise GridError(self._path, wrong, "Give a mask pixel by pixel like the scene")
         self._inverse = (~self._grid.affine)[:6]
 
-    def _data(self) -> Any:
-        """This thread's dataset."""
+    def _open(self) -> Any:
         import rasterio
         from rasterio.errors import RasterioError
 
-        data = getattr(self._local, "data", None)
-        if data is None or data.closed:
-            try:
-                data = rasterio.open(self._path)
-            except RasterioError as error:
-                raise OptionError(self._path, f"the file given for {self._name} is neither a raster nor a vector file that can be read", str(error)) from error
-            self._local.data = data
-            with self._lock:
-                self._opened.append(data)
-        return data
+        try:
+            return rasterio.open(self._path)
+        except RasterioError as error:
+            raise OptionError(self._path, f"the file given for {self._name} is neither a raster nor a vector file that can be read", str(error)) from error
 
     def _overlaps(self) -> bool:
         """Whether some pixel centre out of a lattice lies in the mask, or a mask's corner in the scene."""
@@ -123,7 +117,7 @@ class RasterMask:
         from rasterio.warp import transform_bounds
 
         try:
-            left, bottom, right, top = transform_bounds(self._to, self._from, *self._data().bounds)
+            left, bottom, right, top = transform_bounds(self._to, self._from, *self._bounds)
         except Exception as error:  # PROJ and GDAL raise several kinds
             raise GridError(self._path, f"the mask's CRS cannot be related to the scene's ({error})", "Reproject the mask") from error
         mine = self._grid.bounds
@@ -179,7 +173,8 @@ class RasterMask:
         from rasterio.windows import Window as RasterWindow
 
         try:
-            values = self._data().read(1, window=RasterWindow(needed.col, needed.row, needed.cols, needed.rows))
+            with self._handles.lend() as data:
+                values = data.read(1, window=RasterWindow(needed.col, needed.row, needed.cols, needed.rows))
         except RasterioError as error:
             raise OptionError(self._path, "the mask is truncated or damaged", str(error)) from error
         hidden: Booleans = values != 0
@@ -190,11 +185,12 @@ class RasterMask:
         return hidden
 
     def close(self) -> None:
-        """Closes the handles of all threads; they open again when read."""
-        with self._lock:
-            for data in self._opened:
-                data.close()
-            self._opened.clear()
+        """Closes the handles that no thread is using; a later read opens the file again."""
+        self._handles.close()
+
+
+def _close(data: Any) -> None:
+    data.close()
 
 
 def _apply(transform: Coefficients, x: Any, y: Any) -> tuple[Any, Any]:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from hsikit.errors import SceneError
 from hsikit.geo.grid import Window
+from hsikit.geo.handles import HandlePool
 from hsikit.scene import Indices, Source
 from hsikit.sensors.envi_header import EnviLayout, envi_facts, envi_layout, read_header
 from hsikit.sensors.envi_read import ShortRead, read_stored
 from hsikit.sensors.facts import Layout, Options, OrderedSource, layout
-from hsikit.sensors.handles import HandlePool
 
 DATA_SUFFIXES = ("", ".img", ".dat", ".bsq", ".bil", ".bip", ".raw", ".bin", ".IMG", ".DAT", ".BSQ", ".BIL", ".BIP", ".RAW", ".BIN")
 STRIP_BYTES = 32 << 20

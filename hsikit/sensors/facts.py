@@ -6,6 +6,8 @@ order in which the file's bands must be read.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from hsikit.errors import OptionError, SceneError
 from hsikit.geo.grid import Grid, Window
 from hsikit.scene import QUANTITIES, Decoding, Floats, Indices, Raw, SceneInfo
-from hsikit.sensors.bands import BandClaims, interpret
+from hsikit.sensors.bands import BandClaims, Interpretation, interpret
 
 Factor = float | Sequence[float]
 
@@ -161,6 +163,8 @@ def layout(facts: FileFacts, options: Options) -> Layout:
     scale = np.broadcast_to(np.asarray(facts.scale if options.scale is None else options.scale, float), (facts.claims.count,))[spectral.order]
     offset = np.broadcast_to(np.asarray(facts.offset if options.offset is None else options.offset, float), (facts.claims.count,))[spectral.order]
     nodata = _nodata(facts.nodata if options.nodata is None else options.nodata, facts.dtype)
+    quantity = options.quantity or facts.quantity or ("surface_reflectance" if np.allclose(scale, 1e-4, rtol=1e-6, atol=0) else "dn")
+    told = [facts.grid.shape, scale.tolist(), offset.tolist(), nodata, quantity, options.variable]
     info = SceneInfo(
         name=facts.name,
         grid=facts.grid,
@@ -168,9 +172,9 @@ def layout(facts: FileFacts, options: Options) -> Layout:
         dtype=facts.dtype.name,
         driver=facts.driver,
         sensor=spectral.sensor,
-        quantity=options.quantity or facts.quantity or ("surface_reflectance" if np.allclose(scale, 1e-4, rtol=1e-6, atol=0) else "dn"),
+        quantity=quantity,
         acquired=facts.acquired,
-        identity=facts.identity or file_identity(facts.files),
+        identity=(*(facts.identity or file_identity(facts.files)), _reading(spectral, told)),
         nodata=nodata,
         notices=(*facts.notices, *spectral.notices),
         attrs=dict(facts.attrs),
@@ -182,6 +186,16 @@ def file_identity(files: Sequence[Path]) -> tuple[Any, ...]:
     """(absolute path, size in bytes, time of change in ns) of each file."""
     stats = [(path.absolute(), path.stat()) for path in files]
     return tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in stats)
+
+
+def _reading(spectral: Interpretation, told: Sequence[Any]) -> tuple[str, str]:
+    """A digest of how a file is read, whoever said so: the same file under another scale or other wavelengths is another input.
+
+    What is found by sampling the scene stands not in it.
+    """
+    bands = spectral.bands
+    axis = [values.tolist() for values in (spectral.order, bands.wavelength, bands.fwhm, bands.good)]
+    return "reading", hashlib.sha256(json.dumps([*axis, spectral.sensor, *told]).encode()).hexdigest()
 
 
 def _shared(factors: Floats) -> float | Floats:

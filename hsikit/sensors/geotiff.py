@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from hsikit.errors import SceneError
 from hsikit.geo.grid import IDENTITY, Grid, Window
+from hsikit.geo.handles import HandlePool
 from hsikit.scene import QUANTITIES, Indices, Source
 from hsikit.sensors.crs import crs_text
 from hsikit.sensors.facts import FileFacts, Layout, Options, OrderedSource, layout
 from hsikit.sensors.geotiff_tags import band_claims
-from hsikit.sensors.handles import HandlePool
 
 DRIVERS = {"GTiff": "geotiff", "VRT": "vrt", "JP2OpenJPEG": "jpeg2000"}
 """GDAL's name of a driver, and ours."""

@@ -78,7 +78,7 @@ def open_tiles(paths: Sequence[Path], options: Options, name: str) -> Source:
     tiles = [Tile(source, Window(w.row - row, w.col - col, w.rows, w.cols)) for source, w in zip(sources, windows, strict=True)]
     grid = Grid(shape, first.grid.crop(Window(row, col, *shape)).transform, first.grid.crs)
     attrs = {**first.attrs, "tiles": str(len(tiles))}
-    identity = tuple(part for source in sources for part in source.info.identity)
+    identity = tuple(dict.fromkeys(part for source in sources for part in source.info.identity))  # how they are read is one for all
     return MosaicSource(first.with_(name=name, grid=grid, driver="mosaic", identity=identity, attrs=attrs), tiles)
 
 

@@ -19,6 +19,20 @@ if TYPE_CHECKING:
     from hsikit.train.splits import Split
 
 
+def check_pixels_target(path: str | Path) -> Path:
+    """Checks, before any work, that label pixels can be written there.
+
+    Raises:
+        OutputError: the folder is missing, or the name does not end in .gpkg.
+    """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise OutputError(path, "the folder of the label pixels does not exist", "Create it first")
+    if target.suffix.lower() != ".gpkg":
+        raise OutputError(path, "label pixels are written as a GeoPackage", "Let the name end in .gpkg")
+    return target
+
+
 def write_label_pixels(scenes: Sequence[LabelledScene], path: str | Path, split: Split | None = None) -> None:
     """Writes one point per label pixel, at the pixel's centre, with scene, row, col, class, code, group and part.
 
@@ -35,11 +49,7 @@ def write_label_pixels(scenes: Sequence[LabelledScene], path: str | Path, split:
     """
     from pyogrio.errors import DataSourceError, FeatureError
 
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise OutputError(path, "the folder of the label pixels does not exist", "Create it first")
-    if target.suffix.lower() != ".gpkg":
-        raise OutputError(path, "label pixels are written as a GeoPackage", "Let the name end in .gpkg")
+    target = check_pixels_target(path)
     try:
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
             part = Path(folder) / target.name

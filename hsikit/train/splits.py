@@ -110,7 +110,7 @@ def make_split(
         window: side of the windows whose overlap is reported.
 
     Raises:
-        SplitError: nothing is left on one side; a class is lost; the split would cut groups of a group field.
+        SplitError: nothing is left on one side; a class is lost, or is with the guard asked for; the split would cut groups of a group field.
         OptionError: no split of that name, or an option that makes no sense.
     """
     options = SplitOptions(seed, guard, block, test_share, allow_lost, per_class, folds, window)
@@ -252,7 +252,10 @@ def class_halves_draw(
 
 
 def _halves(scenes: Sequence[LabelledScene], options: SplitOptions, guard: int, fallback: str = "") -> Split:
-    """Class halves in each scene, with one generator for all; `fallback` says why, and goes without guard where that loses a class."""
+    """Class halves in each scene, with one generator for all.
+
+    `fallback` says why another split was given up; a default guard is then dropped where it would lose a class, one asked for never.
+    """
     rng = np.random.default_rng(options.seed)
     train: list[Mask] = []
     test: list[Mask] = []
@@ -263,11 +266,14 @@ def _halves(scenes: Sequence[LabelledScene], options: SplitOptions, guard: int, 
     kept = _guarded(scenes, train, test, guard)
     lost = lost_classes(scenes, kept, test)
     bare = lost_classes(scenes, train, test)
-    if fallback and any(lost.values()) and not any(bare.values()):
+    dropped = bool(fallback) and options.guard is None
+    if dropped and any(lost.values()) and not any(bare.values()):
         return _finished("class-halves", scenes, (train, test), options, guard=0, notes=(f"{fallback}, without guard",))
-    lost = bare if fallback else lost
+    lost = bare if dropped else lost
     if any(lost.values()) and not options.allow_lost:
-        raise SplitError(label_names(scenes), f"class halves lose classes: {_lost_text(lost, scenes)}", LOST_ADVICE)
+        asked = f" with a guard of {guard}" if guard and not dropped else ""
+        advice = f"Use a smaller --guard. {LOST_ADVICE}" if asked and not any(bare.values()) else LOST_ADVICE
+        raise SplitError(label_names(scenes), f"class halves{asked} lose classes: {_lost_text(lost, scenes)}", advice)
     return _finished("class-halves", scenes, (kept, test), options, guard=guard, notes=(f"{fallback}, with the same guard",) if fallback else ())
 
 

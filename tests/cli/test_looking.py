@@ -133,6 +133,13 @@ def test_simulate_scene(hsikit: Hsikit, tmp_path: Path) -> None:
     with rasterio.open(target) as found:
         assert found.shape == (60, 50) and found.crs.to_epsg() == 32633 and found.count > 200
     assert hsikit("simulate", "scene", "-o", target, "--rows", 60, "--cols", 50).code == 2
+    clean, size = tmp_path / "clean" / "sim.tif", ("--rows", 60, "--cols", 50, "--seed", 3)
+    clean.parent.mkdir()
+    assert hsikit("simulate", "scene", "-o", clean, *size, "--snr", "inf").code == 0
+    with rasterio.open(target) as noisy, rasterio.open(clean) as found:
+        assert np.abs(noisy.read(20).astype(float) - found.read(20)).max() > 0
+    done = hsikit("simulate", "scene", "-o", clean, *size, "--snr", 0, "--overwrite")
+    assert done.code == 2 and "snr" in done.err
 
 
 @pytest.mark.parametrize(
@@ -175,7 +182,10 @@ def test_an_interrupt_ends_with_130(hsikit: Hsikit, place: Field, monkeypatch: p
 
     monkeypatch.setattr("hsikit.api.describe", interrupted)
     done = hsikit("info", place.scene)
-    assert done.code == 130 and len(done.err.splitlines()) == 1 and "interrupted" in done.err
+    assert done.code == 130 and done.err == "interrupted\n"
+    monkeypatch.setattr("hsikit.run", interrupted)
+    done = hsikit("superresolve", place.scene, "-o", place.folder / "fine.tif")
+    assert done.code == 130 and done.err.splitlines()[-1] == "interrupted; the same command resumes"
 
 
 def test_a_closed_pipe_is_no_traceback(place: Field) -> None:

@@ -111,3 +111,38 @@ def test_hits_in_place_are_not_overwritten(hsikit: Hsikit, place: Field, tmp_pat
     done = hsikit("anomaly", place.scene, "-o", tmp_path / "scores.tif", "--hits", tmp_path / "hits.gpkg")
     assert done.code == 2 and "hits.gpkg" in done.err
     assert (tmp_path / "hits.gpkg").read_bytes() == b"mine" and [path.name for path in tmp_path.iterdir()] == ["hits.gpkg"]
+
+
+@pytest.mark.parametrize(("verb", "param", "words"), [
+    ("anomaly", "pfa=0.1", "'pfa' is no option of the method"),
+    ("anomaly", "name=x", "rx: has no such option"),
+    ("anomaly", "colour=red", "Its options are: pfa, ridge"),
+    ("anomaly", "ridge=abc", "'abc' is not of the type float"),
+    ("anomaly", "ridge=true", "True is not of the type float"),
+    ("superresolve", "zoom=3", "'zoom' is no option of the method"),
+    ("superresolve", "components=3", "bicubic: has no such option"),
+])  # fmt: skip
+def test_params_that_a_method_does_not_have(hsikit: Hsikit, place: Field, tmp_path: Path, verb: str, param: str, words: str) -> None:
+    done = hsikit(verb, place.scene, "-o", tmp_path / "out.tif", "-p", param)
+    assert done.code == 2 and words in done.err and len(done.err.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_ridge_helps_where_bands_are_combinations(hsikit: Hsikit, place: Field, tmp_path: Path) -> None:
+    twice = np.concatenate([place.made.values, place.made.values])
+    scene = write_geotiff(tmp_path / "twice.tif", twice, np.linspace(450, 2400, len(twice)), scale=SCALE, nodata=NODATA)
+    done = hsikit("anomaly", scene, "-o", tmp_path / "scores.tif")
+    assert done.code == 2 and "-p ridge=1e-6" in done.err
+    assert hsikit("anomaly", scene, "-o", tmp_path / "scores.tif", "-p", "ridge=1e-6").code == 0
+
+
+def test_an_output_that_an_interrupted_commit_put_there_does_not_stop_the_same_command(hsikit: Hsikit, place: Field, tmp_path: Path) -> None:
+    from hsikit.engine.ledger import work_folder
+
+    target = tmp_path / "fine.tif"
+    target.write_bytes(b"put there by the commit")
+    assert hsikit("superresolve", place.scene, "-o", target).code == 2
+    work_folder(target).mkdir()
+    (work_folder(target) / "committing").touch()
+    done = hsikit("superresolve", place.scene, "-o", target)
+    assert "exists already" not in done.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import geopandas
@@ -152,3 +153,23 @@ def test_training_that_makes_no_sense(hsikit: Hsikit, place: Field, tmp_path: Pa
 def test_methods_that_must_be_trained_are_not_run_bare(hsikit: Hsikit, place: Field, tmp_path: Path) -> None:
     done = hsikit("superresolve", place.scene, "--method", "svm", "-o", tmp_path / "fine.tif")
     assert done.code == 2 and "svm: must be trained" in done.err
+
+
+@pytest.mark.parametrize("param", ["seed=3", "split=random", "method=svm", "run=1", "progress=1"])
+def test_params_that_the_command_has_itself(hsikit: Hsikit, place: Field, tmp_path: Path, param: str) -> None:
+    done = hsikit("train", "svm", place.scene, "--labels", place.labels, "-o", tmp_path / "model", "-p", param)
+    assert done.code == 2 and f"'{param.partition('=')[0]}' is no option of the method" in done.err
+
+
+@pytest.mark.parametrize("target", ["nowhere/p.gpkg", "p.txt", "mine.gpkg"])
+def test_pixels_that_cannot_be_written_are_refused_before_training(
+    hsikit: Hsikit, place: Field, tmp_path: Path, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.gpkg").write_bytes(b"mine")
+    words = ("train", "svm", place.scene, "--labels", place.labels, "-o", tmp_path / "model", "--pixels", tmp_path / target)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["hsikit.train.pipeline"], "train_classifier", lambda *a, **k: pytest.fail("it was trained"))
+        done = hsikit(*words)
+    assert done.code == 2 and target in done.err and (tmp_path / "mine.gpkg").read_bytes() == b"mine"
+    if target == "mine.gpkg":
+        assert hsikit(*words, "--overwrite").code == 0 and len(geopandas.read_file(tmp_path / target))

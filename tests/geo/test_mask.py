@@ -1,6 +1,7 @@
 """Masks: rasters and polygons on any grid and CRS, by windows, and what they refuse."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import geopandas
 import numpy as np
@@ -177,3 +178,22 @@ def test_truncated_raster_is_an_error_not_nothing(tmp_path):
     path.write_bytes(path.read_bytes()[:1500])
     with pytest.raises(OptionError, match=r"m\.tif"):
         open_mask(path, SCENE).read(SCENE.whole)
+
+
+def test_handles_stay_few_over_many_threads_and_close(tmp_path):
+    def handles():
+        return sum(fd.resolve() == path for fd in Path("/proc/self/fd").iterdir())
+
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("this system does not list the open files of a process")
+    path = (write(tmp_path / "m.tif", blobs(SCENE.shape), SCENE)).resolve()
+    mask = open_mask(path, SCENE)
+    expected = mask.read(SCENE.whole)
+    for _ in range(6):  # every stage of a run has threads of its own
+        with ThreadPoolExecutor(2) as pool:
+            assert all((found == expected).all() for found in pool.map(mask.read, [SCENE.whole] * 4))
+    assert 1 <= handles() <= 2
+    mask.close()
+    assert handles() == 0
+    assert (mask.read(SCENE.whole) == expected).all()
+    mask.close()

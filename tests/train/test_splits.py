@@ -106,6 +106,17 @@ def test_the_fallback_keeps_the_guard_where_it_can(labelled):
     assert split.report["nearest"] > 2
 
 
+def test_a_guard_asked_for_is_kept_or_refused(labelled):
+    codes = np.zeros((60, 60), int)
+    codes[:, :20:4] = 1
+    codes[4:16, 30:33] = 2
+    scene = labelled(codes)
+    dropped = make_split("blocks", [scene], block=60)  # the default guard gives way, and that is said
+    assert dropped.report["guard"] in (0, 4)
+    with pytest.raises(SplitError, match=r"class halves with a guard of 15 lose classes.*smaller --guard"):
+        make_split("blocks", [scene], block=60, guard=15)
+
+
 def test_per_class_draws_that_many(labelled):
     for name in ("blocks", "random", "class-halves", "groups"):
         split = make_split(name, [labelled(scattered(5))], per_class=7, guard=0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -49,6 +49,9 @@ class PixelClassifier:
     roles: ClassVar[tuple[str, ...]] = ("cube",)
     shapes: ClassVar[Mapping[str, tuple[str, ...]]]
     """Each array's shape in letters: C bands, K classes, any other letter a size that is equal wherever it stands."""
+
+    kinds: ClassVar[Mapping[str, tuple[type, ...]]] = {}
+    """Settings without which a model cannot map, and what they are."""
 
     chunk: ClassVar[int] = 4096
     """Pixels that are classified at once: bounds the temporary arrays whatever the tile."""
@@ -91,12 +94,15 @@ class PixelClassifier:
     def log_probabilities(self, tile: Tile, store: Store) -> Tensor:
         """(K, rows, cols) of the tile's core; NaN where not valid."""
         valid = tile.inner_valid("cube")
-        spectra = tile.inner("cube")[:, valid].T
-        answers = spectra.new_full((len(self.legend), *valid.shape), float("nan"))
-        if len(spectra):
-            parts = [self.pixel_log_probabilities(part.contiguous(), store).to(answers.dtype) for part in _chunks(spectra, self.chunk)]
-            answers[:, valid] = _joined(parts).T
-        return answers
+        values = tile.inner("cube").flatten(1)
+        answers = values.new_full((len(self.legend), valid.numel()), float("nan"))
+        # Gathered chunk by chunk: the spectra of a whole tile would stand in memory twice.
+        usable = valid.flatten().nonzero()[:, 0]
+        for start in range(0, len(usable), self.chunk):
+            places = usable[start : start + self.chunk]
+            spectra = values[:, places].T.contiguous()
+            answers[:, places] = self.pixel_log_probabilities(spectra, store).to(answers.dtype).T
+        return answers.view(-1, *valid.shape)
 
     def chunk_bytes(self) -> int:
         """Temporary memory of one chunk of pixels."""
@@ -166,7 +172,9 @@ class PixelClassifier:
     def cost(self, tile_shape: tuple[int, int]) -> Cost:
         """Memory and work of one tile."""
         pixels = tile_shape[0] * tile_shape[1]
-        return Cost(pixels * 4 * (len(self.basis.bands) + 3 * len(self.legend)) + self.chunk_bytes(), pixels * self.pixel_flops())
+        answering = pixels * (4 * len(self.legend) + 16) + self.chunk_bytes()
+        deciding = pixels * (4 * 3 * len(self.legend) + 24)
+        return Cost(max(answering, deciding), pixels * self.pixel_flops())
 
     def tensors(self, device: Any) -> dict[str, Tensor]:
         """The arrays on a device, put there once."""
@@ -193,7 +201,7 @@ class PixelClassifier:
         return model
 
     def check_arrays(self) -> None:
-        """Raises ValueError where an array is missing or its shape does not fit the others."""
+        """Raises ValueError where an array or a setting is missing, is of another kind, or does not fit the others."""
         sizes = {"C": len(self.basis.bands), "K": len(self.legend)}
         for key, letters in self.shapes.items():
             if key not in self.arrays:
@@ -202,14 +210,10 @@ class PixelClassifier:
             if len(shape) != len(letters) or any(sizes.setdefault(letter, size) != size for letter, size in zip(letters, shape, strict=False)):
                 expected = ", ".join(f"{letter}={sizes.get(letter, 'any')}" for letter in letters)
                 raise ValueError(f"array {key!r} has shape {shape}, not ({expected})")
-
-
-def _chunks(spectra: Tensor, size: int) -> Iterator[Tensor]:
-    for start in range(0, len(spectra), size):
-        yield spectra[start : start + size]
-
-
-def _joined(parts: Sequence[Tensor]) -> Tensor:
-    import torch
-
-    return torch.cat(list(parts))
+        targets = self.arrays.get("targets")
+        if targets is not None and not np.isin(targets, np.arange(len(self.legend))).all():
+            raise ValueError("array 'targets' names classes that are not in the legend")
+        for name, kinds in self.kinds.items():
+            # A bool is an int to Python, not to a model.
+            if name not in self.settings or not isinstance(self.settings[name], kinds) or (isinstance(self.settings[name], bool) and bool not in kinds):
+                raise ValueError(f"setting {name!r} is {self.settings.get(name, 'missing')}")

@@ -38,7 +38,7 @@ class Basis:
         """Positions of the model's bands in a scene.
 
         Raises:
-            ModelError: another quantity or unit, a band that the scene lacks, or too many that it marks as bad.
+            ModelError: another quantity or unit, a band that the scene lacks or has once for two of the model's, or too many that it marks as bad.
         """
         if info.quantity != self.quantity:
             wrong = f"its values are {info.quantity} ({info.units}); the model was trained on {self.quantity} ({QUANTITIES[self.quantity]})"
@@ -49,13 +49,14 @@ class Basis:
         nearest = distance.argmin(1)
         away = distance[np.arange(len(nearest)), nearest]
         self._refuse_other_bands(info, away)
+        self._refuse_shared_bands(info, nearest)
         bad = ~info.bands.good[nearest]
         if bad.sum() > len(nearest) / 10:
             raise ModelError(info.name, f"{int(bad.sum())} of the {len(nearest)} bands that the model reads are marked bad", "Train a model without them")
         return np.asarray(nearest, np.intp)
 
     def _refuse_other_bands(self, info: SceneInfo, away: np.ndarray[Any, np.dtype[np.float64]]) -> None:
-        """Raises where a band is farther than a quarter of its width, or where two fall on one."""
+        """Raises where a band is farther than a quarter of its width."""
         far = np.flatnonzero(away > self.tolerance)
         if not len(far):
             return
@@ -64,6 +65,16 @@ class Basis:
             f"{len(far)} of the model's {len(centre)} bands{ours} have no counterpart within a quarter of their width; "
             f"the first is {centre[far[0]]:.1f} nm, and the scene's nearest is {away[far[0]]:.1f} nm away"
         )
+        raise ModelError(info.name, wrong, "Use a model of the same sensor, or resample the scene to the model's bands")
+
+    def _refuse_shared_bands(self, info: SceneInfo, nearest: np.ndarray[Any, np.dtype[np.intp]]) -> None:
+        """Raises where two of the model's bands fall on one of the scene's."""
+        found, count = np.unique(nearest, return_counts=True)
+        if not (count > 1).any():
+            return
+        shared = found[count > 1][0]
+        ours = ", ".join(f"{centre:.1f}" for centre in self.bands.wavelength[nearest == shared])
+        wrong = f"several of the model's bands ({ours} nm) fall on one of its bands ({info.bands.wavelength[shared]:.1f} nm)"
         raise ModelError(info.name, wrong, "Use a model of the same sensor, or resample the scene to the model's bands")
 
     @property

@@ -13,6 +13,7 @@ from hsikit.layers import Layer
 from hsikit.method import Map, Partial, Reduce, Store, Tile
 from hsikit.spectral.standardise import standardise
 from hsikit.tasks.classification.box_mean import box_mean
+from hsikit.tasks.classification.decision import LOG_PROBABILITIES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 EDGES, MEDIAN = "edges", "edge_median"
 
 EDGE_LAYER = Layer(EDGES, bands=2, band_names=("right", "below"), description="spectral difference to the right and lower neighbour", delivered=False)
+
+BLOCK = 64
+"""Rows and columns whose differences are made at once: bounds the temporary arrays whatever the tile."""
 
 _SHIFT = 14
 """Bits of a float32 that a bin leaves out: 512 bins to each factor of two."""
@@ -29,8 +33,13 @@ _BINS = 27 << (23 - _SHIFT)
 
 
 def edge_stage() -> Map:
-    """Writes `edges`: two bands, NaN where the pixel or its neighbour is not valid."""
-    return Map(EDGES, ("cube",), (EDGES,), _write_edges, halo=(2, 2))
+    """Writes `edges`: two bands, NaN where the pixel or its neighbour has no log-probabilities: not valid, hidden, or outside the area that is run."""
+    return Map(EDGES, ("cube", LOG_PROBABILITIES), (EDGES,), _write_edges, halo={"cube": (2, 2), LOG_PROBABILITIES: (1, 1)})
+
+
+def edge_bytes(bands: int) -> int:
+    """Temporary memory of `spectral_edges`."""
+    return (BLOCK + 4) ** 2 * 4 * 4 * bands
 
 
 def median_stage() -> Reduce:
@@ -48,6 +57,16 @@ def spectral_edges(values: Tensor, valid: Tensor) -> Tensor:
     Returns:
         float32, shape (2, rows, cols).
     """
+    rows, cols = values.shape[1] - 4, values.shape[2] - 4
+    edges = values.new_empty(2, rows, cols)
+    for row in range(0, rows, BLOCK):
+        for col in range(0, cols, BLOCK):
+            around = (slice(row, row + BLOCK + 4), slice(col, col + BLOCK + 4))
+            edges[:, row : row + BLOCK, col : col + BLOCK] = _block_edges(values[(slice(None), *around)], valid[around])
+    return edges
+
+
+def _block_edges(values: Tensor, valid: Tensor) -> Tensor:
     import torch
 
     # In float32 and band by band in the same order at every pixel, whatever the tile.
@@ -57,7 +76,11 @@ def spectral_edges(values: Tensor, valid: Tensor) -> Tensor:
 
 
 def _write_edges(tile: Tile, store: Store) -> Mapping[str, Tensor]:
-    return {EDGES: spectral_edges(tile.arrays["cube"], tile.valid["cube"]).float()}
+    edges = spectral_edges(tile.arrays["cube"], tile.valid["cube"]).float()
+    missing = tile.arrays[LOG_PROBABILITIES][0].isnan()
+    for edge, other in zip(edges, (missing[1:-1, 2:], missing[2:, 1:-1]), strict=True):
+        edge.masked_fill_(missing[1:-1, 1:-1] | other, float("nan"))
+    return {EDGES: edges}
 
 
 def _count(tile: Tile, store: Store) -> Partial:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hsikit.errors import ModelError
+from hsikit.errors import ModelError, OptionError
 from hsikit.method import Cost, Input, Job, Reduce, Stage, Store, Tile
 from hsikit.scene import SceneInfo
 from hsikit.spectral.mnf import Mnf, fold_bytes, mnf_from_moments, mnf_moments
@@ -59,6 +59,7 @@ class MnfLda(PixelClassifier):
         "neighbourhoods": ("n", "C"),
         "targets": ("n",),
     }
+    kinds: ClassVar[Mapping[str, tuple[type, ...]]] = {"components": (int,), "width": (int,), "standardise": (bool,)}
 
     @classmethod
     def train(cls, scenes: Sequence[LabelledScene], *, seed: int = 0, run: Callable[..., Any], progress: Any = None, **options: Any) -> Self:
@@ -87,6 +88,16 @@ class MnfLda(PixelClassifier):
         arrays |= {"neighbourhoods": kept, "targets": samples.targets.astype(np.int32)}
         chosen = [key for key in ("components", "width", "standardise") if key not in fixed]
         return cls(samples.basis, samples.legend, arrays, {**setting.to_json(), "chosen_by_cross_validation": chosen, "cross_validated_accuracy": share})
+
+    def check_arrays(self) -> None:
+        """Raises ValueError where arrays or settings do not fit, or a setting is out of range."""
+        super().check_arrays()
+        try:
+            parse_options({name: self.settings[name] for name in self.kinds}, len(self.basis.bands))
+        except OptionError as error:
+            raise ValueError(f"setting {error}") from error
+        if len(np.unique(self.arrays["targets"])) < len(self.legend):
+            raise ValueError("array 'targets' lacks a class of the legend")
 
     @property
     def radius(self) -> int:
@@ -136,7 +147,8 @@ class MnfLda(PixelClassifier):
         bands, classes, pixels = len(self.basis.bands), len(self.legend), tile_shape[0] * tile_shape[1]
         fold = fold_bytes(bands) if self.refit_statistics else 0
         flops = pixels * (2.0 * bands * classes + 8 * bands + (4 * bands * bands if self.refit_statistics else 0))
-        return Cost(max(pixels * 8 * 5 * classes + self.chunk * bands * 8 * 7, pixels * 2 * 8 + fold), flops)
+        mapping = max(pixels * 8 * 4 * classes, pixels * 8 * classes + self.chunk * bands * 8 * 7)
+        return Cost(max(mapping, pixels * 2 * 8 + fold), flops)
 
     def identity(self) -> dict[str, Any]:
         """What tells this model and its options from another."""

@@ -6,8 +6,9 @@ high; a method that does not beat it on the same pixels has learned proximity. O
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -22,9 +23,12 @@ from hsikit.tasks.classification.decision import LEAST
 from hsikit.tasks.classification.samples import refuse_unknown, training_samples
 
 if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
     from torch import Tensor
 
     from hsikit.train.labelled import LabelledScene
+
+_BUILDING = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +40,8 @@ class NearestLabel(PixelClassifier):
 
     name: ClassVar[str] = "nearest-label"
     shapes: ClassVar[Mapping[str, tuple[str, ...]]] = {"places": ("n", "xy"), "targets": ("n",)}
+    kinds: ClassVar[Mapping[str, tuple[type, ...]]] = {"crs": (str, type(None)), "shape": (list,)}
+    _trees: list[cKDTree] = field(default_factory=list, repr=False)
 
     @classmethod
     def train(cls, scenes: Sequence[LabelledScene], *, seed: int = 0, run: Callable[..., Any], progress: Any = None, **options: Any) -> Self:
@@ -59,6 +65,12 @@ class NearestLabel(PixelClassifier):
             places[mine] = _centres(grid, samples.rows[mine], samples.cols[mine])
         return cls(samples.basis, samples.legend, {"places": places, "targets": samples.targets.astype(np.int32)}, settings)
 
+    def check_arrays(self) -> None:
+        """Raises ValueError where arrays or settings do not fit, or there is no label."""
+        super().check_arrays()
+        if not len(self.arrays["places"]) or not np.isfinite(self.arrays["places"]).all():
+            raise ValueError("array 'places' names no place")
+
     def check_scene(self, info: SceneInfo) -> None:
         """Raises ModelError where the scene does not share the labels' coordinates."""
         grid = info.grid
@@ -73,24 +85,30 @@ class NearestLabel(PixelClassifier):
 
     def bind(self, inputs: Mapping[str, SceneInfo]) -> Job:
         """The job that maps the scene; see `PixelClassifier.bind`."""
-        from dataclasses import replace
-
         placed = replace(self, settings={**self.settings, "transform": list(inputs["cube"].grid.transform)})
         return super(NearestLabel, placed).bind(inputs)
 
     def log_probabilities(self, tile: Tile, store: Store) -> Tensor:
         """(K, rows, cols): 0 for the nearest label's class, `LEAST` for the others, NaN where not valid."""
         import torch
-        from scipy.spatial import cKDTree
 
         valid = tile.inner_valid("cube")
         rows, cols = (v.cpu().numpy() for v in torch.nonzero(valid, as_tuple=True))
         grid = Grid((0, 0), tuple(self.settings.get("transform", IDENTITY)), self.settings["crs"])
-        _, nearest = cKDTree(self.arrays["places"]).query(_centres(grid, rows + tile.core.row, cols + tile.core.col))
+        _, nearest = self._tree().query(_centres(grid, rows + tile.core.row, cols + tile.core.col))
         target = torch.from_numpy(self.arrays["targets"][nearest].astype(np.int64)).to(valid.device)
         answers = torch.full((len(self.legend), *valid.shape), float("nan"), device=valid.device)
         answers[:, valid] = torch.where(torch.arange(len(self.legend), device=valid.device)[:, None] == target, 0.0, LEAST)
         return answers
+
+    def _tree(self) -> cKDTree:
+        """The labels' places for searching: built once, by the tile that comes first, for all threads."""
+        from scipy.spatial import cKDTree
+
+        with _BUILDING:
+            if not self._trees:
+                self._trees.append(cKDTree(self.arrays["places"]))
+            return self._trees[0]
 
     def cost(self, tile_shape: tuple[int, int]) -> Cost:
         """Memory and work of one tile."""

@@ -93,7 +93,7 @@ class RandomForest(PixelClassifier):
 
     def chunk_bytes(self) -> int:
         """Temporary memory of one chunk of pixels."""
-        return self.chunk * (8 * len(self.basis.bands) + 24 * len(self.legend) + 40)
+        return self.chunk * (12 * len(self.basis.bands) + 24 * len(self.legend) + 40)
 
     def pixel_flops(self) -> float:
         """Operations a pixel."""

@@ -17,7 +17,7 @@ from hsikit.errors import MethodError, OptionError
 from hsikit.layers import Legend
 from hsikit.method import Cost, Job, Map, Store, Tile
 from hsikit.tasks.classification.decision import EXTRAS, LEAST, LOG_PROBABILITIES, decide
-from hsikit.tasks.classification.edges import EDGE_LAYER, EDGES, MEDIAN, edge_stage, median_stage
+from hsikit.tasks.classification.edges import EDGE_LAYER, EDGES, MEDIAN, edge_bytes, edge_stage, median_stage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -132,5 +132,6 @@ def _cost(job: Job, shape: tuple[int, int], steps: int, classes: int, bands: int
     """The classifier's, or the edges', or the diffusion's temporary arrays, whichever is most."""
     before = job.cost(shape)
     pixels = shape[0] * shape[1]
-    most = max(before.bytes, pixels * 4 * 4 * bands, pixels * 4 * (5 * classes + 16))
+    # Diffusion holds the data, the anchor and two versions of the log-probabilities, with five weights.
+    most = max(before.bytes, edge_bytes(bands) + pixels * 12, pixels * 4 * (4 * classes + 12))
     return Cost(most, before.flops + pixels * (10.0 * steps * classes + 30.0 * bands))

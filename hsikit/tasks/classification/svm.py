@@ -40,6 +40,7 @@ class Svm(PixelClassifier):
 
     name: ClassVar[str] = "svm"
     shapes: ClassVar[Mapping[str, tuple[str, ...]]] = {"mean": ("C",), "scale": ("C",), "vectors": ("S", "C"), "weights": ("S", "K"), "intercepts": ("K",)}
+    kinds: ClassVar[Mapping[str, tuple[type, ...]]] = {"kernel_width": (int, float), "temperature": (int, float)}
 
     @classmethod
     def train(cls, scenes: Sequence[LabelledScene], *, seed: int = 0, run: Callable[..., Any], progress: Any = None, **options: Any) -> Self:
@@ -81,6 +82,13 @@ class Svm(PixelClassifier):
     def pixel_log_probabilities(self, spectra: Tensor, store: Store) -> Tensor:
         """(n, K) log-softmax of the decision values."""
         return (self.decisions(spectra) * float(self.settings["temperature"])).log_softmax(1).float()
+
+    def check_arrays(self) -> None:
+        """Raises ValueError where arrays or settings do not fit, or the kernel's width or the temperature is not positive."""
+        super().check_arrays()
+        for name in self.kinds:
+            if not 0 < self.settings[name] < float("inf"):
+                raise ValueError(f"setting {name!r} is {self.settings[name]}, not a positive number")
 
     def chunk_bytes(self) -> int:
         """Temporary memory of one chunk of pixels."""

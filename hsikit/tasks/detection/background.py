@@ -88,7 +88,7 @@ def whitener(found: Mapping[str, Tensor], ridge: float, scene: str, names: tuple
     """
     count, bands = float(found["count"]), len(found["mean"])
     forced = ridge > RIDGE
-    advice = f"Mark bands as bad, or load the covariance with a ridge above {RIDGE:g}"
+    advice = "Mark bands as bad, or load the covariance with a ridge: -p ridge=1e-6"
     if count < 2 or (count <= bands and not forced):
         raise SceneError(scene, f"{count:.0f} valid pixels are too few for a covariance of {bands} bands", advice)
     covariance = found["scatter"] / (count - 1)
@@ -144,5 +144,5 @@ def checked_ridge(ridge: float) -> float:
         OptionError: below 0, or not a number.
     """
     if not 0 <= ridge < float("inf"):
-        raise OptionError("--ridge", f"{ridge} is not a share of the mean eigenvalue", f"Give 0 or more; the default is {RIDGE:g}")
+        raise OptionError("-p ridge", f"{ridge} is not a share of the mean eigenvalue", f"Give 0 or more; the default is {RIDGE:g}")
     return ridge

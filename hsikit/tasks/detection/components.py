@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from hsikit.geo.grid import Grid
+from hsikit.geo.grid import IDENTITY, Grid
 from hsikit.layers import Features
 
 Run = tuple[int, int, int]
@@ -117,14 +117,14 @@ def hits(strips: Iterable[tuple[int, NDArray[np.float32]]], threshold: float, gr
         grid: the grid of the strips.
 
     Returns:
-        Points at the centroids, in map coordinates; columns `pixels`, `peak`, and `left`, `bottom`, `right`, `top` of the
-        box around the pixels, in map coordinates.
+        Points at the centroids, in map coordinates (without georeference at (column, -row), where a GIS shows such a picture);
+        columns `pixels`, `peak`, and `left`, `bottom`, `right`, `top` of the box around the pixels, in the same coordinates.
     """
     found = Components()
     for first_row, scores in strips:
         found.add(scores, threshold, first_row)
     table = found.records()
-    a, b, c, d, e, f = grid.transform
+    a, b, c, d, e, f = grid.transform if grid.transform != IDENTITY else (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
     points = np.stack((a * table[:, 1] + b * table[:, 2] + c, d * table[:, 1] + e * table[:, 2] + f), 1)
     corners = [(table[:, 5 + 2 * i], table[:, 4 + 2 * j]) for i in (0, 1) for j in (0, 1)]
     x = np.stack([a * col + b * row + c for col, row in corners])

@@ -152,15 +152,13 @@ class _Sharpening:
         sharpening = resample_bytes(len(self.cube.bands), fine) + 4 * 4 * fine
         return Cost(max(matching, sharpening), 20.0 * len(self.cube.bands) * fine)
 
-    def _measure(self, tile: Tile, store: Store) -> Partial | None:
+    def _measure(self, tile: Tile, store: Store) -> Partial:
         """Moments of the pairs (panchromatic average, intensity) of the cube pixels that belong to the tile."""
         own = self.relation.window(tile.core).intersect(self.cube.grid.whole)
         rows, cols = own.slices(tile.windows["hs"][:2])
         intensity = tile.arrays["hs"][:, rows, cols][list(self.seen)].double().mean(0)
         average, covered = self._averages(tile, own)
         both = tile.valid["hs"][rows, cols] & intensity.isfinite() & (covered >= COVERED)
-        if not bool(both.any()):
-            return None
         return moments(torch.stack((average[both], intensity[both]), 1))
 
     def _averages(self, tile: Tile, own: Window) -> tuple[Tensor, Tensor]:
@@ -176,6 +174,8 @@ class _Sharpening:
 
     def _match(self, found: Partial, store: Store) -> Partial:
         """Gain and offset that give the averages the mean and deviation of the intensity."""
+        if not bool(found["count"] > 0):
+            raise SceneError(self.cube.name, "no pixel is valid in both scenes", "Check their nodata values and the area that they share")
         deviation = (found["scatter"].diagonal() / found["count"]).sqrt()
         mean = found["mean"]
         if not bool(deviation[0] > 1e-9 * mean[0].abs()):
@@ -187,8 +187,6 @@ class _Sharpening:
         return {"gain": gain, "offset": mean[1] - gain * mean[0], "intensity": mean[1], "correlation": correlation}
 
     def _sharpen(self, tile: Tile, store: Store) -> Mapping[str, Tensor]:
-        if "match" not in store:
-            raise SceneError(self.cube.name, "no pixel is valid in both scenes", "Check their nodata values and the area that they share")
         values, window = tile.arrays["hs"], tile.windows["hs"]
         pan = tile.inner("pan")[0]
         axes = []

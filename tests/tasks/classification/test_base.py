@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hsikit.errors import ModelError, OptionError
+from hsikit.geo.grid import Window
 from hsikit.layers import UNKNOWN
+from hsikit.method import Tile
 from hsikit.scene import Bands
 from hsikit.tasks.classification.base import PixelClassifier
 from hsikit.tasks.classification.basis import Basis
@@ -129,3 +134,41 @@ def test_cost_grows_with_the_tile() -> None:
     for model in MODELS.values():
         small, large = (model.cost(shape) for shape in ((64, 64), (512, 512)))
         assert 0 < small.bytes < large.bytes and 0 < small.flops < large.flops
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_settings_that_do_not_fit_are_refused(name: str) -> None:
+    arrays, facts = MODELS[name].state()
+    for key in MODELS[name].kinds:
+        for settings_ in ({k: v for k, v in facts["options"].items() if k != key}, {**facts["options"], key: {"a": 1}}):
+            with pytest.raises(ValueError, match=key):
+                type(MODELS[name]).from_state(arrays, {**facts, "options": settings_})
+    if "targets" in arrays:
+        with pytest.raises(ValueError, match="targets"):
+            type(MODELS[name]).from_state({**arrays, "targets": arrays["targets"] + 1}, facts)
+
+
+def test_two_bands_of_the_model_on_one_of_the_scene_are_refused() -> None:
+    close = np.array([500.0, 502.0, 600.0])
+    basis = Basis("", "dn", Bands(close, np.full(3, 12.0), np.ones(3, bool), ("a", "b", "c")))
+    scene = source(VALUES[:2], bands=Bands(np.array([501.0, 600.0]), np.full(2, 12.0), np.ones(2, bool), ("d", "e")))
+    with pytest.raises(ModelError, match=r"500\.0, 502\.0 nm.*501\.0 nm"):
+        basis.match(scene.info)
+
+
+def test_spectra_are_gathered_a_chunk_at_a_time() -> None:
+    """No operation takes as much as the spectra of the tile."""
+    from torch.profiler import ProfilerActivity, profile
+
+    model = replace(MODELS["svm"])
+    object.__setattr__(model, "chunk", 64)
+    values = torch.from_numpy(VALUES).repeat(1, 4, 4)
+    whole = Window(0, 0, *values.shape[1:])
+    tile = Tile({"cube": values}, {"cube": ~values.isnan().any(0)}, {"cube": whole}, {"cube": (slice(None), slice(None))}, whole)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        found = model.log_probabilities(tile, {})
+    assert max(event.self_cpu_memory_usage for event in seen.events()) < values.nbytes / 2
+    valid = tile.valid["cube"]
+    expected = model.pixel_log_probabilities(values[:, valid].T.contiguous(), {}).T
+    torch.testing.assert_close(found[:, valid], expected)
+    assert found[:, ~valid].isnan().all()

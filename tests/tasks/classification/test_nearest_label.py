@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hsikit.engine import compute
 from hsikit.errors import ModelError
 from hsikit.geo.grid import Window
 from hsikit.tasks.classification.nearest_label import NearestLabel
@@ -43,3 +44,16 @@ def test_refuses_other_coordinates() -> None:
         pixels.bind({"cube": source(values[:, :20], None, "small.tif").info})
     with pytest.raises(ModelError, match="no common coordinates"):
         NearestLabel.train([labelled(source(values, None), truth, 8), labelled(source(values, None), truth, 8)], run=run_with())
+
+
+def test_places_are_sorted_for_searching_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    import scipy.spatial
+
+    built, tree = [], scipy.spatial.cKDTree
+    monkeypatch.setattr("scipy.spatial.cKDTree", lambda places: built.append(1) or tree(places))
+    values, truth = fields(31, 28, 4, 6)
+    scene = source(values)
+    model = NearestLabel.train([labelled(scene, truth, 8)], run=run_with())
+    compute(model.bind({"cube": scene.info}), {"cube": scene}, layers=("map",), threads=2, tile=9)
+    compute(model.with_options(unknown_below=0.5).bind({"cube": scene.info}), {"cube": scene}, layers=("map",), threads=2, tile=9)
+    assert built == [1]

@@ -8,11 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hsikit.engine import compute
+from hsikit.engine import RunOptions, compute
 from hsikit.errors import MethodError, OptionError
-from hsikit.tasks.classification.edges import EDGES, MEDIAN, _count, _median, spectral_edges
+from hsikit.geo.grid import Window
+from hsikit.tasks.classification.edges import BLOCK, EDGES, MEDIAN, _block_edges, _count, _median, edge_bytes, spectral_edges
 from hsikit.tasks.classification.mnf_lda import MnfLda
 from hsikit.tasks.classification.smooth import diffuse, smooth
+from hsikit.tasks.classification.svm import Svm
 from tests.tasks.classification.scenes import fields, labelled, layers_of, run_with, source
 
 
@@ -66,6 +68,43 @@ def test_edges_are_differences_of_the_means() -> None:
     np.testing.assert_allclose(found[0, :, :-1], np.sqrt(((means[:, 1:] - means[:, :-1]) ** 2).mean(2)), atol=1e-5)
     np.testing.assert_allclose(found[1, :-1], np.sqrt(((means[1:] - means[:-1]) ** 2).mean(2)), atol=1e-5)
     assert np.isnan(found[0, :, -1]).all() and np.isnan(found[1, -1]).all()
+
+
+def test_edges_made_in_blocks_are_those_of_the_whole() -> None:
+    values = torch.from_numpy(np.random.default_rng(3).uniform(1, 9, (5, 2 * BLOCK + 11, BLOCK + 5)).astype(np.float32))
+    valid = torch.from_numpy(np.random.default_rng(4).random(values.shape[1:]) > 0.1)
+    torch.testing.assert_close(spectral_edges(values, valid), _block_edges(values, valid), rtol=0, atol=1e-6, equal_nan=True)
+
+
+AREA = Window(5, 13, 21, 28)
+
+
+def test_an_area_is_smoothed_as_the_file_that_holds_it_alone() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.tile(np.repeat(np.arange(6) % 3, 9), (33, 1))  # stripes, so that means and edges are those of the crop
+    values = np.cumsum(rng.normal(size=(3, 8)), 1)[truth].transpose(2, 0, 1).astype(np.float32)
+    scene = source(values)
+    crop = source(values[(slice(None), *AREA.slices())], grid=scene.info.grid.crop(AREA))
+    model = Svm.train([labelled(scene, (truth + 1).astype(np.uint8))], run=run_with()).with_options(extras=("probabilities", "log_probabilities"))
+    found = []
+    for mapped, area in ((scene, AREA), (crop, None)):
+        job = smooth(model.bind({"cube": mapped.info}), 12)
+        found.append(compute(job, {"cube": mapped}, layers=("map", "probabilities", EDGES), options=RunOptions(tile=10, threads=1, area=area)))
+    of_area, of_crop = found
+    torch.testing.assert_close(of_area.store[MEDIAN]["median"], of_crop.store[MEDIAN]["median"])
+    np.testing.assert_allclose(of_area.layers[EDGES], of_crop.layers[EDGES], atol=1e-6)
+    np.testing.assert_allclose(of_area.layers["probabilities"], of_crop.layers["probabilities"], atol=1e-6)
+    np.testing.assert_array_equal(of_area.layers["map"], of_crop.layers["map"])
+
+
+def test_smoothing_is_not_planned_as_if_edges_had_its_halo() -> None:
+    values, truth = fields(20, 20, 2, 60)
+    scene = source(values)
+    model = Svm.train([labelled(scene, truth)], run=run_with()).with_options(extras=("log_probabilities",))
+    job = model.bind({"cube": scene.info})
+    small, large = (smooth(job).cost((side, side)).bytes for side in (128, 1024))
+    assert small >= edge_bytes(60)
+    assert large < 1024**2 * 4 * 60  # less than one copy of the tile's spectra
 
 
 @pytest.mark.parametrize("tile", [None, 11])

@@ -45,3 +45,11 @@ def test_the_highest_peak_comes_first_and_nothing_gives_nothing():
     assert hits(cut(scores, 2), 1.0, GRID).columns["peak"].tolist() == [9, 4, 3]
     empty = hits(cut(scores, 1), 10.0, GRID)
     assert len(empty) == 0 and empty.points.shape == (0, 2) and set(empty.columns) == {"pixels", "peak", "left", "bottom", "right", "top"}
+
+
+def test_without_georeference_points_lie_on_the_picture():
+    scores = np.zeros((5, 6), np.float32)
+    scores[1:3, 2:5] = 4
+    found = hits(cut(scores, 2), 1.0, Grid((5, 6)))
+    assert found.points.tolist() == [[3.5, -2.0]] and found.crs is None
+    assert [found.columns[name].tolist() for name in ("left", "bottom", "right", "top")] == [[2], [-3], [5], [-1]]

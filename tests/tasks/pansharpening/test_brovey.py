@@ -174,3 +174,11 @@ def test_a_real_pair_keeps_its_radiometry(shared_data):
     cosine = (blurred * cube).sum(0) / np.linalg.norm(blurred, axis=0) / np.linalg.norm(cube, axis=0)
     assert np.degrees(np.arccos(cosine.clip(-1, 1))).mean() < 4
     assert abs(blurred.mean() / cube.mean() - 1) < 0.02
+
+
+def test_scenes_that_share_no_valid_pixel():
+    pair = make_pair(F(3), holes=False)
+    pair["hs"].values[:, :12] = np.nan
+    pair["pan"].values[:, 36:] = np.nan
+    with pytest.raises(SceneError, match=r"hs\.tif: no pixel is valid in both scenes"):
+        run(pair)
