@@ -92,9 +92,22 @@ for _verb in VERBS:
     import_module(f".{_verb}", __package__).add_to(app)
 
 
+def _config_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with `--config FILE` at the front: it belongs to all verbs, and a user may give it after one."""
+    given = list(arguments)
+    for place, word in enumerate(given):
+        if word == "--":
+            break
+        if word == "--config" and place + 1 < len(given):
+            return [word, given[place + 1], *given[:place], *given[place + 2 :]]
+        if word.startswith("--config="):
+            return [word, *given[:place], *given[place + 1 :]]
+    return given
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command; exits with 0, with 2 for the user's mistakes, with 1 for ours, with 130 when interrupted."""
-    words = list(arguments) if arguments is not None else sys.argv[1:]
+    words = _config_first(sys.argv[1:] if arguments is None else arguments)
     try:
         app(args=words, prog_name="hsikit")
     except HsikitError as error:

@@ -120,7 +120,11 @@ def plan_run(job: Job, sources: Mapping[str, Source], relations: Mapping[str, Re
     if chosen and options.memory is None:
         return Plan(chosen, 1, segments, panel, cache, peak, memory)
     what = f"tiles of {chosen[0]} x {chosen[1]} pixels need" if chosen else "even the smallest tiles need"
-    raise MemoryPlanError("--memory", f"{memory // MIB} MiB is too little: {what} about {peak // MIB} MiB", "Promise more memory, or use smaller tiles")
+    raise MemoryPlanError(
+        "--memory",
+        f"{memory // MIB} MiB is too little: {what} about {peak // MIB} MiB",
+        "Promise more memory, or use smaller tiles" if chosen else "Promise more memory",
+    )
 
 
 def _ways(area: Window, job: Job, sources: Mapping[str, Source], memory: int, align: int,

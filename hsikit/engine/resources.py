@@ -53,7 +53,8 @@ def _meminfo_available() -> int:
 
 
 def _cgroup_free() -> list[int]:
-    pairs = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
+    pairs = [(f"{group}memory.max", f"{group}memory.current") for group in _cgroups()]
+    pairs.append(("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
     free = []
     for limit, usage in pairs:
         try:
@@ -64,6 +65,16 @@ def _cgroup_free() -> list[int]:
         except OSError:
             continue
     return free
+
+
+def _cgroups() -> list[str]:
+    """The groups that this process is in, from its own up to the root, as folders: each may limit it."""
+    try:
+        own = re.search(r"^0::/(.*)$", Path("/proc/self/cgroup").read_text(), re.MULTILINE)
+    except OSError:
+        own = None
+    parts = own[1].split("/") if own and own[1] else []
+    return ["".join(f"{part}/" for part in parts[:depth]) for depth in range(len(parts), -1, -1)]
 
 
 def available_cores() -> int:

@@ -194,3 +194,11 @@ def test_a_closed_pipe_is_no_traceback(place: Field) -> None:
         process.stdout.close()
         said = process.stderr.read()
     assert process.returncode != 0 and "Traceback" not in said
+
+
+def test_config_may_follow_the_verb(tmp_path):
+    from hsikit_cli.main import _config_first
+
+    assert _config_first(["classify", "a.tif", "--config", "c.toml", "-o", "m.tif"]) == ["--config", "c.toml", "classify", "a.tif", "-o", "m.tif"]
+    assert _config_first(["classify", "--config=c.toml"]) == ["--config=c.toml", "classify"]
+    assert _config_first(["info", "--", "--config", "x"]) == ["info", "--", "--config", "x"]
