@@ -248,13 +248,14 @@ def _names(path: Path, file: Any) -> dict[int, str]:
 
 def _aux_names(path: Path) -> dict[int, str]:
     """Names by code in GDAL's side-car file, if there is one."""
-    from xml.etree import ElementTree
+    from defusedxml import ElementTree
+    from defusedxml.common import DefusedXmlException
 
     try:
         text = path.read_text(encoding="utf-8")
         # GDAL writes no document type; entities could be made to expand without end.
-        band = None if "<!" in text else ElementTree.fromstring(text).find("PAMRasterBand")
-    except (OSError, UnicodeDecodeError, ElementTree.ParseError):
+        band = ElementTree.fromstring(text, forbid_dtd=True).find("PAMRasterBand")
+    except (OSError, UnicodeDecodeError, ElementTree.ParseError, DefusedXmlException):
         return {}
     if band is None:
         return {}
