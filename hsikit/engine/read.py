@@ -205,7 +205,7 @@ class Assembler:
             _tidy(values, state, gaps, info.bands.wavelength[list(spec.bands)])
         valid = torch.from_numpy(state == VALID)
         if self.device != "cpu":
-            return buffer.to(self.device, non_blocking=True), valid.to(self.device), state
+            return buffer.to(self.device), valid.to(self.device), state  # blocking: the buffer is used again
         return buffer, valid, state
 
     def _hide(self, window: Window, whole: Window, state: NDArray[np.uint8]) -> None:
