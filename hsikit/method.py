@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from hsikit.geo.grid import Grid, Window
@@ -240,6 +239,3 @@ class Method(Protocol):
 def halo_of(stage: Map | Reduce, name: str) -> Halo:
     """The halo that a stage asks for around one of its reads."""
     return stage.halo if isinstance(stage.halo, tuple) else stage.halo.get(name, (0, 0))
-
-
-ONE = Fraction(1)

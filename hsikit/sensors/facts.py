@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,7 +118,7 @@ class Layout:
         return Decoding(_shared(self.scale[bands]), _shared(self.offset[bands]), self.info.nodata)
 
 
-class OrderedSource:
+class OrderedSource(ABC):
     """Base of the readers: presents a file's bands in ascending order of wavelength.
 
     A subclass reads stored bands (`_stored`) and may close its handles (`close`).
@@ -141,11 +142,12 @@ class OrderedSource:
         """How the stored numbers of these bands are read."""
         return self._layout.decoding(np.asarray(bands, np.intp))
 
+    @abstractmethod
     def _stored(self, window: Window, bands: Indices) -> NDArray[Any]:
-        raise NotImplementedError  # every reader has its own
+        """Stored numbers of bands at these positions of the file."""
 
-    def close(self) -> None:
-        """Nothing is held open."""
+    def close(self) -> None:  # noqa: B027 - a source in memory has nothing to close
+        """Closes what is open: nothing, unless a reader says otherwise."""
 
 
 def layout(facts: FileFacts, options: Options) -> Layout:
