@@ -17,7 +17,9 @@ from hsikit.errors import OptionError, SceneError
 from hsikit.spectral.moments import Moments, merge_moments
 
 CHUNK_PIXELS = 1024
-"""Pixels worked off at once: temporary arrays stay within the processor's cache, whatever the tile."""
+"""Pixels whose moments are taken at once: temporary arrays stay within the processor's cache, whatever the tile."""
+SCORED_PIXELS = 1536
+"""The same for distances, which are float32."""
 GROUPS = 5
 RIDGE = 1e-10
 """Share of the mean eigenvalue that is added to all of them: too small to move a score, enough to keep the factor stable."""
@@ -57,9 +59,9 @@ def _chunk_moments(part: Tensor) -> Moments:
     return {"count": mean.new_tensor(float(part.shape[1])), "mean": mean, "scatter": scatter}
 
 
-def row_chunks(values: Tensor) -> list[slice]:
-    """Slices of rows that hold about `CHUNK_PIXELS` pixels each."""
-    step = max(1, CHUNK_PIXELS // max(1, values.shape[2]))
+def row_chunks(values: Tensor, pixels: int = CHUNK_PIXELS) -> list[slice]:
+    """Slices of rows that hold at most about `pixels` pixels each."""
+    step = max(1, pixels // max(1, values.shape[2]))
     return [slice(row, row + step) for row in range(0, values.shape[1], step)]
 
 
@@ -120,21 +122,29 @@ def distances(values: Tensor, background: Mapping[str, Tensor]) -> Tensor:
     # What float32 cuts off the mean goes through the whitener in float64, so that large offsets cost no accuracy.
     shift = (background["whitener"] @ (mean.double() - background["mean"])).float()[:, None]
     matrix = background["whitener"].float()
+    factors = [(group, used, matrix[group, used].contiguous()) for group, used in _triangle(len(matrix))]
     out = values.new_empty(values.shape[1:])
+    # Written again and again, so that they stay in the cache.
+    chunks = row_chunks(values, SCORED_PIXELS)
+    most = chunks[0].stop * values.shape[2] if chunks else 0
+    spectra, whitened = values.new_empty(2, len(matrix), most)
     with torch.autocast(values.device.type, enabled=False):
-        for rows in row_chunks(values):
-            centred = (values[:, rows] - mean[:, None, None]).flatten(1)
-            total = out[rows].view(-1).zero_()
-            for group, used in _triangle(len(matrix)):
-                total += torch.addmm(shift[group], matrix[group, used], centred[used]).square_().sum(0)
+        for rows in chunks:
+            part, scores = values[:, rows], out[rows].view(-1)
+            centred, white = spectra[:, : len(scores)], whitened[:, : len(scores)]
+            torch.sub(part, mean[:, None, None], out=centred.view(part.shape))
+            for group, used, factor in factors:
+                torch.addmm(shift[group], factor, centred[used], out=white[group])
+            torch.sum(white.square_(), 0, out=scores)
     return out
 
 
 def temporary_bytes(bands: int, cols: int) -> int:
     """Bytes of temporary arrays for a tile of so many columns: the larger of moments and distances."""
-    pixels = max(CHUNK_PIXELS, cols)
-    # Moments: the gathered chunk (4), its float64 copy (8); scatters of two merged parts and their sum. Distances are smaller.
-    return 12 * bands * pixels + 8 * 6 * bands * bands
+    # Moments: the gathered chunk (4), its float64 copy (8); scatters of two merged parts and their sum.
+    moments = 12 * bands * max(CHUNK_PIXELS, cols) + 8 * 6 * bands * bands
+    # Distances: centred and whitened spectra (4 each), the whitener and its groups in float32.
+    return max(moments, 8 * bands * max(SCORED_PIXELS, cols) + 8 * bands * bands)
 
 
 def checked_ridge(ridge: float) -> float:
