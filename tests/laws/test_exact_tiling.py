@@ -27,7 +27,7 @@ from .scenes import TRANSFORM, as_source, make_scene
 
 ROWS, COLS, BANDS = 333, 257, 12
 CLOSE = 1e-5
-OPTIONS = {"random-forest": {"trees": 15}, "mnf-lda": {"components": 8, "width": 5}}
+OPTIONS = {"random-forest": {"trees": 15}, "mnf-lda": {"components": 8, "width": 5}, "mnf-lda-edge": {"components": 8, "steps": 50, "keep": 0.02}}
 EXTRAS = ("confidence", "probabilities", "log_probabilities")
 STEPS = 5
 Shape = tuple[int, int]
@@ -113,6 +113,8 @@ CLASSIFIERS = {
     **{name: classify(name) for name in ("svm", "random-forest", "mnf-lda", "nearest-label")},
     "mnf-lda, statistics refitted": classify("mnf-lda", refit_statistics=True),
     **{f"{name}, smooth": classify(name, few_steps) for name in ("svm", "random-forest", "mnf-lda", "nearest-label")},
+    "mnf-lda-edge": classify("mnf-lda-edge"),
+    "mnf-lda-edge, smooth": classify("mnf-lda-edge", few_steps),
     "mnf-lda, statistics refitted, smooth": classify("mnf-lda", few_steps, refit_statistics=True),
     "svm, unknown": classify("svm", unknown_below=0.5),
 }
@@ -213,6 +215,7 @@ def test_the_whole_is_worth_comparing_with(name: str) -> None:
         ("svm, smooth", "edges", 0),
         ("mnf-lda, statistics refitted", "statistics", 0),
         ("mnf-lda", "classify", 1),
+        ("mnf-lda-edge", "edges", 0),
         ("svm, sieve", "sieve", 3),
         ("bicubic 2", "interpolate", 1),
         ("bicubic 3", "interpolate", 1),

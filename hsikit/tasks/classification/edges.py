@@ -32,9 +32,17 @@ _BINS = 27 << (23 - _SHIFT)
 """Bins from 2^-24 to 2^3; standardised spectra differ by less than 2."""
 
 
-def edge_stage() -> Map:
-    """Writes `edges`: two bands, NaN where the pixel or its neighbour has no log-probabilities: not valid, hidden, or outside the area that is run."""
-    return Map(EDGES, ("cube", LOG_PROBABILITIES), (EDGES,), _write_edges, halo={"cube": (2, 2), LOG_PROBABILITIES: (1, 1)})
+def edge_stage(layer: str = LOG_PROBABILITIES) -> Map:
+    """Writes `edges`: two bands, NaN where the pixel or its neighbour lacks a value in `layer`: not valid, hidden, or outside the area that is run."""
+
+    def write(tile: Tile, store: Store) -> Mapping[str, Tensor]:
+        edges = spectral_edges(tile.arrays["cube"], tile.valid["cube"]).float()
+        missing = tile.arrays[layer][0].isnan()
+        for edge, other in zip(edges, (missing[1:-1, 2:], missing[2:, 1:-1]), strict=True):
+            edge.masked_fill_(missing[1:-1, 1:-1] | other, float("nan"))
+        return {EDGES: edges}
+
+    return Map(EDGES, ("cube", layer), (EDGES,), write, halo={"cube": (2, 2), layer: (1, 1)})
 
 
 def edge_bytes(bands: int) -> int:
@@ -73,14 +81,6 @@ def _block_edges(values: Tensor, valid: Tensor) -> Tensor:
     mean = box_mean(standardise(values), valid, 1).masked_fill_(~valid[1:-1, 1:-1], float("nan"))
     here = mean[:, 1:-1, 1:-1]
     return torch.stack([(other - here).square_().mean(0).sqrt_() for other in (mean[:, 1:-1, 2:], mean[:, 2:, 1:-1])])
-
-
-def _write_edges(tile: Tile, store: Store) -> Mapping[str, Tensor]:
-    edges = spectral_edges(tile.arrays["cube"], tile.valid["cube"]).float()
-    missing = tile.arrays[LOG_PROBABILITIES][0].isnan()
-    for edge, other in zip(edges, (missing[1:-1, 2:], missing[2:, 1:-1]), strict=True):
-        edge.masked_fill_(missing[1:-1, 1:-1] | other, float("nan"))
-    return {EDGES: edges}
 
 
 def _count(tile: Tile, store: Store) -> Partial:

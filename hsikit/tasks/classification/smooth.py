@@ -17,6 +17,7 @@ from hsikit.errors import MethodError, OptionError
 from hsikit.layers import Legend
 from hsikit.method import Cost, Job, Map, Store, Tile
 from hsikit.tasks.classification.decision import EXTRAS, LEAST, LOG_PROBABILITIES, decide
+from hsikit.tasks.classification.diffusion import edge_shares
 from hsikit.tasks.classification.edges import EDGE_LAYER, EDGES, MEDIAN, edge_bytes, edge_stage, median_stage
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ def smooth(job: Job, steps: int = 60, keep: float = 0.05) -> Job:
     return replace(
         job,
         identity={**job.identity, "smooth": [steps, keep]},
-        layers=(*job.layers, EDGE_LAYER),
-        stages=(*stages, edge_stage(), median_stage(), last),
+        layers=job.layers if EDGES in names else (*job.layers, EDGE_LAYER),
+        stages=(*stages, last) if EDGES in names else (*stages, edge_stage(), median_stage(), last),
         cost=lambda shape: _cost(job, shape, steps, classes, bands),
         provenance={**job.provenance, "smooth": f"{steps} steps, {keep} of the data term kept"},
     )
@@ -96,7 +97,7 @@ def diffuse(log_probabilities: Tensor, edges: Tensor, median: Tensor, steps: int
     import torch
 
     data = log_probabilities.nan_to_num(LEAST).clamp_(min=LEAST)
-    right, below, own = _weights(edges, median, keep)
+    right, below, own = edge_shares(edges, median, keep)
     anchor = data * own
     now, after = data, torch.empty_like(data)
     for _ in range(steps):
@@ -107,25 +108,6 @@ def diffuse(log_probabilities: Tensor, edges: Tensor, median: Tensor, steps: int
         after[:, 1:].addcmul_(below[1], now[:, :-1])
         now, after = after, (torch.empty_like(data) if now is data else now)
     return now.masked_fill_(log_probabilities.isnan(), float("nan"))
-
-
-def _weights(edges: Tensor, median: Tensor, keep: float) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], Tensor]:
-    """Each neighbour's share in a pixel's next value (to the right, to the left; below, above), and the data term's own.
-
-    Shares are a softmax over the neighbours: where all of them differ by many medians, plain exponentials would all be zero.
-    """
-    import torch
-
-    energy = (edges / median).square().neg_().nan_to_num_(-torch.inf)
-    nothing = torch.full_like(energy[:1], -torch.inf)
-    to_right, to_below = energy[:1].clone(), energy[1:].clone()
-    to_right[:, :, -1:], to_below[:, -1:] = -torch.inf, -torch.inf
-    to_left = torch.cat([nothing[:, :, :1], to_right[:, :, :-1]], 2)
-    to_above = torch.cat([nothing[:, :1], to_below[:, :-1]], 1)
-    every = torch.cat([to_right, to_left, to_below, to_above])
-    shares = every.softmax(0).nan_to_num_(0.0).mul_(1 - keep)
-    own = torch.full_like(every[0], keep).masked_fill_(torch.isinf(every).all(0), 1.0)
-    return (shares[0, :, :-1], shares[1, :, 1:]), (shares[2, :-1], shares[3, 1:]), own
 
 
 def _cost(job: Job, shape: tuple[int, int], steps: int, classes: int, bands: int) -> Cost:
