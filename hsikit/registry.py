@@ -41,7 +41,7 @@ METHODS: tuple[MethodEntry, ...] = (
     MethodEntry("mnf-lda", "classification", "hsikit.tasks.classification.mnf_lda:MnfLda",
                 "noise-whitened components, small spatial mean, shrinkage discriminant; the default", "labels", "Green 1988; Ledoit & Wolf 2004"),
     MethodEntry("mnf-lda-edge", "classification", "hsikit.tasks.classification.mnf_lda_edge:MnfLdaEdge",
-                "two such discriminants, features and classes diffused along edges over whole objects", "labels", "Green 1988; Perona & Malik 1990"),
+                "two such discriminants, diffused along edges over whole objects; for objects many pixels wide", "labels", "Green 1988; Perona & Malik 1990"),
     MethodEntry("svm", "classification", "hsikit.tasks.classification.svm:Svm",
                 "RBF support vector machine on single spectra", "labels", "Melgani & Bruzzone 2004"),
     MethodEntry("random-forest", "classification", "hsikit.tasks.classification.random_forest:RandomForest",

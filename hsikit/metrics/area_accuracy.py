@@ -21,6 +21,9 @@ from hsikit.errors import LabelError, OptionError
 Z95 = 1.96
 """Standard errors in half of a 95 % interval, as in the paper."""
 
+DECISIVE = 0.05
+"""Share of a class's area from which a single point is decisive: there the intervals were seen to cover too seldom."""
+
 Floats = NDArray[np.float64]
 WHERE = "accuracy"
 
@@ -133,7 +136,7 @@ def area_accuracy(
         confusion=table,
         counts=cube.sum(0).astype(np.int64),
         mapped=table.sum(1),
-        notes=_notes(classes, users, producers),
+        notes=(*_notes(classes, users, producers), *_hangs_on_a_point(classes, weights / np.maximum(points, 1), share.value)),
     )
 
 
@@ -244,6 +247,14 @@ def _notes(classes: Sequence[str], users: Estimates, producers: Estimates) -> tu
         if void:
             notes.append(f"The {kind} accuracy of {', '.join(void)} is undefined: {'not in the map' if kind[0] == 'u' else 'no reference point'}")
     return tuple(notes)
+
+
+def _hangs_on_a_point(classes: Sequence[str], worth: Floats, share: Floats) -> tuple[str, ...]:
+    """Which classes one point may change much: where it misses, no interval knows of it (`worth`: share of the area that a point stands for)."""
+    rare = [name for name, area in zip(classes, share, strict=True) if 0 < area < worth.max() / DECISIVE]
+    if not rare:
+        return ()
+    return (f"One point may stand for more than {DECISIVE:.0%} of the area of {', '.join(rare)}: producer's accuracy and area may lie outside their intervals",)
 
 
 def _shares(weights: ArrayLike) -> Floats:

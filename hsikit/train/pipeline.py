@@ -24,6 +24,9 @@ from hsikit.train.labelled import LabelledScene, label_names, require_classes
 from hsikit.train.record import TrainingRecord, UsedPixels
 from hsikit.train.splits import Split, make_split
 
+CLEARLY = 0.01
+"""Overall accuracy by which a floor must lead before a note says so: less is a matter of a few pixels."""
+
 Codes = NDArray[np.uint8]
 Run = Callable[..., Any]
 """The engine's `compute(job, sources, *, layers, at, progress) -> Result`."""
@@ -88,6 +91,9 @@ def train_classifier(
     scored = score_model(model, test, run, progress)
     below = score_floors(train, test) if floors else {}
     notes = list(drawn.notes)
+    above = [name for name, floor in below.items() if floor.overall > scored.overall + CLEARLY]
+    if above:
+        notes.append(f"The method scores below {' and '.join(above)}, a floor: a simpler one serves these labels better.")
     used = train
     if refit:
         model, used = kind.train(scenes, seed=seed, run=run, progress=progress, **chosen), list(scenes)

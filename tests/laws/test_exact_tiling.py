@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hsikit.engine import RunOptions, compute
 from hsikit.engine.compute import Result
 from hsikit.engine.plan import plan_run
-from hsikit.method import Job, Map, Reduce
+from hsikit.method import Halo, Job, Loop, Map, Reduce, Stage
 from hsikit.registry import list_methods, load_class
 from hsikit.scene import Source
 from hsikit.tasks.classification.sieve import sieve
@@ -63,12 +63,24 @@ class Case:
 
         def make() -> tuple[Job, Mapping[str, Source]]:
             job, sources = self.make()
-            assert stage in [s.name for s in job.stages]
             around = (halo, halo) if isinstance(halo, int) else halo
-            stages = [replace(s, halo=around) if isinstance(s, Map | Reduce) and s.name == stage else s for s in job.stages]
-            return replace(job, stages=tuple(stages)), sources
+            stages = _changed(job.stages, stage, around)
+            assert stages != job.stages
+            return replace(job, stages=stages), sources
 
         return Case(make)
+
+
+def _changed(stages: tuple[Stage, ...], name: str, halo: Halo | Mapping[str, Halo]) -> tuple[Stage, ...]:
+    """The stages, those within loops too, with another halo at the one of that name."""
+    out: list[Stage] = []
+    for stage in stages:
+        if isinstance(stage, Loop):
+            stage = replace(stage, stages=_changed(stage.stages, name, halo))
+        elif isinstance(stage, Map | Reduce) and stage.name == name:
+            stage = replace(stage, halo=halo)
+        out.append(stage)
+    return tuple(out)
 
 
 def classify(name: str, *wraps: Callable[[Job], Job], **options) -> Case:
@@ -216,6 +228,9 @@ def test_the_whole_is_worth_comparing_with(name: str) -> None:
         ("mnf-lda, statistics refitted", "statistics", 0),
         ("mnf-lda", "classify", 1),
         ("mnf-lda-edge", "edges", 0),
+        ("mnf-lda-edge", "part", 1),
+        ("mnf-lda-edge", "diffuse-step", 3),
+        ("mnf-lda-edge", "smooth-classes-step", 3),
         ("svm, sieve", "sieve", 3),
         ("bicubic 2", "interpolate", 1),
         ("bicubic 3", "interpolate", 1),

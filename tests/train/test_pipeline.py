@@ -9,6 +9,7 @@ from hsikit.engine import compute
 from hsikit.errors import LabelError
 from hsikit.geo.grid import Window
 from hsikit.tasks.classification.mnf_lda import MnfLda
+from hsikit.tasks.classification.nearest_label import NearestLabel
 from hsikit.tasks.classification.svm import Svm
 from hsikit.train.evaluate import evaluate
 from hsikit.train.labelled import LabelledScene
@@ -44,6 +45,13 @@ def test_the_record_says_how_it_was_trained(trained: tuple[Svm, TrainingRecord])
     assert record.floors["svm on spectra"]["scored"] == record.scores["scored"]
     assert any("all labels" in note for note in record.notes)
     assert set(zip(record.used[0].rows.tolist(), record.used[0].cols.tolist(), strict=True)) == places(LABELS)
+
+
+def test_a_method_below_a_floor_is_told(trained: tuple[Svm, TrainingRecord]) -> None:
+    _, record = train_classifier(NearestLabel, [LABELS], run=RUN, seed=4)
+    assert record.scores["overall"] < record.floors["svm on spectra"]["overall"] - 0.1
+    assert [note for note in record.notes if "scores below svm on spectra, a floor" in note]
+    assert not [note for note in trained[1].notes if "a floor" in note]
 
 
 def test_the_svm_scores_what_the_svm_floor_scores(trained: tuple[Svm, TrainingRecord]) -> None:

@@ -34,8 +34,10 @@ def diffusion_loop(name: str, data: str, now: str, steps: int, keep: float) -> L
     """
 
     def apply(tile: Tile, store: Store) -> Mapping[str, Tensor]:
-        after = advance(tile.arrays[now], tile.arrays[data], tile.arrays[EDGES], store[MEDIAN]["median"], STEPS_AT_ONCE, keep)
-        return {now: after[(slice(None), *tile.cores[now])]}
+        # In float64: rounding of hundreds of steps would otherwise depend on where a tile begins.
+        values, original, edges = (tile.arrays[layer].double() for layer in (now, data, EDGES))
+        after = advance(values, original, edges, store[MEDIAN]["median"].double(), STEPS_AT_ONCE, keep)
+        return {now: after[(slice(None), *tile.cores[now])].float()}
 
     return Loop(name, (Map(f"{name}-step", (data, now, EDGES), (now,), apply, halo=(STEPS_AT_ONCE, STEPS_AT_ONCE)),), steps // STEPS_AT_ONCE)
 
@@ -44,23 +46,21 @@ def advance(now: Tensor, data: Tensor, edges: Tensor, median: Tensor, steps: int
     """Some steps of diffusion.
 
     Args:
-        now: shape (K, rows, cols); NaN where not valid.
-        data: the original values, likewise.
+        now: shape (K, rows, cols); NaN in all channels where not valid.
+        data: the original values, likewise; may be `now`.
         edges: shape (2, rows, cols): differences to the right and lower neighbour; NaN where either is not valid.
         median: the scene's median difference.
         steps: how many.
         keep: share of the original at each step.
 
     Returns:
-        Shape (K, rows, cols), NaN where not valid. Exact at pixels at least `steps` from the array's border.
+        Shape (K, rows, cols) of the type of `now`, NaN where not valid. Exact at pixels at least `steps` from the array's border.
     """
     import torch
 
-    # In float64: rounding of hundreds of steps would otherwise depend on where a tile begins.
-    right, below, own = edge_shares(edges.double(), median.double(), keep)
-    missing = data.isnan()
-    anchor = data.double().nan_to_num_(0.0).mul_(own)
-    values = now.double().nan_to_num_(0.0)
+    right, below, own = edge_shares(edges, median, keep)
+    anchor = data.nan_to_num(0.0).mul_(own)
+    values = now.nan_to_num(0.0)
     after = torch.empty_like(values)
     for _ in range(steps):
         after.copy_(anchor)
@@ -69,7 +69,7 @@ def advance(now: Tensor, data: Tensor, edges: Tensor, median: Tensor, steps: int
         after[:, :-1].addcmul_(below[0], values[:, 1:])
         after[:, 1:].addcmul_(below[1], values[:, :-1])
         values, after = after, values
-    return values.to(now.dtype).masked_fill_(missing, float("nan"))
+    return values.masked_fill_(data[0].isnan(), float("nan"))
 
 
 def edge_shares(edges: Tensor, median: Tensor, keep: float) -> Shares:

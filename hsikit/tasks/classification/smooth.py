@@ -17,7 +17,7 @@ from hsikit.errors import MethodError, OptionError
 from hsikit.layers import Legend
 from hsikit.method import Cost, Job, Map, Store, Tile
 from hsikit.tasks.classification.decision import EXTRAS, LEAST, LOG_PROBABILITIES, decide
-from hsikit.tasks.classification.diffusion import edge_shares
+from hsikit.tasks.classification.diffusion import advance
 from hsikit.tasks.classification.edges import EDGE_LAYER, EDGES, MEDIAN, edge_bytes, edge_stage, median_stage
 
 if TYPE_CHECKING:
@@ -74,40 +74,12 @@ def _only_scratch(stage: Map) -> Map:
 
 def _apply(steps: int, keep: float, legend: Legend, outputs: tuple[str, ...], unknown_below: float) -> Callable[[Tile, Store], Mapping[str, Tensor]]:
     def apply(tile: Tile, store: Store) -> Mapping[str, Tensor]:
-        diffused = diffuse(tile.arrays[LOG_PROBABILITIES], tile.arrays[EDGES], store[MEDIAN]["median"], steps, keep)
+        data = tile.arrays[LOG_PROBABILITIES].clamp(min=LEAST)
+        diffused = advance(data, data, tile.arrays[EDGES], store[MEDIAN]["median"], steps, keep)
         rows, cols = tile.cores[LOG_PROBABILITIES]
         return decide(diffused[:, rows, cols].log_softmax(0), legend, outputs, unknown_below)
 
     return apply
-
-
-def diffuse(log_probabilities: Tensor, edges: Tensor, median: Tensor, steps: int, keep: float) -> Tensor:
-    """Edge-aware diffusion.
-
-    Args:
-        log_probabilities: shape (K, rows, cols); NaN where not valid.
-        edges: shape (2, rows, cols): differences to the right and lower neighbour; NaN where either is not valid.
-        median: the scene's median difference.
-        steps: how often.
-        keep: share of the original at each step.
-
-    Returns:
-        Shape (K, rows, cols), NaN where not valid. Exact at pixels at least `steps` from the array's border.
-    """
-    import torch
-
-    data = log_probabilities.nan_to_num(LEAST).clamp_(min=LEAST)
-    right, below, own = edge_shares(edges, median, keep)
-    anchor = data * own
-    now, after = data, torch.empty_like(data)
-    for _ in range(steps):
-        after.copy_(anchor)
-        after[:, :, :-1].addcmul_(right[0], now[:, :, 1:])
-        after[:, :, 1:].addcmul_(right[1], now[:, :, :-1])
-        after[:, :-1].addcmul_(below[0], now[:, 1:])
-        after[:, 1:].addcmul_(below[1], now[:, :-1])
-        now, after = after, (torch.empty_like(data) if now is data else now)
-    return now.masked_fill_(log_probabilities.isnan(), float("nan"))
 
 
 def _cost(job: Job, shape: tuple[int, int], steps: int, classes: int, bands: int) -> Cost:

@@ -6,6 +6,7 @@ channel's mean. It may take away what is real: where classes themselves follow a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from hsikit.geo.grid import Window
@@ -17,30 +18,31 @@ if TYPE_CHECKING:
 TREND = "trend"
 
 
-def trend_stage(layers: tuple[str, ...], shape: tuple[int, int]) -> Reduce:
-    """Folds layers into the slopes of their trends, `store["trend"][layer]` (channels, 4), and the mean place `store["trend"]["place"]` (4,).
+def trend_stage(layer: str, shape: tuple[int, int]) -> Reduce:
+    """Folds a layer into the slopes of its trends, `store["trend"]["slopes"]` (channels, 4), and the mean place, `store["trend"]["place"]` (4,).
 
     Args:
-        layers: names; NaN where not valid.
+        layer: its name; NaN where not valid.
         shape: (rows, cols) of the scene.
     """
     import torch
 
     def update(tile: Tile, store: Store) -> Partial | None:
-        valid = ~tile.inner(layers[0])[0].isnan()
+        values = tile.inner(layer)
+        valid = ~values[0].isnan()
         if not valid.any():
             return None
         places = place_terms(tile.core, shape, valid.device)[:, valid]
         design = torch.cat([torch.ones_like(places[:1]), places])
-        return {"normal": design @ design.T, **{name: tile.inner(name)[:, valid].double() @ design.T for name in layers}}
+        return {"normal": design @ design.T, "values": values[:, valid].double() @ design.T}
 
     def finish(stored: Partial, store: Store) -> Partial:
         normal = stored["normal"]
         # A scene one pixel wide has no trend that way: the pseudo-inverse leaves those slopes out.
         inverse = torch.linalg.pinv(normal, hermitian=True, rtol=1e-10)
-        return {"place": normal[0, 1:] / normal[0, 0], **{name: (stored[name] @ inverse)[:, 1:] for name in layers}}
+        return {"place": normal[0, 1:] / normal[0, 0], "slopes": (stored["values"] @ inverse)[:, 1:]}
 
-    return Reduce(TREND, layers, update, finish=finish)
+    return Reduce(TREND, (layer,), update, finish=finish)
 
 
 def place_terms(window: Window, shape: tuple[int, int], device: object) -> Tensor:
@@ -55,8 +57,11 @@ def place_terms(window: Window, shape: tuple[int, int], device: object) -> Tenso
     return torch.stack([col, col**2, row, row**2])
 
 
-def without_trend(values: Tensor, places: Tensor, slopes: Tensor, mean_place: Tensor) -> Tensor:
-    """Channels (K, rows, cols) without their trends, in float64."""
-    import torch
+def trend_at(trend: Mapping[str, Tensor], places: Tensor) -> Tensor:
+    """Each channel's trend, 0 in the mean over the scene: float64 (channels, rows, cols).
 
-    return values.double() - torch.einsum("kt,trc->krc", slopes, places - mean_place[:, None, None])
+    Args:
+        trend: what `trend_stage` stored.
+        places: `place_terms` of the window.
+    """
+    return (trend["slopes"] @ (places - trend["place"][:, None, None]).flatten(1)).view(-1, *places.shape[1:])

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from hsikit.engine import RunOptions, compute
 from hsikit.errors import MethodError, OptionError
 from hsikit.geo.grid import Window
+from hsikit.tasks.classification.diffusion import advance
 from hsikit.tasks.classification.edges import BLOCK, EDGES, MEDIAN, _block_edges, _count, _median, edge_bytes, spectral_edges
 from hsikit.tasks.classification.mnf_lda import MnfLda
-from hsikit.tasks.classification.smooth import diffuse, smooth
+from hsikit.tasks.classification.smooth import smooth
 from hsikit.tasks.classification.svm import Svm
 from tests.tasks.classification.scenes import fields, labelled, layers_of, run_with, source
 
@@ -46,7 +47,8 @@ def test_diffusion_equals_the_formula() -> None:
     edges[0, :, :-1][~(valid[:, 1:] & valid[:, :-1])] = np.nan
     edges[1, :-1][~(valid[1:] & valid[:-1])] = np.nan
     expected = plain_diffusion(start, edges, 0.7, 6, 0.1)
-    found = diffuse(torch.from_numpy(start), torch.from_numpy(edges), torch.tensor(0.7, dtype=torch.float64), 6, 0.1)
+    data = torch.from_numpy(start)
+    found = advance(data, data, torch.from_numpy(edges), torch.tensor(0.7, dtype=torch.float64), 6, 0.1)
     np.testing.assert_allclose(found[:, torch.from_numpy(valid)], expected[:, valid], atol=1e-12)
     assert found[:, torch.from_numpy(~valid)].isnan().all()
 
@@ -54,7 +56,8 @@ def test_diffusion_equals_the_formula() -> None:
 def test_across_edges_of_many_medians_the_nearest_neighbour_still_counts() -> None:
     edges = torch.full((2, 1, 3), torch.nan)
     edges[0, 0, :2] = torch.tensor([40.0, 41.0])
-    found = diffuse(torch.tensor([[[1.0, 0.0, -1.0]]]), edges, torch.tensor(1.0), 1, 0.5)
+    data = torch.tensor([[[1.0, 0.0, -1.0]]])
+    found = advance(data, data, edges, torch.tensor(1.0), 1, 0.5)
     torch.testing.assert_close(found, torch.tensor([[[0.5, 0.5, -0.5]]]))
 
 
