@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import Bar, say, tell
+from .console import Bar, say, tell, wrote
 from .options import LabelArgs, SceneArgs, SplitArgs, grouped
+
+if TYPE_CHECKING:
+    from hsikit.train.evaluate import Evaluation
 
 
 @grouped
@@ -22,29 +26,66 @@ def evaluate(
     split_args: SplitArgs,
     split: Annotated[str | None, typer.Option(help="Refit the method on this split, and score that.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    smooth: Annotated[bool, typer.Option("--smooth", help="Score the map that `classify --smooth` makes.")] = False,
+    calibrate: Annotated[bool, typer.Option("--calibrate/--no-calibrate", help="With --split: find a temperature inside the training part.")] = True,
+    confusion: Annotated[bool, typer.Option("--confusion", help="Also print the confusion matrix.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file of it all.", show_default=False)] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
-    """Scores a model on label pixels that it has not seen: overall and average accuracy, kappa, F1, confusion matrix."""
-    import hsikit
-    from hsikit.api import source_of
+    """Scores a model on label pixels that it has not seen: accuracies with intervals, F1 and IoU by class, calibration."""
+    from hsikit.api import load_method, read_labels, source_of
+    from hsikit.engine import compute
+    from hsikit.models import load_record
+    from hsikit.tasks.classification.smooth import smooth as smoothed
+    from hsikit.train import evaluate as scoring
+    from hsikit.train.record import TrainingRecord
+    from hsikit.writers import check_target
 
-    from .scores import show_confusion, show_scores
-
+    if output is not None:
+        check_target(output, overwrite)
     source = source_of(scene, **scene_args.options())
     with Bar(quiet or as_json) as bar:
-        found = hsikit.evaluate(model, source, labels, split=split, split_options=split_args.options(), seed=seed,
-                                label_options=label_args.options(), progress=bar)  # fmt: skip
+        method, record = load_method(model), load_record(model, TrainingRecord)
+        labelled = [read_labels(source, labels, **label_args.options())]
+        found = scoring.evaluate(
+            method, record, labelled, split=split, seed=seed, run=compute, split_options=split_args.options(), calibrate=calibrate,
+            finish=smoothed if smooth else None, progress=bar,
+        )  # fmt: skip
+    if output is not None:
+        _write(found, output)
     if as_json:
         say(json.dumps(found.to_json(), indent=2))
         return
+    _show(found, confusion)
+    wrote([output] if output else [])
+
+
+def _show(found: Evaluation, confusion: bool) -> None:
+    from .scores import show_calibration, show_classes, show_confusion, show_overlap, show_scores
+
     for note in found.notes:
         tell(f"note: {note}")
-    loaded = hsikit.load_method(model)
     names = dict(found.names)
-    say(f"scored on {found.tested} pixels")
-    show_scores(loaded.name, found.scores.to_json(), {name: scores.to_json() for name, scores in found.floors.items()}, names)
-    show_confusion(found.scores.to_json(), names)
+    say(f"scored on {found.tested} pixels" + (", smoothed" if found.smoothed else ""))
+    show_overlap(found.report)
+    show_scores(found.method, found.scores, found.floors, found.intervals)
+    show_classes(found.scores, names)
+    show_calibration(found.before.to_json(), found.after.to_json(), found.temperature)
+    if confusion:
+        show_confusion(found.scores, names)
+
+
+def _write(found: Evaluation, target: Path) -> None:
+    """The JSON file, written beside its place and renamed."""
+    from hsikit.writers import commit
+    from hsikit.writers.failures import writing
+
+    with writing(target), tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
+        part = Path(folder) / target.name
+        part.write_text(json.dumps(found.to_json(), indent=2) + "\n", encoding="utf-8")
+        commit([(part, target)])
 
 
 def add_to(app: typer.Typer) -> None:

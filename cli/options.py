@@ -70,6 +70,7 @@ class LabelArgs:
     min_coverage: Annotated[float, _option("Share of a pixel that a polygon must cover.", LABELS)] = 0.5
     all_touched: Annotated[bool, _option("Take every pixel that a polygon touches.", LABELS, "--all-touched")] = False
     group_field: Annotated[str | None, _option("Field (plot, flight line) that no split may cut.", LABELS)] = None
+    test_labels: Annotated[str | None, _option("Labels to test on, read like --labels, for --split fixed.", LABELS)] = None
 
     def options(self) -> dict[str, Any]:
         """Keyword arguments of `hsikit.read_labels`."""

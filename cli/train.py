@@ -20,8 +20,11 @@ def train(
     label_args: LabelArgs,
     scene_args: SceneArgs,
     split_args: SplitArgs,
-    split: Annotated[str, typer.Option(help="blocks, class-halves, groups, leave-polygon-out, scene; or random, which leaks.")] = "blocks",
+    split: Annotated[str, typer.Option(help="blocks, class-halves, groups, leave-polygon-out, scene, fixed; or random, which leaks.")] = "blocks",
     refit: Annotated[bool, typer.Option("--refit/--no-refit", help="Fit the saved model on all labels; or keep the scored one.")] = True,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate/--no-calibrate", help="Find a temperature inside the training part: a fit for each of its folds.")
+    ] = True,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     param: Params = None,
     licence: Annotated[str, typer.Option(help="Licence of the model, kept in its folder.")] = "",
@@ -29,7 +32,7 @@ def train(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that exists.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
-    """Trains a classifier: a spatially disjoint split, its score beside two floors, then a fit on all labels."""
+    """Trains a classifier: a spatially disjoint split, its score beside two floors, how sure it may be, then a fit on all labels."""
     import inspect
 
     import hsikit
@@ -39,6 +42,8 @@ def train(
 
     check_target(output, overwrite=overwrite)
     options = parameters(param, own={*inspect.signature(hsikit.train).parameters, "scenes", "run"} - {"options"})
+    if not calibrate:
+        options["calibrate"] = False
     if len(labels) != len(scenes):
         raise OptionError("--labels", f"{len(labels)} label files for {len(scenes)} scenes", "Give one for each scene, in the same order")
     sources: Any = [source_of(scene, **scene_args.options()) for scene in scenes]
@@ -57,14 +62,20 @@ def train(
 
 
 def _report(model: Any) -> None:
-    from .scores import show_scores
+    from hsikit.metrics.scores import Scores
+
+    from .scores import show_calibration, show_classes, show_overlap, show_scores
 
     record = model.record
+    scores = Scores.from_json(record.scores)
     for note in record.notes:
         tell(f"note: {note}")
     say(f"split: {record.split}, seed {record.seed}; scored on {record.scores['scored']} pixels")
     names = {entry.code: entry.name for entry in model.method.legend.classes}
-    show_scores(model.method.name, record.scores, record.floors, names)
+    show_overlap(record.report)
+    show_scores(model.method.name, scores, {name: Scores.from_json(floor) for name, floor in record.floors.items()})
+    show_classes(scores, names)
+    show_calibration(record.calibration["before"], record.calibration["after"], record.calibration["temperature"])
 
 
 def add_to(app: typer.Typer) -> None:

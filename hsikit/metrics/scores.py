@@ -1,4 +1,4 @@
-"""Scores of a class map against reference labels: overall and average accuracy, kappa, per-class F1, confusion matrix.
+"""Scores of a class map against reference labels: overall and average accuracy, per-class F1 and IoU, confusion matrix, kappa.
 
 Pure NumPy. A prediction that is one of the map's reserved codes (nodata, unknown, masked) is neither right nor wrong: it is
 left out and counted in `unscored`. Kappa: Cohen (1960), doi:10.1177/001316446002000104.
@@ -29,8 +29,9 @@ class Scores:
         codes: the K class codes, in the order of the arrays.
         overall: overall accuracy: share of the scored pixels that are right.
         average: mean of `recall` over the classes that occur in the reference.
-        kappa: Cohen's kappa, -1 to 1.
+        kappa: Cohen's kappa, -1 to 1: agreement beyond that of shuffled labels; no accuracy.
         f1: per class, shape (K,); NaN for a class neither in the reference nor predicted.
+        iou: per class (intersection over union, Jaccard), shape (K,); NaN as in `f1`.
         recall: per class (producer's accuracy), shape (K,); NaN for a class not in the reference.
         precision: per class (user's accuracy), shape (K,); 0 for a class of the reference that was never predicted.
         confusion: int64 of shape (K, K): rows are the reference, columns the prediction.
@@ -43,6 +44,7 @@ class Scores:
     average: float
     kappa: float
     f1: Floats
+    iou: Floats
     recall: Floats
     precision: Floats
     confusion: NDArray[np.int64]
@@ -53,6 +55,11 @@ class Scores:
     def macro_f1(self) -> float:
         """Mean F1 of the classes that occur in the reference."""
         return _mean(self.f1[self.support > 0])
+
+    @property
+    def mean_iou(self) -> float:
+        """Mean IoU of the classes that occur in the reference."""
+        return _mean(self.iou[self.support > 0])
 
     @classmethod
     def from_confusion(cls, confusion: NDArray[np.int64], codes: Sequence[int], unscored: int = 0) -> Scores:
@@ -66,18 +73,20 @@ class Scores:
         # Python integers: the product of two pixel counts may pass int64.
         expected = sum(int(t) * int(g) for t, g in zip(truth, guess, strict=True)) / total**2 if total else float("nan")
         kappa = (observed - expected) / (1 - expected) if expected < 1 else float("nan")
-        f1 = _ratio(2 * right, truth + guess)
-        return cls(tuple(int(c) for c in codes), observed, _mean(recall[truth > 0]), kappa, f1, recall, precision, counts, truth, unscored)
+        f1, iou = _ratio(2 * right, truth + guess), _ratio(right, truth + guess - np.diag(counts))
+        return cls(tuple(int(c) for c in codes), observed, _mean(recall[truth > 0]), kappa, f1, iou, recall, precision, counts, truth, unscored)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able form; undefined values are None."""
         return {
             "overall": _plain(self.overall),
             "average": _plain(self.average),
-            "kappa": _plain(self.kappa),
             "macro_f1": _plain(self.macro_f1),
+            "mean_iou": _plain(self.mean_iou),
+            "kappa": _plain(self.kappa),
             "codes": list(self.codes),
             "f1": [_plain(v) for v in self.f1],
+            "iou": [_plain(v) for v in self.iou],
             "recall": [_plain(v) for v in self.recall],
             "precision": [_plain(v) for v in self.precision],
             "support": self.support.tolist(),

@@ -113,7 +113,7 @@ def pixels_of_raster(path: Path, grid: Grid, name: str) -> LabelPixels:
         with rasterio.open(path) as file:
             read = _reader(file)
             nodata = file.nodata
-            names, colours = _names(path, file), _colours(file)
+            names, colours = names_in_raster(path, file), _colours(file)
             label_grid = Grid((file.height, file.width), tuple(file.transform)[:6], _crs_text(file.crs))
             if _on_scene_grid(label_grid, grid, name):
                 for window in tile_windows(grid.whole, (max(1, WINDOW_PIXELS // grid.shape[1]), grid.shape[1])):
@@ -239,7 +239,7 @@ def projection(source: str | None, target: str | None, name: str) -> Project:
     return lambda x, y: transformer.transform(x, y)
 
 
-def _names(path: Path, file: Any) -> dict[int, str]:
+def names_in_raster(path: Path, file: Any) -> dict[int, str]:
     """Class names that the raster brings: ENVI's list, or GDAL's category names and attribute table in the .aux.xml."""
     listed = file.tags(ns="ENVI").get("class_names", "")
     names = dict(enumerate(part.strip() for part in listed.strip("{} \n").split(","))) if listed else _aux_names(Path(f"{path}.aux.xml"))

@@ -30,6 +30,8 @@ class LabelledScene:
         group_names: with a group field, its values: `groups` are positions in them. Else empty.
         numbered: whether the codes were given to class names here, alphabetically, so that they may still be renumbered.
         notes: what happened on the way that the user should know, one sentence each.
+        parts: which part of a fixed split each pixel belongs to, uint8 (n,), see `hsikit.train.fixed_parts`; None where the labels
+            do not say.
     """
 
     source: Source
@@ -43,13 +45,15 @@ class LabelledScene:
     group_names: tuple[str, ...] = ()
     numbered: bool = False
     notes: tuple[str, ...] = ()
+    parts: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def take(self, keep: NDArray[np.bool_]) -> LabelledScene:
         """The scene with only those of its label pixels where `keep`, bool of shape (n,), is True."""
-        return replace(self, rows=self.rows[keep], cols=self.cols[keep], codes=self.codes[keep], groups=self.groups[keep])
+        parts = None if self.parts is None else self.parts[keep]
+        return replace(self, rows=self.rows[keep], cols=self.cols[keep], codes=self.codes[keep], groups=self.groups[keep], parts=parts)
 
     @property
     def counts(self) -> dict[int, int]:
@@ -61,6 +65,20 @@ class LabelledScene:
 def label_names(scenes: Sequence[LabelledScene]) -> str:
     """The label files, for messages: each once."""
     return ", ".join(dict.fromkeys(scene.name for scene in scenes))
+
+
+def joined_groups(scenes: Sequence[LabelledScene]) -> NDArray[np.intp]:
+    """The group of each label pixel, numbered through all scenes, shape (n,); groups of one name in a group field are one."""
+    names = sorted({name for scene in scenes for name in scene.group_names})
+    place = {name: k for k, name in enumerate(names)}
+    keys, offset = [np.zeros(0, np.int64)], len(names)
+    for scene in scenes:
+        if scene.group_field:
+            keys.append(np.array([place[name] for name in scene.group_names], np.int64)[scene.groups])
+        else:
+            keys.append(scene.groups + offset)
+            offset += int(scene.groups.max(initial=-1)) + 1
+    return np.unique(np.concatenate(keys), return_inverse=True)[1]
 
 
 def require_classes(scenes: Sequence[LabelledScene], least: int = 2) -> None:

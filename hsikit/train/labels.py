@@ -17,6 +17,7 @@ from hsikit.errors import LabelError, OptionError
 from hsikit.layers import LAST_CLASS, PALETTE, Colour, Legend
 from hsikit.scene import Source
 from hsikit.train.crosswalk import Crosswalk, Value, encode, generic_name, read_crosswalk
+from hsikit.train.fixed_parts import join_parts
 from hsikit.train.label_arrays import pixels_of_mat, pixels_of_npy
 from hsikit.train.label_export import write_label_pixels
 from hsikit.train.label_pixels import LabelPixels
@@ -42,6 +43,7 @@ def read_labels(
     min_coverage: float = 0.5,
     all_touched: bool = False,
     group_field: str | None = None,
+    test_labels: str | Path | NDArray[Any] | GeoDataFrame | None = None,
 ) -> LabelledScene:
     """Puts labels on a scene's grid.
 
@@ -57,12 +59,18 @@ def read_labels(
         min_coverage: the share of a pixel, above 0 to 1, that a polygon must cover.
         all_touched: take every pixel that a polygon touches.
         group_field: a field (parcel, flight line) of whose values no split may cut one.
+        test_labels: further labels, read alike, to test on: the split `fixed` then trains on `labels`.
 
     Raises:
         LabelError: the file is missing or of no known kind; no such field; no features; an unknown CRS; no label inside the
-            scene (both extents are said); polygons of two classes overlap; a value that is no class code.
+            scene (both extents are said); polygons of two classes overlap; a value that is no class code; a pixel is both a
+            training and a test label.
         OptionError: an option that makes no sense, or does not suit this kind of labels.
     """
+    if test_labels is not None:
+        kept: dict[str, Any] = {"class_field": class_field, "crosswalk": crosswalk, "legend": legend, "ignore": ignore, "buffer": buffer}
+        kept |= {"min_coverage": min_coverage, "all_touched": all_touched, "group_field": group_field}
+        return join_parts(*combine_legends([read_labels(source, given, **kept) for given in (labels, test_labels)]))
     options = VectorOptions(class_field, ignored_values(ignore), buffer, min_coverage, all_touched, group_field)
     options.check()
     name, pixels = _pixels(source, labels, options)

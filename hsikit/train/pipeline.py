@@ -1,15 +1,16 @@
 """Training a classifier so that its score means something.
 
-A spatially disjoint split comes first. A model is fitted on its training part and scored, by the very path that makes maps,
-on its test part, beside two floors: the nearest label, and a support vector machine on single spectra. Then the model that
-is saved is fitted on all labels, unless the user wants the scored one. The record keeps the split, the scores and the
-pixels used, so that no later evaluation scores a pixel that the model has seen.
+A spatially disjoint split comes first. A model is fitted on its training part, calibrated inside it, and scored, by the very
+path that makes maps, on its test part, beside two floors: the nearest label, and a support vector machine on single spectra.
+Then the model that is saved is fitted on all labels, unless the user wants the scored one. The record keeps the split, the
+scores, the answers at the test pixels and the pixels used, so that no later evaluation scores a pixel that the model has seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +19,19 @@ from hsikit.errors import LabelError
 from hsikit.layers import Legend
 from hsikit.method import Job
 from hsikit.metrics.scores import Scores, scores
-from hsikit.scene import SceneInfo, Source
+from hsikit.scene import SceneInfo
+from hsikit.train.calibrate import Calibration, find_temperature
 from hsikit.train.floors import nearest_label, spectra_svm
 from hsikit.train.labelled import LabelledScene, label_names, require_classes
+from hsikit.train.predictions import Finish, Predictions, predict
+from hsikit.train.predictions import Run as Run
 from hsikit.train.record import TrainingRecord, UsedPixels
 from hsikit.train.splits import Split, make_split
 
 CLEARLY = 0.01
 """Overall accuracy by which a floor must lead before a note says so: less is a matter of a few pixels."""
-
-Codes = NDArray[np.uint8]
-Run = Callable[..., Any]
-"""The engine's `compute(job, sources, *, layers, at, progress) -> Result`."""
+REFITTED = "The scores are those of a model fitted on the training part of the split; the saved model was then fitted on all labels."
+ELSEWHERE = "Labels in one place cannot calibrate another: on ground unlike the labels' the map is less often right than its confidence says."
 
 
 class Classifier(Protocol):
@@ -37,10 +39,19 @@ class Classifier(Protocol):
 
     name: str
     legend: Legend
+    temperature: float
 
     @classmethod
-    def train(cls, scenes: Sequence[LabelledScene], *, seed: int = 0, run: Run, progress: Any = None, **options: Any) -> Classifier:
+    def train(cls, scenes: Sequence[LabelledScene], *, seed: int = 0, run: Run, progress: Any = None, **options: Any) -> Self:
         """Learns from labelled scenes."""
+        ...
+
+    def refit(self, scenes: Sequence[LabelledScene], *, seed: int = 0, run: Run, progress: Any = None, **options: Any) -> Self:
+        """Learns from other labels of the same scenes."""
+        ...
+
+    def with_options(self, **options: Any) -> Self:
+        """A copy with other `extras` or another `temperature`."""
         ...
 
     def bind(self, inputs: Mapping[str, SceneInfo]) -> Job:
@@ -54,6 +65,7 @@ def train_classifier(
     *,
     split: str = "blocks",
     refit: bool = True,
+    calibrate: bool = True,
     seed: int = 0,
     run: Run,
     options: Mapping[str, Any] | None = None,
@@ -61,13 +73,14 @@ def train_classifier(
     floors: bool = True,
     progress: Any = None,
 ) -> tuple[Any, TrainingRecord]:
-    """Splits, fits, scores, and fits again on all labels.
+    """Splits, fits, calibrates, scores, and fits again on all labels.
 
     Args:
         kind: the classifier's class.
         scenes: labelled scenes with one legend (`combine_legends`).
         split: a name that `make_split` knows.
         refit: whether the model returned is fitted on all labels; else it is the one that was scored.
+        calibrate: whether a temperature is found inside the training part (a fit and a map for each of its folds).
         seed: of the split and the classifier.
         run: the engine's `compute`.
         options: the classifier's training options.
@@ -84,20 +97,18 @@ def train_classifier(
         ModelError, OptionError: from the classifier.
     """
     require_classes(scenes, 2)
-    chosen = dict(options or {})
+    chosen: dict[str, Any] = dict(options or {})
     drawn = make_split(split, scenes, seed=seed, **dict(split_options or {}))
     train, test = parts_of(scenes, drawn)
-    model = kind.train(train, seed=seed, run=run, progress=progress, **chosen)
-    scored = score_model(model, test, run, progress)
+    model, found = fit_calibrated(kind, train, drawn, seed=seed, run=run, calibrate=calibrate, progress=progress, options=chosen)
+    answers = predict_test(model, test, run, progress)
+    scored = answers.scores(model.legend.codes)
     below = score_floors(train, test) if floors else {}
-    notes = list(drawn.notes)
-    above = [name for name, floor in below.items() if floor.overall > scored.overall + CLEARLY]
-    if above:
-        notes.append(f"The method scores below {' and '.join(above)}, a floor: a simpler one serves these labels better.")
-    used = train
+    used, notes = train, [*drawn.notes, *_floor_notes(scored, below), *calibration_notes(found, calibrate, drawn)]
     if refit:
-        model, used = kind.train(scenes, seed=seed, run=run, progress=progress, **chosen), list(scenes)
-        notes.append("The scores are those of a model fitted on the training part of the split; the saved model was then fitted on all labels.")
+        again = model.refit if {id(scene.source) for scene in train} == {id(scene.source) for scene in scenes} else kind.train
+        model = again(scenes, seed=seed, run=run, progress=progress, **chosen).with_options(temperature=found.temperature)
+        used, notes = list(scenes), [*notes, REFITTED]
     record = TrainingRecord(
         split=drawn.name,
         seed=seed,
@@ -108,8 +119,47 @@ def train_classifier(
         options={"method": chosen, "split": dict(split_options or {})},
         refitted=refit,
         used=tuple(UsedPixels.of(scene) for scene in used),
+        fitted=tuple(UsedPixels.of(scene) for scene in train),
+        predictions=answers,
+        calibration=calibration_facts(found, answers),
     )
     return model, record
+
+
+def fit_calibrated(
+    kind: type[Classifier],
+    train: Sequence[LabelledScene],
+    drawn: Split,
+    *,
+    seed: int,
+    run: Run,
+    calibrate: bool,
+    progress: Any = None,
+    options: Mapping[str, Any] | None = None,
+) -> tuple[Classifier, Calibration]:
+    """A model fitted on the training part of a split, with the temperature that was found inside it; and how that was found."""
+    chosen: dict[str, Any] = dict(options or {})
+    model = kind.train(train, seed=seed, run=run, progress=progress, **chosen)
+    found = find_temperature(model, train, drawn, seed=seed, run=run, progress=progress, options=chosen) if calibrate else Calibration()
+    return model.with_options(temperature=found.temperature), found
+
+
+def calibration_facts(found: Calibration, answers: Predictions) -> dict[str, Any]:
+    """What the record keeps of a calibration: how it was found, and reliability diagrams before and after."""
+    return {**asdict(found), "before": answers.reliability(calibrated=False).to_json(), "after": answers.reliability().to_json()}
+
+
+def calibration_notes(found: Calibration, wanted: bool, drawn: Split) -> list[str]:
+    """What a user should know of a calibration."""
+    if wanted and found.folds == "none":
+        return [f"The confidence is not calibrated: of the training labels only {found.held} could be held out."]
+    return [ELSEWHERE] if wanted and drawn.name != "random" else []
+
+
+def _floor_notes(scored: Scores, below: Mapping[str, Scores]) -> list[str]:
+    """Which floors the method does not reach."""
+    above = [name for name, floor in below.items() if floor.overall > scored.overall + CLEARLY]
+    return [f"The method scores below {' and '.join(above)}, a floor: a simpler one serves these labels better."] if above else []
 
 
 def parts_of(scenes: Sequence[LabelledScene], drawn: Split) -> tuple[list[LabelledScene], list[LabelledScene]]:
@@ -119,24 +169,15 @@ def parts_of(scenes: Sequence[LabelledScene], drawn: Split) -> tuple[list[Labell
     return train, test
 
 
-def predict_codes(model: Any, scene: LabelledScene, run: Run, progress: Any = None) -> Codes:
-    """The map's codes at the label pixels of a scene, by the path that makes maps."""
-    job = model.bind({"cube": scene.source.info})
-    sources: dict[str, Source] = {"cube": scene.source}
-    result = run(job, sources, layers=("map",), at=(scene.rows, scene.cols), progress=progress)
-    return np.asarray(result.values["map"][0], np.uint8)
-
-
-def score_model(model: Any, test: Sequence[LabelledScene], run: Run, progress: Any = None) -> Scores:
-    """Scores a model on the label pixels of scenes.
+def predict_test(model: Any, test: Sequence[LabelledScene], run: Run, progress: Any = None, finish: Finish | None = None) -> Predictions:
+    """A model's answers at the label pixels of scenes; see `predict`.
 
     Raises:
         LabelError: there is no pixel to score.
     """
-    if not sum(len(scene.rows) for scene in test):
+    if not sum(len(scene) for scene in test):
         raise LabelError(label_names(test) or "labels", "no pixel is left to score", "Give labels of other places")
-    predicted = np.concatenate([predict_codes(model, scene, run, progress) for scene in test])
-    return _scored(test, predicted, model.legend.codes)
+    return predict(model, test, run, progress, finish)
 
 
 def score_floors(train: Sequence[LabelledScene], test: Sequence[LabelledScene]) -> dict[str, Scores]:

@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from hsikit.geo.grid import Coefficients, Grid
 from hsikit.scene import SceneInfo
 from hsikit.train.labelled import LabelledScene
+from hsikit.train.predictions import Predictions
 from hsikit.train.split_report import distance_to
+
+FACTS = ("split", "seed", "report", "scores", "floors", "options", "refitted")
+TESTED = "tested."
+"""Before the names of the arrays of `Predictions`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +47,11 @@ class UsedPixels:
         """All label pixels of a scene."""
         info = scene.source.info
         return cls(info.name, scene.name, info.grid, info.acquired, list(info.identity), scene.rows.astype(np.int32), scene.cols.astype(np.int32))
+
+    def facts(self) -> dict[str, Any]:
+        """All but the pixels, JSON-able."""
+        return {"scene": self.scene, "labels": self.labels, "shape": list(self.grid.shape), "transform": list(self.grid.transform),
+                "crs": self.grid.crs, "acquired": self.acquired, "identity": list(self.identity), "pixels": len(self.rows)}  # fmt: skip
 
     def is_another(self, info: SceneInfo) -> bool:
         """Whether a scene is known to be of another time."""
@@ -94,6 +104,10 @@ class TrainingRecord:
         options: what the method was trained with, and which options the split was given; JSON-able.
         refitted: whether the saved model was then fitted on all labels.
         used: the pixels that the saved model was fitted on.
+        fitted: the pixels that the scored model was fitted on; the same where the saved model is the scored one.
+        predictions: what the scored model says at the test pixels; None in records of the first release.
+        calibration: JSON-able: `temperature`, the `folds` of the training labels that it was found by and the pixels `held` out
+            in them, and reliability diagrams (`Reliability.to_json`) of the test pixels `before` and `after`; empty in older records.
     """
 
     split: str
@@ -104,7 +118,10 @@ class TrainingRecord:
     floors: Mapping[str, Mapping[str, Any]]
     options: Mapping[str, Any]
     refitted: bool
-    used: tuple[UsedPixels, ...] = field(default=())
+    used: tuple[UsedPixels, ...] = ()
+    fitted: tuple[UsedPixels, ...] = ()
+    predictions: Predictions | None = None
+    calibration: Mapping[str, Any] = field(default_factory=dict)
 
     def unseen(self, scene: LabelledScene) -> NDArray[np.bool_]:
         """Which label pixels of a scene the saved model was not fitted on."""
@@ -124,14 +141,15 @@ class TrainingRecord:
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and JSON-able facts, for the model folder."""
-        arrays = {f"{i}.{part}": getattr(used, part) for i, used in enumerate(self.used) for part in ("rows", "cols")}
-        facts = {name: getattr(self, name) for name in ("split", "seed", "report", "scores", "floors", "options", "refitted")}
-        pixels = [
-            {"scene": u.scene, "labels": u.labels, "shape": list(u.grid.shape), "transform": list(u.grid.transform), "crs": u.grid.crs,
-             "acquired": u.acquired, "identity": list(u.identity), "pixels": len(u.rows)}
-            for u in self.used
-        ]  # fmt: skip
-        return arrays, {**facts, "notes": list(self.notes), "used": pixels}
+        arrays = {f"{prefix}{i}.{part}": getattr(pixels, part) for prefix, kept in (("", self.used), ("fitted.", self.fitted))
+                  for i, pixels in enumerate(kept) for part in ("rows", "cols")}  # fmt: skip
+        facts = {name: getattr(self, name) for name in FACTS}
+        facts |= {"notes": list(self.notes), "used": [pixels.facts() for pixels in self.used], "fitted": [pixels.facts() for pixels in self.fitted]}
+        facts["calibration"] = dict(self.calibration)
+        if self.predictions is not None:
+            tested, facts["tested_scenes"] = self.predictions.state()
+            arrays |= {TESTED + name: values for name, values in tested.items()}
+        return arrays, facts
 
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Self:
@@ -140,9 +158,15 @@ class TrainingRecord:
         Raises:
             ValueError, KeyError, TypeError: facts or arrays that do not fit together.
         """
-        used = tuple(_used(row, arrays[f"{i}.rows"], arrays[f"{i}.cols"]) for i, row in enumerate(facts["used"]))
-        kept = {name: facts[name] for name in ("split", "seed", "report", "scores", "floors", "options", "refitted")}
-        return cls(**kept, notes=tuple(facts["notes"]), used=used)
+        used, fitted = (
+            tuple(_used(row, arrays[f"{prefix}{i}.rows"], arrays[f"{prefix}{i}.cols"]) for i, row in enumerate(rows))
+            for prefix, rows in (("", facts["used"]), ("fitted.", facts.get("fitted", ())))
+        )
+        tested = None
+        if "tested_scenes" in facts:
+            tested = Predictions.from_state({name.removeprefix(TESTED): values for name, values in arrays.items()}, facts["tested_scenes"])
+        kept = {name: facts[name] for name in FACTS}
+        return cls(**kept, notes=tuple(facts["notes"]), used=used, fitted=fitted, predictions=tested, calibration=dict(facts.get("calibration", {})))
 
 
 def _used(facts: Mapping[str, Any], rows: NDArray[Any], cols: NDArray[Any]) -> UsedPixels:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from hsikit.train.labelled import LabelledScene
 
 Masks = Sequence[NDArray[np.bool_]]
+WINDOWS = (1, 5, 9, 15)
+"""Sides (pixels) of windows whose overlap is always reported: single spectra, small means, and networks."""
 DENSE = 16
 """Pixels of the extent per label pixel up to which a distance transform of the extent is cheaper than a tree, in time and memory."""
 
@@ -96,6 +98,11 @@ def _count(scenes: Sequence[LabelledScene], masks: Masks) -> NDArray[np.int64]:
     return counts
 
 
+def _share_below(distance: NDArray[np.float64], side: int) -> float:
+    """Share of the test pixels whose windows of that side meet a training window."""
+    return float((distance < side).mean()) if len(distance) else 0.0
+
+
 def split_report(scenes: Sequence[LabelledScene], train: Masks, test: Masks, *, window: int = 15) -> dict[str, Any]:
     """Facts about a split that a reader of its scores needs.
 
@@ -107,10 +114,11 @@ def split_report(scenes: Sequence[LabelledScene], train: Masks, test: Masks, *, 
 
     Returns:
         JSON-able: `train`, `test` and `unused` pixels; the same per class in `classes`; `lost` classes by side; `overlap` with the
-        `window` and the `share` (0 to 1) of test windows that have a pixel in common with some training window; `nearest`, the
+        `window` and the `share` (0 to 1) of test windows that have a pixel in common with some training window; `overlaps`, the
+        same for windows of 1, 5, 9 and 15 pixels; `nearest`, the
         least Chebyshev distance (pixels) between training and test pixels, None where no scene has both.
     """
-    distance = distances_to_training(scenes, train, test, window - 1)
+    distance = distances_to_training(scenes, train, test, max(window, *WINDOWS) - 1)
     table = [_count(scenes, masks) for masks in (train, test, [np.ones(len(scene), bool) for scene in scenes])]
     rows = []
     for entry in scenes[0].legend.classes:
@@ -122,6 +130,7 @@ def split_report(scenes: Sequence[LabelledScene], train: Masks, test: Masks, *, 
         "unused": sum(row["unused"] for row in rows),
         "classes": rows,
         "lost": lost_classes(scenes, train, test),
-        "overlap": {"window": window, "share": float((distance < window).mean()) if len(distance) else 0.0},
+        "overlap": {"window": window, "share": _share_below(distance, window)},
+        "overlaps": [{"window": side, "share": _share_below(distance, side)} for side in WINDOWS],
         "nearest": least_distance(scenes, train, test),
     }

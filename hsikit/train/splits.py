@@ -4,7 +4,7 @@ A random draw of pixels puts training pixels beside test pixels, and any method 
 coordinates, then scores as if it knew the answer. So the default deals whole blocks; a random draw is had by name only.
 
 Names: `blocks` (default), `class-halves`, `groups` or `group:FIELD`, `leave-polygon-out` (k folds over groups), `scene` or
-`scene:NAME` (leave one scene out), `random`.
+`scene:NAME` (leave one scene out), `fixed` or `fixed:FIELD` (the parts come with the labels), `random`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 
 from hsikit.errors import OptionError, SplitError
 from hsikit.train.block_dealing import balanced_deal, balanced_folds, joined_units
-from hsikit.train.labelled import LabelledScene, label_names
+from hsikit.train.fixed_parts import TEST, TRAIN, parts_of_field
+from hsikit.train.labelled import LabelledScene, joined_groups, label_names
+from hsikit.train.overlap import overlap_notes
 from hsikit.train.split_report import distance_to, lost_classes, split_report
 
-SPLITS = ("blocks", "class-halves", "groups", "leave-polygon-out", "scene", "random")
+SPLITS = ("blocks", "class-halves", "groups", "leave-polygon-out", "scene", "fixed", "random")
 DEFAULT_GUARD = 4
 """Pixels: with more than four between them, the 5x5 means around a training and a test pixel share nothing."""
 ATTEMPTS = 8
@@ -64,6 +66,7 @@ class SplitOptions:
     per_class: int | None = None
     folds: int = 5
     window: int = 15
+    strict: bool = False
 
     def check(self) -> None:
         """Raises OptionError for values that make no sense."""
@@ -91,6 +94,7 @@ def make_split(
     per_class: int | None = None,
     folds: int = 5,
     window: int = 15,
+    strict: bool = False,
 ) -> Split:
     """Splits the label pixels of scenes under one legend.
 
@@ -108,14 +112,19 @@ def make_split(
             random half of the other half, as published).
         folds: of `leave-polygon-out`.
         window: side of the windows whose overlap is reported.
+        strict: refuse where another split, or another guard, than the one asked for would have to be used: for comparisons.
 
     Raises:
-        SplitError: nothing is left on one side; a class is lost, or is with the guard asked for; the split would cut groups of a group field.
+        SplitError: nothing is left on one side; a class is lost, or is with the guard asked for; the split would cut groups of a
+            group field; `strict`, and another split would have to be used.
         OptionError: no split of that name, or an option that makes no sense.
     """
-    options = SplitOptions(seed, guard, block, test_share, allow_lost, per_class, folds, window)
+    options = SplitOptions(seed, guard, block, test_share, allow_lost, per_class, folds, window, strict)
     options.check()
     kind, _, argument = name.partition(":")
+    _check_parts(kind, scenes)
+    if kind == "fixed":
+        return _fixed(scenes, argument, options)
     if kind in ("leave-polygon-out", "scene") and not argument:
         return _folds(name, scenes, options, only=seed)[0]
     if kind == "scene":
@@ -154,13 +163,13 @@ def _folds(name: str, scenes: Sequence[LabelledScene], options: SplitOptions, on
     if name != "leave-polygon-out":
         raise OptionError("--split", f"{name!r} has no folds", "Choose leave-polygon-out or scene")
     units = _group_units(scenes)
-    counts = _class_counts(units, scenes)
+    counts = class_counts(units, scenes)
     if len(counts) < 2:
         raise SplitError(label_names(scenes), "all label pixels belong to one group", "Give labels in several polygons, or choose another split")
     fold = balanced_folds(counts, min(options.folds, len(counts)), np.random.default_rng(options.seed))
     made = []
     for number in _chosen(int(fold.max()) + 1, only):
-        test = _per_scene(fold[units] == number, scenes)
+        test = per_scene(fold[units] == number, scenes)
         train = _guarded(scenes, [~mask for mask in test], test, _guard("leave-polygon-out", options))
         made.append(_finished(name, scenes, (train, test), options, guard=_guard("leave-polygon-out", options)))
     return made
@@ -182,7 +191,7 @@ def _dealt(kind: str, scenes: Sequence[LabelledScene], options: SplitOptions, no
     """Whole blocks or groups dealt to the two sides; where `blocks` loses a class, groups of a group field or class halves instead."""
     bound = any(scene.group_field for scene in scenes)
     block = _block_size(scenes, options) if kind == "blocks" else None
-    units = _group_units(scenes) if block is None else _block_units(scenes, block)
+    units = _group_units(scenes) if block is None else block_units(scenes, block)
     if bound and block is not None:
         units = joined_units(units, _group_units(scenes))
     rng = np.random.default_rng(options.seed)
@@ -190,29 +199,45 @@ def _dealt(kind: str, scenes: Sequence[LabelledScene], options: SplitOptions, no
     best = _best_deal(scenes, units, options.test_share, guard, rng)
     lost = lost_classes(scenes, *best)
     if block is not None and bound and any(lost.values()):
-        note = f"blocks of {block} pixels that cut no group would lose classes ({_lost_text(lost, scenes)}); whole groups were dealt instead"
+        why = f"blocks of {block} pixels that cut no group would lose classes ({_lost_text(lost, scenes)})"
+        note = _fallback(f"{why}; whole groups were dealt instead", why, scenes, options)
         return _dealt("groups", scenes, options, (note,))
     if not any(lost.values()) or options.allow_lost:
         return _finished(kind, scenes, _thinned(scenes, best, options.per_class, rng), options, guard=guard, block=block, notes=notes)
     if kind == "groups":
         what = "groups of the group field" if bound else "groups"
         raise SplitError(label_names(scenes), f"no deal of whole {what} keeps every class on both sides: {_lost_text(lost, scenes)}", LOST_ADVICE)
-    note = f"blocks of {block} pixels with a guard of {guard} would lose classes ({_lost_text(lost, scenes)}); class-halves was used instead"
+    why = f"blocks of {block} pixels with a guard of {guard} would lose classes ({_lost_text(lost, scenes)})"
+    note = _fallback(f"{why}; class-halves was used instead", why, scenes, options)
     return _halves(scenes, options, guard, note)
 
 
 def _best_deal(scenes: Sequence[LabelledScene], units: NDArray[np.intp], share: float, guard: int, rng: np.random.Generator) -> Parts:
     """The first deal of whole units that loses no class, else the one of some attempts that loses fewest."""
-    counts = _class_counts(units, scenes)
+    counts = class_counts(units, scenes)
     deals: list[tuple[int, Parts]] = []
     while len(deals) < ATTEMPTS and not any(missing == 0 for missing, _ in deals):
-        test = _per_scene(balanced_deal(counts, share, rng)[units], scenes)
+        test = per_scene(balanced_deal(counts, share, rng)[units], scenes)
         train = _guarded(scenes, [~mask for mask in test], test, guard)
         deals.append((sum(len(codes) for codes in lost_classes(scenes, train, test).values()), (train, test)))
     return min(deals, key=lambda deal: deal[0])[1]
 
 
+def _fallback(note: str, why: str, scenes: Sequence[LabelledScene], options: SplitOptions) -> str:
+    """The note that another split was used; of a strict one, the refusal."""
+    if options.strict:
+        raise SplitError(label_names(scenes), why, LOST_ADVICE)
+    return note
+
+
 LOST_ADVICE = "Label more places of these classes, ignore them, or accept it with --allow-lost-classes"
+
+
+def along_longer_side(rows: NDArray[np.intp], cols: NDArray[np.intp], index: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Positions of pixels in their order along the longer side of their bounding box."""
+    down = np.ptp(rows[index]) >= np.ptp(cols[index])
+    along, across = (rows[index], cols[index]) if down else (cols[index], rows[index])
+    return index[np.lexsort((across, along))]
 
 
 def class_halves_draw(
@@ -236,9 +261,7 @@ def class_halves_draw(
     rng = np.random.default_rng(seed)
     train, test = [np.zeros(0, np.intp)], [np.zeros(0, np.intp)]
     for code in np.unique(codes):
-        index = np.flatnonzero(codes == code)
-        along, across = (rows[index], cols[index]) if np.ptp(rows[index]) >= np.ptp(cols[index]) else (cols[index], rows[index])
-        ordered = index[np.lexsort((across, along))]
+        ordered = along_longer_side(rows, cols, np.flatnonzero(codes == code))
         halves = ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :]
         side = int(rng.integers(2))
         learn, check = halves[side], halves[1 - side]
@@ -286,10 +309,32 @@ def _random(scenes: Sequence[LabelledScene], options: SplitOptions) -> Split:
         index = rng.permutation(np.flatnonzero(codes == code))
         share = int(np.clip(round(options.test_share * len(index)), 1, max(1, len(index) - 1)))
         test[index[:share]] = len(index) > 1
-    sides = _per_scene(test, scenes)
+    sides = per_scene(test, scenes)
     parts = _guarded(scenes, [~mask for mask in sides], sides, _guard("random", options)), sides
     note = "random pixels: training pixels lie beside test pixels, so the scores are too high for any new place; use blocks to compare methods"
     return _finished("random", scenes, _thinned(scenes, parts, options.per_class, rng), options, guard=_guard("random", options), notes=(note,))
+
+
+def _fixed(scenes: Sequence[LabelledScene], field: str, options: SplitOptions) -> Split:
+    """The parts that came with the labels."""
+    parts = [parts_of_field(scene, field) if field else scene.parts for scene in scenes]
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        advice = "Give the test labels by --test-labels, or a field of values train and test: --group-field FIELD --split fixed:FIELD"
+        raise SplitError(label_names(scenes), "the labels do not say which of them train and which test", advice)
+    train, test = ([part == side for part in known] for side in (TRAIN, TEST))
+    guard = _guard("fixed", options)
+    thinned = _thinned(scenes, (_guarded(scenes, train, test, guard), test), options.per_class, np.random.default_rng(options.seed))
+    lost = lost_classes(scenes, *thinned)
+    if lost["train"] and not options.allow_lost:
+        raise SplitError(label_names(scenes), f"the fixed split loses classes: {_lost_text({**lost, 'test': []}, scenes)}", LOST_ADVICE)
+    return _finished("fixed", scenes, thinned, options, guard=guard)
+
+
+def _check_parts(kind: str, scenes: Sequence[LabelledScene]) -> None:
+    """Labels that came in two parts are not dealt anew."""
+    if kind != "fixed" and any(scene.parts is not None for scene in scenes):
+        raise OptionError("--test-labels", f"the split {kind} would deal training and test labels anew", "Leave --test-labels out, or use --split fixed")
 
 
 def _leave_scene(scenes: Sequence[LabelledScene], number: int, options: SplitOptions) -> Split:
@@ -331,7 +376,7 @@ def _block_size(scenes: Sequence[LabelledScene], options: SplitOptions) -> int:
     return max(4, -(-extent // 8))
 
 
-def _block_units(scenes: Sequence[LabelledScene], block: int) -> NDArray[np.intp]:
+def block_units(scenes: Sequence[LabelledScene], block: int) -> NDArray[np.intp]:
     """The block of each label pixel, numbered through all scenes."""
     down, across = (max(scene.source.info.grid.shape[axis] for scene in scenes) // block + 1 for axis in (0, 1))
     keys = [(k * down + scene.rows // block) * across + scene.cols // block for k, scene in enumerate(scenes)]
@@ -343,19 +388,10 @@ def _group_units(scenes: Sequence[LabelledScene]) -> NDArray[np.intp]:
     if len({bool(scene.group_field) for scene in scenes}) > 1:
         bare = next(scene for scene in scenes if not scene.group_field)
         raise SplitError(bare.name, "these labels were read without a group field, others with one", "Give all a group field, or none")
-    names = sorted({name for scene in scenes for name in scene.group_names})
-    place = {name: k for k, name in enumerate(names)}
-    keys, offset = [], 0
-    for scene in scenes:
-        if scene.group_field:
-            keys.append(np.array([place[name] for name in scene.group_names], np.int64)[scene.groups])
-        else:
-            keys.append(scene.groups + offset)
-            offset += int(scene.groups.max(initial=-1)) + 1
-    return np.unique(np.concatenate(keys), return_inverse=True)[1]
+    return joined_groups(scenes)
 
 
-def _class_counts(units: NDArray[np.intp], scenes: Sequence[LabelledScene]) -> NDArray[np.int64]:
+def class_counts(units: NDArray[np.intp], scenes: Sequence[LabelledScene]) -> NDArray[np.int64]:
     """Label pixels of each unit and class, shape (units, classes)."""
     found, column = np.unique(np.concatenate([scene.codes for scene in scenes]), return_inverse=True)
     size = int(units.max()) + 1
@@ -363,7 +399,7 @@ def _class_counts(units: NDArray[np.intp], scenes: Sequence[LabelledScene]) -> N
     return counts.astype(np.int64)
 
 
-def _per_scene(joined: Mask, scenes: Sequence[LabelledScene]) -> list[Mask]:
+def per_scene(joined: Mask, scenes: Sequence[LabelledScene]) -> list[Mask]:
     """A mask over all label pixels, cut into one per scene."""
     return list(np.split(joined, np.cumsum([len(scene) for scene in scenes])[:-1]))
 
@@ -390,7 +426,7 @@ def _thinned(scenes: Sequence[LabelledScene], parts: Parts, per_class: int | Non
     chosen = np.zeros(len(joined), bool)
     for code in np.unique(codes[joined]):
         chosen[rng.permutation(np.flatnonzero(joined & (codes == code)))[:per_class]] = True
-    return _per_scene(chosen, scenes), test
+    return per_scene(chosen, scenes), test
 
 
 def _lost_text(lost: dict[str, list[int]], scenes: Sequence[LabelledScene]) -> str:
@@ -414,4 +450,5 @@ def _finished(
             raise SplitError(label_names(scenes), f"the split {name} (guard {guard}) leaves nothing to {side}", "Label more places, or use a smaller --guard")
     report = {**split_report(scenes, train, test, window=options.window), "name": name, "seed": options.seed, "guard": guard, "block": block}
     lost = _lost_text(report["lost"], scenes)
-    return Split(name, train, test, options.seed, (*notes, f"classes lost: {lost}") if lost else notes, report)
+    told = [] if all(scene.group_field for scene in scenes) else overlap_notes(scenes)
+    return Split(name, train, test, options.seed, (*notes, *([f"classes lost: {lost}"] if lost else []), *told), report)

@@ -10,6 +10,8 @@ import geopandas
 import numpy as np
 import pytest
 
+from hsikit.train.evaluate import Evaluation
+
 from .conftest import NAMES, Field, Hsikit, codes_of
 
 
@@ -98,8 +100,9 @@ def test_pixels_that_the_model_has_seen_are_not_scored(hsikit: Hsikit, place: Fi
 
 
 def test_a_kept_model_is_scored_on_what_it_has_not_seen(hsikit: Hsikit, place: Field) -> None:
-    done = hsikit("evaluate", place.scene, "--model", place.kept, "--labels", place.labels)
-    assert done.code == 0 and "scored on " in done.out and "confusion" in done.out and "F1" in done.out
+    done = hsikit("evaluate", place.scene, "--model", place.kept, "--labels", place.labels, "--confusion")
+    for words in ("scored on ", "confusion", "F1", "IoU", "95 % interval", "expected calibration error"):
+        assert done.code == 0 and words in done.out
     assert "label pixels that the model was fitted on are left out" in done.err
     facts = json.loads(hsikit("evaluate", place.scene, "--model", place.kept, "--labels", place.labels, "--json").out)
     assert facts["tested"] > 0 and facts["seen"] > 0 and not facts["refitted"]
@@ -114,6 +117,65 @@ def test_a_kept_model_is_scored_on_what_it_has_not_seen(hsikit: Hsikit, place: F
 def test_with_a_split_another_model_is_scored_and_that_is_said(hsikit: Hsikit, place: Field) -> None:
     done = hsikit("evaluate", place.scene, "--model", place.model, "--labels", place.labels, "--split", "blocks", "--seed", 4)
     assert done.code == 0 and "Not the saved model" in done.err and "floor: nearest-label" in done.out
+
+
+def test_an_evaluation_is_told_and_kept_in_a_file(hsikit: Hsikit, place: Field, tmp_path: Path) -> None:
+    words = ("evaluate", place.scene, "--model", place.kept, "--labels", place.labels, "-o", tmp_path / "evaluation.json")
+    done = hsikit(*words)
+    assert done.code == 0 and "confusion" not in done.out and f"wrote {tmp_path / 'evaluation.json'}" in done.out
+    again = Evaluation.from_json(json.loads((tmp_path / "evaluation.json").read_text()))
+    assert f"{again.scores.overall:.3f}" in done.out and f"{again.scores.mean_iou:.3f}" in done.out
+    low, high = again.intervals.limits["overall"]
+    assert f"{low:.3f}-{high:.3f}" in done.out
+    assert f"{100 * again.before.ece:.1f} % before, {100 * again.after.ece:.1f} % after" in done.out
+    assert f"temperature {again.temperature:.2f}" in done.out and "cannot calibrate another" in done.err
+    assert json.loads(hsikit(*words[:-2], "--json").out) == again.to_json()
+    refused = hsikit(*words)
+    assert refused.code == 2 and "evaluation.json" in refused.err and "--overwrite" in refused.err
+    assert hsikit(*words, "--overwrite", "--quiet").code == 0 and len(list(tmp_path.iterdir())) == 1
+
+
+def test_smoothing_is_scored_when_asked(hsikit: Hsikit, place: Field, tmp_path: Path) -> None:
+    words = ("evaluate", place.scene, "--model", place.kept, "--labels", place.folder / "truth.tif", "--json")
+    plain, smoothed = (json.loads(hsikit(*words, *more).out) for more in ((), ("--smooth",)))
+    assert smoothed["smoothed"] and not plain["smoothed"] and smoothed["scores"]["overall"] > plain["scores"]["overall"]
+    assert hsikit("classify", place.scene, "--model", place.kept, "--smooth", "-o", tmp_path / "map.tif").code == 0
+    facts = model_facts(place.kept)["training"]
+    codes, truth = codes_of(tmp_path / "map.tif"), place.made.truth
+    assert smoothed["tested"] == (truth > 0).sum() - facts["used"][0]["pixels"]
+    assert smoothed["scores"]["overall"] == pytest.approx((codes == truth)[truth > 0].mean(), abs=0.02)
+
+
+def test_calibration_is_told_and_kept_in_the_model(hsikit: Hsikit, place: Field, tmp_path: Path) -> None:
+    done = hsikit("train", "svm", place.scene, "--labels", place.labels, "-o", tmp_path / "model")
+    facts = model_facts(tmp_path / "model")
+    assert facts["temperature"] == facts["training"]["calibration"]["temperature"] != 1
+    assert f"calibration (temperature {facts['temperature']:.2f})" in done.out
+    assert "test windows that overlap a training window: 1 x 1: 0 %, 5 x 5: 0 %" in done.out
+
+
+def test_calibration_may_be_left_out(hsikit: Hsikit, place: Field, tmp_path: Path) -> None:
+    done = hsikit("train", "svm", place.scene, "--labels", place.labels, "--no-calibrate", "-o", tmp_path / "model")
+    facts = model_facts(tmp_path / "model")
+    assert done.code == 0 and facts["temperature"] == 1 and "calibration (temperature 1.00)" in done.out
+    assert facts["training"]["calibration"]["folds"] == "none" and "cannot calibrate another" not in done.err
+
+
+def test_fixed_parts_from_two_files_or_a_field(hsikit: Hsikit, place: Field, tmp_path: Path) -> None:
+    frame = geopandas.read_file(place.fields)
+    frame["part"] = np.where(np.arange(len(frame)) % 4 < 2, "train", "test")
+    for name, part in (("train", frame[frame.part == "train"]), ("test", frame[frame.part == "test"]), ("both", frame)):
+        part.to_file(tmp_path / f"{name}.gpkg")
+    words = ("train", "svm", place.scene, "--class-field", "crop", "--no-refit")
+    first = hsikit(*words, "--labels", tmp_path / "train.gpkg", "--test-labels", tmp_path / "test.gpkg", "--split", "fixed", "-o", tmp_path / "one")
+    second = hsikit(*words, "--labels", tmp_path / "both.gpkg", "--group-field", "part", "--split", "fixed:part", "-o", tmp_path / "two")
+    assert first.code == second.code == 0 and "split: fixed" in first.out
+    one, two = (model_facts(tmp_path / name)["training"] for name in ("one", "two"))
+    assert one["scores"] == two["scores"] and one["report"]["train"] == two["report"]["train"] > 0
+    refused = hsikit(*words, "--labels", tmp_path / "both.gpkg", "--split", "fixed", "-o", tmp_path / "three")
+    assert refused.code == 2 and "--test-labels" in refused.err
+    dealt = hsikit(*words, "--labels", tmp_path / "train.gpkg", "--test-labels", tmp_path / "test.gpkg", "-o", tmp_path / "four")
+    assert dealt.code == 2 and "--split fixed" in dealt.err
 
 
 def test_other_places_are_fresh(hsikit: Hsikit, place: Field) -> None:

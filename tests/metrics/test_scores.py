@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score, confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score, confusion_matrix, jaccard_score, precision_recall_fscore_support
 
 from hsikit.errors import LabelError
 from hsikit.metrics.scores import Scores, scores
@@ -25,6 +25,7 @@ def test_scores_agree_with_scikit_learn(truth, predicted):
         precision, recall, f1, support = precision_recall_fscore_support(truth, predicted, labels=CODES, zero_division=np.nan)
         balanced = balanced_accuracy_score(truth, predicted)
         kappa = cohen_kappa_score(truth, predicted, labels=CODES)
+        iou = jaccard_score(truth, predicted, labels=CODES, average=None, zero_division=0)
     assert np.array_equal(mine.confusion, confusion_matrix(truth, predicted, labels=CODES))
     assert mine.overall == pytest.approx(accuracy_score(truth, predicted))
     assert mine.average == pytest.approx(balanced)
@@ -35,6 +36,9 @@ def test_scores_agree_with_scikit_learn(truth, predicted):
     np.testing.assert_allclose(mine.precision, expected)
     seen = support > 0
     np.testing.assert_allclose(mine.f1[seen], f1[seen])
+    np.testing.assert_allclose(mine.iou[seen], iou[seen])
+    assert mine.mean_iou == pytest.approx(iou[seen].mean())
+    np.testing.assert_allclose(mine.iou[seen], mine.f1[seen] / (2 - mine.f1[seen]))
 
 
 def test_reserved_codes_are_left_out_and_counted():

@@ -13,7 +13,8 @@ from hsikit.tasks.classification.nearest_label import NearestLabel
 from hsikit.tasks.classification.svm import Svm
 from hsikit.train.evaluate import evaluate
 from hsikit.train.labelled import LabelledScene
-from hsikit.train.pipeline import predict_codes, train_classifier
+from hsikit.train.pipeline import train_classifier
+from hsikit.train.predictions import predict
 from hsikit.train.record import TrainingRecord, UsedPixels
 from tests.tasks.classification.scenes import ArraySource, fields, labelled, source
 
@@ -74,7 +75,7 @@ def test_evaluation_scores_only_what_the_model_has_not_seen(held_out: tuple[Svm,
     used = set(zip(record.used[0].rows.tolist(), record.used[0].cols.tolist(), strict=True))
     assert places(fresh) == places(everything) - used
     assert found.tested == len(fresh.rows) and found.seen == len(used) and not found.refitted
-    predicted = predict_codes(model, fresh, RUN)
+    predicted = predict(model, [fresh], RUN).predicted
     assert found.scores.unscored == (predicted == 0).sum()
     assert found.scores.overall == pytest.approx((predicted == fresh.codes)[predicted > 0].mean())
     assert "left out" in found.notes[0]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -95,6 +96,32 @@ def test_a_class_in_one_block_falls_back_to_halves(labelled):
     assert kept.name == "blocks"
     assert any("classes lost" in note for note in kept.notes)
     assert 2 in kept.report["lost"]["train"] + kept.report["lost"]["test"]
+
+
+def test_a_strict_split_does_not_fall_back(labelled):
+    codes = np.zeros((60, 60), int)
+    codes[::3, ::3] = 1
+    codes[10:14, 10:14] = 2
+    with pytest.raises(SplitError, match=r"blocks of 20 pixels with a guard of 4 would lose classes.*class 2.*--allow-lost-classes"):
+        make_split("blocks", [labelled(codes)], block=20, strict=True)
+    assert make_split("blocks", [labelled(codes)], block=20, strict=True, allow_lost=True).name == "blocks"
+    scene = labelled(scattered(1, (120, 120)))
+    loose, strict = (make_split("blocks", [scene], block=15, strict=value) for value in (False, True))
+    assert np.array_equal(loose.test[0], strict.test[0])
+
+
+def test_groups_that_blocks_would_cut_are_refused_when_strict(labelled):
+    groups = np.repeat(np.repeat(np.random.default_rng(2).integers(0, 30, (12, 14)), 5, 0), 5, 1)
+    scene = labelled(scattered(2), groups=groups, group_field="parcel", group_names=[f"field {i}" for i in range(30)])
+    with pytest.raises(SplitError, match="that cut no group would lose classes"):
+        make_split("blocks", [scene], guard=0, block=7, strict=True)
+
+
+def test_overlaps_are_told_for_the_usual_windows(labelled):
+    split = make_split("blocks", [labelled(scattered(3, (40, 40), share=0.05))], guard=0, block=10)
+    shares = {row["window"]: row["share"] for row in split.report["overlaps"]}
+    assert list(shares) == [1, 5, 9, 15]
+    assert shares[1] == 0 < shares[5] < shares[9] < shares[15] == split.report["overlap"]["share"]
 
 
 def test_the_fallback_keeps_the_guard_where_it_can(labelled):
@@ -198,6 +225,15 @@ def test_leaving_out_a_scene(labelled, memory_source):
         make_split("scene", scenes[:1])
 
 
+def test_scenes_over_one_another_are_told_unless_a_field_joins_them(labelled, memory_source):
+    scenes = [labelled(scattered(s), source=memory_source((60, 70), 2, name=f"{s}.tif")) for s in (1, 2)]
+    assert any("1.tif and 2.tif overlap on the ground" in note for note in make_split("scene", scenes).notes)
+    assert not make_split("blocks", scenes[:1]).notes
+    groups = np.arange(60)[:, None] // 10 + np.zeros((60, 70), int)
+    bound = [labelled(scattered(s), groups=groups, group_field="f", group_names=[str(k) for k in range(6)]) for s in (1, 2)]
+    assert not make_split("groups", bound).notes
+
+
 def test_random_says_that_it_leaks(labelled):
     split = make_split("random", [labelled(scattered(1))])
     assert "too high" in split.notes[0]
@@ -221,8 +257,10 @@ def test_impossible_options(labelled, wrong):
 
 
 def test_every_listed_name_works(labelled):
+    scenes = [labelled(scattered(1)), labelled(scattered(2))]
     for name in SPLITS:
-        make_split(name, [labelled(scattered(1)), labelled(scattered(2))], allow_lost=True)
+        parts = [replace(scene, parts=np.arange(len(scene)) % 2 + 1) for scene in scenes] if name == "fixed" else scenes
+        make_split(name, parts, allow_lost=True)
 
 
 def test_the_deal_is_a_local_optimum():

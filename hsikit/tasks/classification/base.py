@@ -42,6 +42,8 @@ class PixelClassifier:
         settings: what was chosen in training, JSON-able.
         extras: layers beside the map, out of "confidence", "probabilities", "log_probabilities".
         unknown_below: pixels with a lower confidence get code 254.
+        temperature: what log-probabilities are divided by for confidence and probabilities, above 0; above 1 where the
+            classifier is surer than it is right. It never changes which class is the most probable.
     """
 
     name: ClassVar[str]
@@ -56,12 +58,16 @@ class PixelClassifier:
     chunk: ClassVar[int] = 4096
     """Pixels that are classified at once: bounds the temporary arrays whatever the tile."""
 
+    reuses_unlabelled: ClassVar[bool] = False
+    """Whether `refit` keeps what was learned without labels, and so costs less than `train`."""
+
     basis: Basis
     legend: Legend
     arrays: Arrays
     settings: Mapping[str, Any] = field(default_factory=dict)
     extras: tuple[str, ...] = ()
     unknown_below: float = 0.0
+    temperature: float = 1.0
     _placed: dict[Any, dict[str, Tensor]] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -81,6 +87,14 @@ class PixelClassifier:
             OptionError: an option that it does not have, or a value that makes no sense.
         """
         raise NotImplementedError
+
+    def refit(self, scenes: Sequence[LabelledScene], *, seed: int = 0, run: Callable[..., Any], progress: Any = None, **options: Any) -> Self:
+        """A model of the same kind that learns from other labels of the scenes that this one was trained on.
+
+        A method that learns much without labels keeps that (`reuses_unlabelled`); else it is trained anew. For the arguments
+        and errors see `train`. The temperature is 1 again.
+        """
+        return type(self).train(scenes, seed=seed, run=run, progress=progress, **options)
 
     @property
     def radius(self) -> int:
@@ -120,10 +134,10 @@ class PixelClassifier:
         """Raises ModelError where the model cannot map this scene for a reason other than its bands."""
 
     def with_options(self, **options: Any) -> Self:
-        """A copy with other `extras`, `unknown_below`, or options of the subclass.
+        """A copy with other `extras`, `unknown_below`, `temperature`, or options of the subclass.
 
         Raises:
-            OptionError: no such option or layer, or a probability outside 0 to 1.
+            OptionError: no such option or layer, a probability outside 0 to 1, or a temperature that is not above 0.
         """
         for name in options:
             if name.startswith("_") or name in ("basis", "legend", "arrays", "settings") or name not in self.__dataclass_fields__:
@@ -134,6 +148,8 @@ class PixelClassifier:
                 raise OptionError(extra, f"{self.name} writes no such layer", f"It writes {', '.join(EXTRAS)}")
         if not 0 <= changed.unknown_below <= 1:
             raise OptionError("unknown_below", f"{changed.unknown_below} is not a probability", "Give a number from 0 to 1")
+        if not 0 < changed.temperature < float("inf"):
+            raise OptionError("temperature", f"{changed.temperature} is not a number above 0")
         return changed
 
     def bind(self, inputs: Mapping[str, SceneInfo]) -> Job:
@@ -156,18 +172,18 @@ class PixelClassifier:
             layers=layers,
             stages=(*self.statistics(), stage),
             cost=self.cost,
-            provenance={"method": self.name, "classes": ", ".join(self.legend.names), "settings": json.dumps(dict(self.settings), sort_keys=True)},
+            provenance={"method": self.name, "class_names": ", ".join(self.legend.names), "settings": json.dumps(dict(self.settings), sort_keys=True)},
         )
 
     def _apply(self, tile: Tile, store: Store) -> Mapping[str, Tensor]:
-        return decide(self.log_probabilities(tile, store), self.legend, self.extras, self.unknown_below)
+        return decide(self.log_probabilities(tile, store), self.legend, self.extras, self.unknown_below, self.temperature)
 
     def identity(self) -> dict[str, Any]:
         """What tells this model and its options from another."""
         digest = hashlib.sha256(json.dumps([self.basis.to_json(), self.legend.to_json(), dict(self.settings)], sort_keys=True).encode())
         for key in sorted(self.arrays):
             digest.update(key.encode() + np.ascontiguousarray(self.arrays[key]).tobytes())
-        return {"weights": digest.hexdigest(), "extras": list(self.extras), "unknown_below": self.unknown_below}
+        return {"weights": digest.hexdigest(), "extras": list(self.extras), "unknown_below": self.unknown_below, "temperature": self.temperature}
 
     def cost(self, tile_shape: tuple[int, int]) -> Cost:
         """Memory and work of one tile."""
@@ -186,7 +202,7 @@ class PixelClassifier:
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """What a model folder keeps: arrays, and JSON-able facts."""
-        facts = {**self.basis.to_json(), "classes": self.legend.to_json(), "options": dict(self.settings)}
+        facts = {**self.basis.to_json(), "classes": self.legend.to_json(), "options": dict(self.settings), "temperature": self.temperature}
         return dict(self.arrays), facts
 
     @classmethod
@@ -196,7 +212,10 @@ class PixelClassifier:
         Raises:
             ValueError, KeyError, TypeError: facts or arrays that do not fit together (`hsikit.models` says which folder).
         """
-        model = cls(Basis.from_json(facts), Legend.from_json(facts["classes"]), dict(arrays), dict(facts["options"]))
+        temperature = float(facts.get("temperature", 1.0))  # models of the first release have none
+        if not 0 < temperature < float("inf"):
+            raise ValueError(f"temperature {temperature} is not a number above 0")
+        model = cls(Basis.from_json(facts), Legend.from_json(facts["classes"]), dict(arrays), dict(facts["options"]), temperature=temperature)
         model.check_arrays()
         return model
 

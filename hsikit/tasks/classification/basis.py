@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from hsikit.errors import ModelError
-from hsikit.scene import QUANTITIES, Bands, Indices, SceneInfo
+from hsikit.scene import QUANTITIES, Bands, Floats, Indices, SceneInfo
 
 WIDTH_SHARE = 0.25
 """A band fits when its centre is at most this share of the width away."""
+DIGITS = 6
+"""Decimals of a wavelength (nm) in a file: what follows them is noise of unit conversions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,13 +88,13 @@ class Basis:
         return np.asarray(WIDTH_SHARE * width, np.float64)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-able form; unknown widths are null."""
-        widths = [float(w) if np.isfinite(w) else None for w in self.bands.fwhm]
+        """JSON-able form, wavelengths to `DIGITS` of a nanometre; unknown widths are null."""
+        widths = [round(float(w), DIGITS) if np.isfinite(w) else None for w in self.bands.fwhm]
         return {
             "sensor": self.sensor,
             "quantity": self.quantity,
             "units": QUANTITIES[self.quantity],
-            "wavelength": [float(w) for w in self.bands.wavelength],
+            "wavelength": _rounded(self.bands.wavelength),
             "fwhm": widths,
             "band_names": list(self.bands.names),
         }
@@ -112,3 +114,9 @@ class Basis:
         if facts["quantity"] not in QUANTITIES:
             raise ValueError(f"unknown quantity {facts['quantity']!r}")
         return cls(str(facts["sensor"]), str(facts["quantity"]), Bands(wavelength, fwhm, np.ones(len(wavelength), bool), names))
+
+
+def _rounded(wavelength: Floats) -> list[float]:
+    """Wavelengths as a file holds them; to the last bit where rounding would make two equal."""
+    short = np.round(wavelength, DIGITS)
+    return [float(centre) for centre in (short if (np.diff(short) > 0).all() else wavelength)]

@@ -29,7 +29,7 @@ def output_layers(legend: Legend, extras: Sequence[str]) -> tuple[Layer, ...]:
     return (class_layer(legend), *(layers[name] for name in EXTRAS if name in extras))
 
 
-def decide(log_probabilities: Tensor, legend: Legend, extras: Sequence[str], unknown_below: float = 0.0) -> dict[str, Tensor]:
+def decide(log_probabilities: Tensor, legend: Legend, extras: Sequence[str], unknown_below: float = 0.0, temperature: float = 1.0) -> dict[str, Tensor]:
     """The output layers of one tile.
 
     Args:
@@ -37,13 +37,17 @@ def decide(log_probabilities: Tensor, legend: Legend, extras: Sequence[str], unk
         legend: K classes.
         extras: names out of `EXTRAS`.
         unknown_below: pixels whose confidence is lower become code 254.
+        temperature: log-probabilities are divided by it before they become confidence and probabilities; the layer of
+            log-probabilities itself stays as it is, since what smooths it comes before calibration.
 
     Returns:
         "map" (uint8) and the extras (float32), each of shape (bands, rows, cols).
     """
     import torch
 
-    best, index = log_probabilities.max(0)
+    index = log_probabilities.max(0).indices
+    calibrated = log_probabilities if temperature == 1 else (log_probabilities.clamp(min=LEAST) / temperature).log_softmax(0)
+    best = calibrated.max(0).values
     codes = torch.tensor(legend.codes, dtype=torch.uint8, device=best.device)[index]
     if unknown_below > 0:
         codes = codes.masked_fill(best.exp() < unknown_below, UNKNOWN)
@@ -51,7 +55,7 @@ def decide(log_probabilities: Tensor, legend: Legend, extras: Sequence[str], unk
     if "confidence" in extras:
         layers["confidence"] = best.exp().float()[None]
     if "probabilities" in extras:
-        layers["probabilities"] = log_probabilities.exp().float()
+        layers["probabilities"] = calibrated.exp().float()
     if LOG_PROBABILITIES in extras:
         layers[LOG_PROBABILITIES] = log_probabilities.clamp(min=LEAST).float()
     return layers

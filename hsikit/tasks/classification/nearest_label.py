@@ -50,7 +50,7 @@ class NearestLabel(PixelClassifier):
         Raises:
             ModelError: scenes of different CRS; or several without georeference, which have no common coordinates.
         """
-        refuse_unknown(cls.name, options)
+        refuse_unknown(cls.name, options, ())
         grids = [scene.source.info.grid for scene in scenes]
         samples = training_samples(scenes)
         settings = {"crs": grids[0].crs, "shape": list(grids[0].shape)}

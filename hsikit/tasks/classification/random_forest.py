@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from hsikit.train.labelled import LabelledScene
 
+USUAL: Mapping[str, int] = {"trees": 200, "leaf_pixels": 1, "max_depth": 24}
+
 
 @dataclass(frozen=True, eq=False)
 class RandomForest(PixelClassifier):
@@ -55,8 +57,8 @@ class RandomForest(PixelClassifier):
         """
         from sklearn.ensemble import RandomForestClassifier
 
-        settings = {"trees": options.pop("trees", 200), "leaf_pixels": options.pop("leaf_pixels", 1), "max_depth": options.pop("max_depth", 24)}
-        refuse_unknown(cls.name, options)
+        refuse_unknown(cls.name, options, USUAL)
+        settings = {**USUAL, **options}
         for key, number in settings.items():
             if not isinstance(number, int) or number < 1:
                 raise OptionError(key, f"{number!r} is not a whole number from 1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -116,28 +116,9 @@ def spatial_halves(samples: Samples) -> list[NDArray[np.bool_]]:
     return masks
 
 
-def fit_temperature(decisions: NDArray[np.float64], targets: NDArray[np.intp], default: float = 1.0) -> float:
-    """The factor t that makes softmax(t * decisions) most likely, from 0.01 to 100.
-
-    Args:
-        decisions: shape (n, K), of pixels that were not trained on.
-        targets: the true class's position (n,).
-        default: where there is nothing to learn from.
-    """
-    from scipy.optimize import minimize_scalar
-    from scipy.special import logsumexp
-
-    if not len(targets):
-        return default
-
-    def loss(log_t: float) -> float:
-        logits = decisions * np.exp(log_t)
-        return float(np.mean(logsumexp(logits, axis=1) - logits[np.arange(len(targets)), targets]))
-
-    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.01), np.log(100.0)), method="bounded").x))
-
-
-def refuse_unknown(method: str, options: Mapping[str, Any]) -> None:
-    """Raises OptionError where options are left that the method does not have."""
-    if options:
-        raise OptionError(sorted(options)[0], f"{method} has no such training option")
+def refuse_unknown(method: str, options: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Raises OptionError where options are given that are not among a method's own."""
+    own = list(known)
+    strange = sorted(set(options) - set(own))
+    if strange:
+        raise OptionError(strange[0], f"{method} has no such training option", f"Its options are {', '.join(own)}" if own else "It has none")

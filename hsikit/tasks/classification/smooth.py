@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hsikit.errors import MethodError, OptionError
 from hsikit.layers import Legend
@@ -49,8 +49,7 @@ def smooth(job: Job, steps: int = 60, keep: float = 0.05) -> Job:
     outputs = tuple(name for name in names if name in ("map", *EXTRAS) and name != LOG_PROBABILITIES)
     legend = job.layer("map").legend
     assert legend is not None
-    unknown_below = float(job.identity.get("unknown_below", 0.0))
-    last = Map("smooth", (LOG_PROBABILITIES, EDGES), outputs, _apply(steps, keep, legend, outputs, unknown_below), halo=(steps, steps))
+    last = Map("smooth", (LOG_PROBABILITIES, EDGES), outputs, _apply(steps, keep, legend, outputs, job.identity), halo=(steps, steps))
     stages = tuple(_only_scratch(stage) if stage is writer else stage for stage in job.stages)
     classes, bands = len(legend), len(job.inputs[job.reference].bands)
     return replace(
@@ -72,12 +71,14 @@ def _only_scratch(stage: Map) -> Map:
     return replace(stage, writes=(LOG_PROBABILITIES,), apply=apply)
 
 
-def _apply(steps: int, keep: float, legend: Legend, outputs: tuple[str, ...], unknown_below: float) -> Callable[[Tile, Store], Mapping[str, Tensor]]:
+def _apply(steps: int, keep: float, legend: Legend, outputs: tuple[str, ...], identity: Mapping[str, Any]) -> Callable[[Tile, Store], Mapping[str, Tensor]]:
+    unknown_below, temperature = float(identity.get("unknown_below", 0.0)), float(identity.get("temperature", 1.0))
+
     def apply(tile: Tile, store: Store) -> Mapping[str, Tensor]:
         data = tile.arrays[LOG_PROBABILITIES].clamp(min=LEAST)
         diffused = advance(data, data, tile.arrays[EDGES], store[MEDIAN]["median"], steps, keep)
         rows, cols = tile.cores[LOG_PROBABILITIES]
-        return decide(diffused[:, rows, cols].log_softmax(0), legend, outputs, unknown_below)
+        return decide(diffused[:, rows, cols].log_softmax(0), legend, outputs, unknown_below, temperature)
 
     return apply
 

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from hsikit.errors import OptionError
 from hsikit.method import Store
+from hsikit.metrics.calibration import fit_temperature
 from hsikit.tasks.classification.base import PixelClassifier
-from hsikit.tasks.classification.samples import fit_temperature, refuse_unknown, training_samples
+from hsikit.tasks.classification.samples import refuse_unknown, training_samples
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +33,8 @@ VECTORS = 2048
 
 CALIBRATION_PIXELS = 3000
 """The temperature is learned from at most this many pixels: it is a single number."""
+
+USUAL: Mapping[str, float | str] = {"C": 100.0, "gamma": "scale"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +59,8 @@ class Svm(PixelClassifier):
         Raises:
             OptionError: C or gamma is not positive.
         """
-        penalty, gamma = _checked(options.pop("C", 100.0), options.pop("gamma", "scale"))
-        refuse_unknown(cls.name, options)
+        refuse_unknown(cls.name, options, USUAL)
+        penalty, gamma = _checked(options.get("C", USUAL["C"]), options.get("gamma", USUAL["gamma"]))
         samples = training_samples(scenes)
         spectra, targets = samples.spectra.astype(np.float64), samples.targets
         temperature = _temperature(spectra, targets, len(samples.legend), penalty, gamma, seed)
@@ -128,7 +131,7 @@ def fit_machines(spectra: Floats, targets: NDArray[np.intp], classes: int, penal
 
 
 def _temperature(spectra: Floats, targets: NDArray[np.intp], classes: int, penalty: float, gamma: float | str, seed: int) -> float:
-    """The temperature that suits pixels which the machines have not seen: threefold inside the labels."""
+    """The factor of the decision values that suits pixels which the machines have not seen: threefold inside the labels."""
     rng = np.random.default_rng(seed)
     drawn = rng.permutation(len(targets))[:CALIBRATION_PIXELS]
     decisions, truth = [np.zeros((0, classes))], [np.zeros(0, np.intp)]
@@ -136,7 +139,7 @@ def _temperature(spectra: Floats, targets: NDArray[np.intp], classes: int, penal
         fitted = fit_machines(spectra[drawn[train]], targets[drawn[train]], classes, penalty, gamma)
         decisions.append(_decide(fitted, spectra[drawn[test]]))
         truth.append(targets[drawn[test]])
-    return fit_temperature(np.concatenate(decisions), np.concatenate(truth))
+    return 1 / fit_temperature(np.concatenate(decisions), np.concatenate(truth))
 
 
 def _folds(targets: NDArray[np.intp], classes: int, folds: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
