@@ -46,6 +46,10 @@ class LabelError(HsikitError):
     """Labels cannot be used: no field, no class, none inside the scene, conflicting polygons."""
 
 
+class MapError(HsikitError):
+    """A class map cannot be sampled or assessed: several bands, no whole numbers, no class in it."""
+
+
 class SplitError(LabelError):
     """No split of the labels leaves something to train on and something to test on."""
 
