@@ -82,7 +82,7 @@ def class_map(raster: str | Path, legend: Legend, path: str | Path, max_size: in
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    codes, transform = _read_codes(Path(raster), max_size)
+    codes, transform = read_codes(Path(raster), max_size)
     tall = codes.shape[0] / codes.shape[1]
     figure = Figure(figsize=(8.5, float(np.clip(6.0 * tall, 2.5, 12.0)) + 0.6), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
@@ -90,7 +90,16 @@ def class_map(raster: str | Path, legend: Legend, path: str | Path, max_size: in
     _save(figure, Path(path))
 
 
-def _read_codes(raster: Path, max_size: int) -> tuple[NDArray[np.uint8], Coefficients | None]:
+def read_codes(raster: Path, max_size: int) -> tuple[NDArray[np.uint8], Coefficients | None]:
+    """Codes of a class map, every n-th pixel of a large one, and their transform (None without a CRS).
+
+    Args:
+        raster: the file; its first band holds the codes.
+        max_size: longest side that is read (pixels).
+
+    Raises:
+        SceneError: it cannot be read, or holds no codes.
+    """
     import rasterio
     from rasterio.enums import Resampling
     from rasterio.errors import RasterioError

@@ -28,6 +28,8 @@ COMPOSITES: dict[str, tuple[float, float, float]] = {
 NEAR = 0.08
 """A band serves for a wavelength when it is this close to it, as a share of the wavelength."""
 STRIP_PIXELS = 4 << 20
+COORDINATE_INCHES = 0.9
+"""Width of a map coordinate of seven digits on an axis, and of the space beside it."""
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,13 @@ def _write_png(path: Path, rgba: NDArray[np.uint8], description: str) -> None:
         raise OutputError(path, f"it cannot be written ({error.strerror or error})", "Choose a folder that can be written, with space left") from error
 
 
+def _labels_across(ax: Axes, tallness: float) -> int:
+    """How many intervals between map coordinates fit under a picture that is so many times as high as wide."""
+    box = ax.get_window_extent()
+    width = min(box.width, box.height / tallness) / ax.figure.dpi
+    return max(1, int(width / COORDINATE_INCHES))
+
+
 def draw_rgb(unit: NDArray[np.float32], grid: Grid, title: str, ax: Axes | None = None) -> Axes:
     """Draws a picture of shape (rows, cols, 3) between 0 and 1, NaN transparent, in map units where its grid is not rotated."""
     if ax is None:
@@ -216,6 +225,7 @@ def draw_rgb(unit: NDArray[np.float32], grid: Grid, title: str, ax: Axes | None 
         ax.set_xlabel("x")
         ax.set_ylabel("y")
         ax.ticklabel_format(style="plain", useOffset=False)
+        ax.locator_params(axis="x", min_n_ticks=1, nbins=_labels_across(ax, abs(e) * rows / (abs(a) * cols)))
     else:
         ax.imshow(rgba, interpolation="nearest")
         ax.set_xlabel("column")

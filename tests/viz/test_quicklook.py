@@ -1,16 +1,19 @@
 """Quicklooks: the choice of bands, sampling within bounds, and the PNG itself."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 import hsikit.viz.quicklook as module
 from hsikit.errors import OptionError, OutputError, WavelengthError
 from hsikit.geo.grid import Grid
 from hsikit.scene import Bands, Decoding, Raw, SceneInfo
-from hsikit.viz.quicklook import limits, quicklook, rgb_bands, sample, to_unit
+from hsikit.viz.quicklook import draw_rgb, limits, quicklook, rgb_bands, sample, to_unit
 
 
 def axis(centres, bad=()):
@@ -129,3 +132,20 @@ def test_output_refused(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["folder.png"]
     with pytest.raises(OptionError, match="max_size"):
         quicklook(Memory((5, 6)), tmp_path / "q.png", max_size=0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"), [((400, 60), (6.4, 4.8)), ((100, 100), (2.0, 2.0)), ((300, 300), (6.4, 4.8)), ((60, 900), (4.0, 3.0)), ((400, 12), (3.0, 3.0))]
+)
+def test_map_coordinates_do_not_overlap(shape, size):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = Figure(figsize=size)
+    FigureCanvasAgg(figure)
+    grid = Grid(shape, (30.0, 0.0, 399_960.0, 0.0, -30.0, 5_800_020.0), "EPSG:32633")
+    ax = draw_rgb(np.full((*shape, 3), 0.5, np.float32), grid, "picture", figure.add_subplot())
+    figure.draw_without_rendering()
+    left, right = ax.get_xlim()
+    shown = [tick.label1.get_window_extent() for tick in ax.xaxis.get_major_ticks() if left <= tick.get_loc() <= right]
+    assert len(shown) >= 1
+    assert all(one.x1 < other.x0 for one, other in pairwise(shown))
