@@ -67,7 +67,7 @@ class PatchNetwork(nn.Module):
         rows, cols = valid.shape
         hidden = torch.addmm(self.bias, values.reshape(len(values), -1).T, self.weight)
         if not valid.all():
-            hidden[~valid.reshape(-1)] = self.fill
+            hidden[~valid.reshape(-1)] = self.fill.to(hidden.dtype)
         image = hidden.view(1, rows, cols, WIDTH).permute(0, 3, 1, 2)
         image = functional.relu_(image)
         for layer in self.middle:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsikit.engine.context import Context, check_job, relations_of
+from hsikit.engine.device import computing_on
 from hsikit.engine.layerfile import LayerFile
 from hsikit.engine.ledger import Ledger
 from hsikit.engine.options import Progress, RunOptions, Silent
@@ -77,7 +78,8 @@ def compute(job: Job, sources: Mapping[str, Source], *, layers: Sequence[str] = 
                 tiling = context.tiling(stages[0])
                 context.only = frozenset(tiling.holding(int(r), int(c)) for r, c in zip(*at, strict=True))
             context.progress.begin("", total_steps(context, job.stages), 0)
-            run_stages(context, job.stages)
+            with computing_on(chosen.device, chosen.precision):
+                run_stages(context, job.stages)
             found = {name: context.files[name] for name in wanted if name in context.files}
             if at is not None:
                 return Result(context.store, values={name: _at(file, at) for name, file in found.items()}, features=context.features)

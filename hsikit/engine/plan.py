@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hsikit.engine.device import start_device
 from hsikit.engine.options import RunOptions
 from hsikit.engine.resources import MIB, available_cores, available_memory, gdal_cache, resident_bytes
 from hsikit.engine.workers import in_flight
@@ -98,6 +99,8 @@ def plan_run(job: Job, sources: Mapping[str, Source], relations: Mapping[str, Re
         OptionError: an option's value makes no sense.
     """
     import torch  # noqa: F401 - before the process is measured: the stages need it
+
+    start_device(options.device)
 
     for name, value in (("--tile", options.tile), ("--threads", options.threads)):
         if value is not None and value < 1:

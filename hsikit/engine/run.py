@@ -10,6 +10,7 @@ from typing import Any
 from hsikit.engine.compute import open_context
 from hsikit.engine.context import STATE, Context, count_valid
 from hsikit.engine.deliver import ClassAreas, beside, deliver
+from hsikit.engine.device import computing_on
 from hsikit.engine.layerfile import scaled
 from hsikit.engine.ledger import COMMITTING, run_key, work_folder
 from hsikit.engine.options import Progress, RunOptions, Silent
@@ -165,7 +166,8 @@ def _run(context: Context, paths: Mapping[str, Path], progress: Progress) -> Run
     total, done = total_steps(context, context.job.stages), _steps_done(context, context.job.stages)
     progress.begin(context.plan.describe(_tiles(context)), total, done)
     check_space(context.folder.parent, _disk_bytes(context))
-    run_stages(context, context.job.stages)
+    with computing_on(context.options.device, context.options.precision):
+        run_stages(context, context.job.stages)
     if STATE.name in context.files and not count_valid(context.files[STATE.name]):
         raise context.nothing_valid()
     pairs, areas = deliver(context, paths, progress)

@@ -173,6 +173,8 @@ def _clip(state: NDArray[np.uint8] | None, tiling: Tiling, number: int) -> NDArr
 
 def _finished(layer: Layer, values: Tensor | None, state: NDArray[np.uint8] | None, tiling: Tiling, number: int) -> NDArray[Any]:
     """A layer's core as it is stored: cut to the area, in the layer's dtype, nodata and masked where the pixels are not valid."""
+    import torch
+
     core, part = scaled(tiling.cores[number], layer.zoom), scaled(tiling.clipped[number], layer.zoom)
     if values is None:
         out = np.full((layer.bands, *part.shape), layer.nodata, layer.dtype)
@@ -181,7 +183,8 @@ def _finished(layer: Layer, values: Tensor | None, state: NDArray[np.uint8] | No
             raise ValueError(f"layer {layer.name}: shape {tuple(values.shape)} was written for a core of {(layer.bands, *core.shape)}")
         rows, cols = part.slices((core.row, core.col))
         part_values = values[:, rows, cols]
-        out = (part_values.float() if part_values.is_floating_point() else part_values).cpu().numpy().astype(layer.dtype)
+        # NumPy has no bfloat16.
+        out = (part_values.float() if part_values.dtype == torch.bfloat16 else part_values).cpu().numpy().astype(layer.dtype)
     if state is not None:
         own = _fine_state(_clip(state, tiling, number), tiling.clipped[number], part, layer.zoom)
         _keep_nodata(out, own, layer)

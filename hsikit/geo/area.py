@@ -26,6 +26,7 @@ TOLERANCE = 1e-6
 FIRST_NODES, MOST_NODES = 5, 257
 SQUARE_METRES_PER_HECTARE = 1e4
 STRIP_PIXELS = 1 << 18
+CLOSE_CODES = 1 << 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +75,7 @@ def class_areas(strips: Iterable[tuple[Window, NDArray[Any]]], grid: Grid) -> di
     """Pixels and hectares of each code of a map.
 
     Args:
-        strips: windows of `grid`, without overlap, each with its codes: unsigned integers of shape (rows, cols) or (1, rows, cols).
+        strips: windows of `grid`, without overlap, each with its codes: integers of shape (rows, cols) or (1, rows, cols).
         grid: the grid of the map.
 
     Returns:
@@ -88,13 +89,23 @@ def class_areas(strips: Iterable[tuple[Window, NDArray[Any]]], grid: Grid) -> di
     hectares: dict[int, float] = {}
     for window, codes in strips:
         for part in _parts(window):
-            values = codes.reshape(window.shape)[part.slices((window.row, window.col))]
-            unique, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-            ground = np.bincount(inverse.ravel(), areas.read(part).ravel(), len(unique)) if areas else np.zeros(len(unique))
-            for code, count, area in zip(unique.tolist(), counts.tolist(), ground.tolist(), strict=True):
-                pixels[code] = pixels.get(code, 0) + count
-                hectares[code] = hectares.get(code, 0.0) + area
+            found, place = _places(codes.reshape(window.shape)[part.slices((window.row, window.col))].ravel())
+            counts = np.bincount(place)
+            ground = np.bincount(place, areas.read(part).ravel()) if areas else np.zeros(len(counts))
+            for k in np.flatnonzero(counts).tolist():
+                code = int(found[k])
+                pixels[code] = pixels.get(code, 0) + int(counts[k])
+                hectares[code] = hectares.get(code, 0.0) + float(ground[k])
     return {code: (pixels[code], hectares[code] if areas else None) for code in sorted(pixels)}
+
+
+def _places(values: NDArray[Any]) -> tuple[NDArray[Any], Indices]:
+    """Codes, ascending, and where each value stands among them. Codes that lie close together are not sorted, which takes ten times as long."""
+    low, high = int(values.min()), int(values.max())
+    if high - low < CLOSE_CODES:
+        return np.arange(low, high + 1), values.astype(np.intp) - low
+    found, place = np.unique(values, return_inverse=True)
+    return found, place.ravel()
 
 
 def _parts(window: Window) -> list[Window]:

@@ -1,5 +1,7 @@
 """The engine's benchmark on a tiny scene: the three that it compares make the same map."""
 
+import argparse
+
 import numpy as np
 import pytest
 import torch
@@ -41,13 +43,39 @@ def test_preloaded_tiles_are_those_of_the_engine(tmp_path):
     assert not tile.valid["cube"][:, :HALO].any()  # left of the scene
 
 
+def runs(*cpu, peak=699, **more):
+    return [{"cpu": seconds, "wall": 5.0, "peak": peak * 2**20, "inside": seconds / 1.07, **more} for seconds in cpu]
+
+
 def test_report_names_what_missed(capsys):
-    figures = {"cpu": 11.6, "wall": 5.0, "peak": 701 * 2**20, "planned": 600 * 2**20, "tile": [96, 128]}
-    model = {"cpu": 10.0, "wall": 5.0, "peak": 0}
-    engine.report("geotiff-tiled", {"engine": figures, "model": model}, 700 * 2**20)
+    facts = {"planned": 600 * 2**20, "tile": [96, 128]}
+    engine.report("geotiff-tiled", {"engine": runs(11.6, peak=701, **facts), "model": runs(10.0)}, 700 * 2**20)
     assert "MISSED CPU, memory" in capsys.readouterr().out
-    engine.report("geotiff-tiled", {"engine": {**figures, "cpu": 11.4, "peak": 699 * 2**20}, "model": model}, 700 * 2**20)
+    engine.report("geotiff-tiled", {"engine": runs(11.4, **facts), "model": runs(10.0)}, 700 * 2**20)
     assert "ok" in capsys.readouterr().out
+
+
+def test_what_counts_is_the_median_of_the_pairs(capsys):
+    pairs = {"engine": runs(11.0, 24.0, 10.5, planned=0, tile=[9, 9]), "model": runs(10.0, 20.0, 10.0)}
+    assert engine.ratios(pairs, "cpu") == pytest.approx([1.05, 1.1, 1.2])
+    engine.report("envi-bsq", pairs, 700 * 2**20)
+    said = capsys.readouterr().out
+    assert "1.100  1.050-1.200   1.070" in said and "MISSED" not in said
+
+
+def test_pairs_take_turns(tmp_path, monkeypatch):
+    called = []
+
+    def fresh(module, *arguments, threads):
+        called.append(arguments[1])
+        return {"tile": [8, 8]}
+
+    monkeypatch.setattr(engine, "run_fresh", fresh)
+    path = make_scene(tmp_path, "envi-bsq", SHAPE)
+    args = argparse.Namespace(memory="700M", threads=1, folder=tmp_path, tile=None, pairs=4, no_dask=False)
+    found = engine.measure(path, args)
+    assert called == ["engine", "model", "model", "engine", "engine", "model", "model", "engine", "dask"]
+    assert [len(found[side]) for side in ("engine", "model", "dask")] == [4, 4, 1]
 
 
 def test_histogram_counts_codes(tmp_path):

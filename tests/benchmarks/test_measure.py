@@ -2,10 +2,12 @@
 
 import subprocess
 import textwrap
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from benchmarks.measure import MIB, Spent, run_fresh
+from benchmarks.measure import MIB, Inside, Spent, run_fresh
 
 
 def module(tmp_path, monkeypatch, body):
@@ -23,6 +25,26 @@ def test_clock_adds_cpu_of_all_blocks():
     assert spent.wall > 0
     idle = Spent()
     assert (idle.cpu, idle.wall) == (0, 0)
+
+
+def test_inside_counts_the_calling_threads_alone():
+    inside = Inside()
+
+    def work(seconds, *, fail=False):
+        end = time.thread_time() + seconds
+        while time.thread_time() < end:
+            pass
+        if fail:
+            raise ZeroDivisionError
+        return seconds
+
+    timed = inside.timed(work)
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(timed, [0.01, 0.02, 0.03])) == [0.01, 0.02, 0.03]
+    with pytest.raises(ZeroDivisionError):
+        timed(0.02, fail=True)
+    work(0.2)
+    assert 0.08 <= inside.seconds < 0.2
 
 
 def test_peak_is_of_the_process_alone_and_seen_after_memory_is_freed(tmp_path, monkeypatch):

@@ -88,6 +88,16 @@ def test_tiles_give_what_the_whole_scene_gives(tile):
     assert ((tiled == 0) == (expected == 0)).all()
 
 
+def test_bf16_scores_are_those_of_float32_to_three_digits(network):
+    values, valid = torch.rand(BANDS, 21, 18) * 1000, torch.ones(21, 18, dtype=torch.bool)
+    valid[4:7, 2:9] = False
+    expected = network(values, valid)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = network(values, valid)
+    assert found.dtype == torch.bfloat16
+    assert float((found.float() - expected).abs().max()) < 0.1 * float(expected.max() - expected.min())
+
+
 def test_cost_grows_with_the_tile():
     info = Memory(odd_scene()).info
     job = Network().bind({"cube": info})

@@ -74,6 +74,15 @@ def test_class_areas_by_any_strips(rows, cols):
         assert hectares == pytest.approx(ground[codes == code].sum(), rel=1e-12)
 
 
+@pytest.mark.parametrize("choice", [[-3, 0, 120], [-32768, 5, 32767], [7], [0, 2**31 - 1], [254, 255]])
+def test_class_areas_of_any_integers(choice):
+    kind = np.min_scalar_type(-max(np.abs(choice)) - 1)
+    codes = np.random.default_rng(2).choice(choice, size=(30, 40)).astype(kind)
+    got = class_areas([(Window(0, 0, 30, 40), codes)], UTM.crop(Window(0, 0, 30, 40)))
+    assert {code: pixels for code, (pixels, _) in got.items()} == {code: int((codes == code).sum()) for code in sorted(choice)}
+    assert sum(hectares for _, hectares in got.values()) == pytest.approx(1200 * 0.09, rel=2e-3)
+
+
 def test_without_georeference_pixels_are_counted_only():
     assert pixel_areas(Grid((2, 3))) is None
     assert class_areas([(Window(0, 0, 2, 3), np.array([[1, 1, 2], [2, 2, 2]], np.uint8))], Grid((2, 3))) == {1: (2, None), 2: (4, None)}
