@@ -17,10 +17,10 @@ from hsikit.errors import HsikitError, OptionError
 from .console import tell
 
 VERBS = (
-    "info", "quicklook", "methods", "sensors", "datasets", "train", "evaluate", "classify",
+    "info", "quicklook", "methods", "sensors", "datasets", "train", "evaluate", "benchmark", "classify", "sample", "accuracy", "report",
     "superresolve", "pansharpen", "anomaly", "simulate", "demo",
 )  # fmt: skip
-RESUMING = ("classify", "superresolve", "pansharpen", "anomaly")
+RESUMING = ("benchmark", "classify", "superresolve", "pansharpen", "anomaly")
 """Verbs whose interrupted run the same command goes on with."""
 DEBUG = "HSIKIT_DEBUG"
 INTERRUPTED = 130
@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(args=words, prog_name="hsikit")
     except HsikitError as error:
-        _fail(f"error: {error}", error.exit_code)
+        _fail(f"error: {_as_typed(error, words)}", error.exit_code)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # what typer makes of an interrupt, without a word
             tell(_interrupted(words))
@@ -125,6 +125,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if os.environ.get(DEBUG):
             raise
         _fail(f"internal error: {type(error).__name__}: {error} (this is our mistake; {DEBUG}=1 shows where)", 1)
+
+
+def _as_typed(error: HsikitError, words: Sequence[str]) -> HsikitError:
+    """The error with an option named as the user writes it: the library knows it as a keyword argument."""
+    if not isinstance(error, OptionError) or not error.where.isidentifier():
+        return error
+    command: Any = typer.main.get_command(app)
+    for word in words:
+        command = getattr(command, "commands", {}).get(word, command)
+    option = f"--{error.where.replace('_', '-')}"
+    if not any(option in parameter.opts for parameter in command.params):
+        pairs = (word.partition("=")[0].replace("-", "_") for word in words if "=" in word)
+        option = f"-p {error.where}" if any(name.endswith(error.where) for name in pairs) else error.where
+    return type(error)(option, error.wrong, error.advice)
 
 
 def _interrupted(words: Sequence[str]) -> str:

@@ -16,6 +16,8 @@ from hsikit.version import __version__
 
 if TYPE_CHECKING:
     from hsikit.api import (
+        assess_map,
+        benchmark,
         describe,
         evaluate,
         list_methods,
@@ -25,12 +27,16 @@ if TYPE_CHECKING:
         open_scene,
         read_labels,
         run,
+        sample_map,
         save_method,
         train,
+        write_report,
     )
 
 __all__ = [
     "__version__",
+    "assess_map",
+    "benchmark",
     "describe",
     "evaluate",
     "list_methods",
@@ -40,8 +46,10 @@ __all__ = [
     "open_scene",
     "read_labels",
     "run",
+    "sample_map",
     "save_method",
     "train",
+    "write_report",
 ]
 
 

@@ -6,7 +6,7 @@ A scene is given as a path, a list of tiles on one grid, a cube (`xarray.DataArr
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,17 +21,21 @@ from hsikit.sensors import list_sensors, open_source
 if TYPE_CHECKING:
     import xarray as xr
 
+    from hsikit.assess.accuracy import Assessment
+    from hsikit.assess.sample import Sample
     from hsikit.engine import RunOptions, RunReport
     from hsikit.engine.options import Progress
     from hsikit.geo.grid import Window
     from hsikit.method import Job, Method
+    from hsikit.train.benchmark_plan import Smoothing
+    from hsikit.train.benchmark_statistics import Standing
     from hsikit.train.evaluate import Evaluation
     from hsikit.train.labelled import LabelledScene
     from hsikit.train.record import TrainingRecord
 
 __all__ = [
-    "describe", "draw_quicklook", "evaluate", "list_methods", "list_sensors", "load_method", "make_method", "open_scene",
-    "read_labels", "run", "save_method", "train",
+    "assess_map", "benchmark", "describe", "draw_quicklook", "evaluate", "list_methods", "list_sensors", "load_method", "make_method",
+    "open_scene", "read_labels", "run", "sample_map", "save_method", "train", "write_report",
 ]  # fmt: skip
 
 Scene = Any
@@ -219,9 +223,9 @@ class Trained:
 
 
 def train(method: str, scenes: Scene, labels: Any, *, split: str = "blocks", split_options: Mapping[str, Any] | None = None, refit: bool = True,
-          seed: int = 0, label_options: Mapping[str, Any] | None = None, class_field: str | None = None, pixels: str | Path | None = None,
-          overwrite: bool = False, progress: Progress | None = None, **options: Any) -> Trained:  # fmt: skip
-    """Trains a classifier: spatially disjoint split, score beside its floors, then a fit on all labels.
+          calibrate: bool = True, seed: int = 0, label_options: Mapping[str, Any] | None = None, class_field: str | None = None,
+          pixels: str | Path | None = None, overwrite: bool = False, progress: Progress | None = None, **options: Any) -> Trained:  # fmt: skip
+    """Trains a classifier: spatially disjoint split, score beside its floors, a temperature, then a fit on all labels.
 
     Example:
         >>> model = hsikit.train("mnf-lda", cube, "fields.gpkg", class_field="crop")
@@ -231,9 +235,10 @@ def train(method: str, scenes: Scene, labels: Any, *, split: str = "blocks", spl
         method: a name of `hsikit methods`.
         scenes: one scene, or a list of scenes (then `labels` is a list of as many).
         labels: polygons or points, a label raster, or an array of the scene's shape; with several scenes one for each.
-        split: "blocks", "class-halves", "groups", "leave-polygon-out", "scene", or "random" (by name only: it leaks).
-        split_options: `guard`, `block`, `test_share`, `per_class`, `allow_lost`.
+        split: "blocks", "class-halves", "groups", "leave-polygon-out", "scene", "fixed", or "random" (by name only: it leaks).
+        split_options: `guard`, `block`, `test_share`, `per_class`, `allow_lost`, `strict`.
         refit: whether the model is fitted on all labels after it was scored.
+        calibrate: whether a temperature is found by folds inside the training part, at a fit and a map of the labels for each.
         seed: of everything random.
         label_options: further arguments of `read_labels` (`crosswalk`, `ignore`, `buffer`, `group_field`, ...).
         class_field: field of the class in vector labels.
@@ -263,8 +268,9 @@ def train(method: str, scenes: Scene, labels: Any, *, split: str = "blocks", spl
         require_new(check_pixels_target(pixels), overwrite)
     with _labelled(scenes, labels, label_options, class_field) as labelled:
         model, record = train_classifier(
-            kind, labelled, split=split, refit=refit, seed=seed, run=compute, options=options, split_options=split_options, progress=progress
-        )
+            kind, labelled, split=split, refit=refit, calibrate=calibrate, seed=seed, run=compute, options=options, split_options=split_options,
+            progress=progress,
+        )  # fmt: skip
         if pixels is not None:
             write_label_pixels(labelled, Path(pixels))
     return Trained(model, record)
@@ -282,21 +288,36 @@ def _labelled(scenes: Scene, labels: Any, options: Mapping[str, Any] | None, cla
 
 
 def evaluate(model: str | Path | Trained, scenes: Scene, labels: Any, *, split: str | None = None, split_options: Mapping[str, Any] | None = None,
-             seed: int = 0, label_options: Mapping[str, Any] | None = None, class_field: str | None = None,
+             seed: int = 0, calibrate: bool = True, smooth: bool = False, label_options: Mapping[str, Any] | None = None, class_field: str | None = None,
              progress: Progress | None = None) -> Evaluation:  # fmt: skip
-    """Scores a model on label pixels that it has not seen; with `split`, refits its method on each split and says so.
+    """Scores a model on label pixels that it has not seen; with `split`, refits its method on that split and says so.
+
+    Args:
+        model: a trained model, or its folder.
+        scenes: one scene, or a list of scenes (then `labels` is a list of as many).
+        labels: as for `train`.
+        split: a split to fit and score the model's method on.
+        split_options: as for `train`.
+        seed: of the split, of that fit, and of the resamples of the intervals.
+        calibrate: with a split, whether a temperature is found inside its training part.
+        smooth: whether the class probabilities are smoothed along edges first, as `run` does.
+        label_options: as for `train`.
+        class_field: field of the class in vector labels.
+        progress: told of progress.
 
     Raises:
         LabelError: no label pixel is left that the model has not seen.
     """
     from hsikit.engine import compute
     from hsikit.models import load_record
+    from hsikit.tasks.classification.smooth import smooth as smoothed
     from hsikit.train.evaluate import evaluate as score
     from hsikit.train.record import TrainingRecord
 
     known = Trained(load_method(model), load_record(model, TrainingRecord)) if isinstance(model, str | Path) else model  # type: ignore[arg-type]
     with _labelled(scenes, labels, label_options, class_field) as labelled:
-        return score(known.method, known.record, labelled, split=split, seed=seed, run=compute, split_options=split_options, progress=progress)
+        return score(known.method, known.record, labelled, split=split, seed=seed, run=compute, split_options=split_options, calibrate=calibrate,
+                     finish=smoothed if smooth else None, progress=progress)  # fmt: skip
 
 
 def run(method: Any, scene: Any, output: str | Path, *, confidence: bool = False, probabilities: bool = False, smooth: bool = False, sieve: int = 0,
@@ -409,3 +430,51 @@ def require_new(path: str | Path, overwrite: bool) -> None:
     from hsikit.writers import check_target
 
     check_target(Path(path), overwrite)
+
+
+def benchmark(scenes: Scene, labels: Any, methods: Sequence[Any], folder: str | Path, *, splits: Sequence[Any] = ("blocks",),
+              seeds: Iterable[int] = range(10), smooth: Smoothing = "no", against: str | None = None, split_options: Mapping[str, Any] | None = None,
+              label_options: Mapping[str, Any] | None = None, class_field: str | None = None, progress: Progress | None = None) -> list[Standing]:  # fmt: skip
+    """Compares classifiers on the same draws: methods x splits x seeds, kept in a folder, ranked, with paired differences.
+
+    A method or split is a name, or (name, options). See docs/benchmark.md.
+
+    Raises:
+        OptionError, MethodError, LabelError: a plan that cannot be run.
+    """
+    from hsikit.engine import compute
+    from hsikit.tasks.classification.smooth import smooth as smoothed
+    from hsikit.train.benchmark import run_benchmark
+    from hsikit.train.benchmark_plan import make_plan
+    from hsikit.train.benchmark_statistics import standings
+    from hsikit.train.benchmark_table import write_results
+
+    plan = make_plan(methods, splits, seeds, smooth=smooth, split_options=split_options, against=against)
+    with _labelled(scenes, labels, label_options, class_field) as labelled:
+        cells = run_benchmark(labelled, plan, folder, run=compute, smooth=smoothed, progress=progress)
+        write_results(folder, plan, cells, labelled)
+    return standings(plan, cells)
+
+
+def sample_map(path: str | Path, output: str | Path, **design: Any) -> Sample:
+    """Draws reference points from a class map; arguments and errors are those of `hsikit.assess.sample.sample_map`."""
+    from hsikit.assess.sample import sample_map as draw
+
+    return draw(path, output, **design)
+
+
+def assess_map(path: str | Path, reference: str | Path, **choices: Any) -> Assessment:
+    """Accuracy and areas of a map from reference points; arguments and errors are those of `hsikit.assess.accuracy.assess_map`."""
+    from hsikit.assess.accuracy import assess_map as assess
+
+    return assess(path, reference, **choices)
+
+
+def write_report(class_map: str | Path, model: str | Path, output: str | Path, *, scene: Scene | None = None, evaluation: str | Path | None = None,
+                 accuracy: str | Path | None = None, overwrite: bool = False, **reading: Any) -> list[Path]:  # fmt: skip
+    """Writes one self-contained HTML page about a class map, and `run.json` beside it: see `hsikit.report.write_report`."""
+    from hsikit.report import write_report as write
+
+    with ExitStack() as held:
+        source = held.enter_context(_opened(scene, **reading)) if scene is not None else None
+        return write(class_map, model, output, scene=source, evaluation=evaluation, accuracy=accuracy, overwrite=overwrite)

@@ -42,6 +42,8 @@ METHODS: tuple[MethodEntry, ...] = (
                 "noise-whitened components, small spatial mean, shrinkage discriminant; the default", "labels", "Green 1988; Ledoit & Wolf 2004"),
     MethodEntry("mnf-lda-edge", "classification", "hsikit.tasks.classification.mnf_lda_edge:MnfLdaEdge",
                 "two such discriminants, diffused along edges over whole objects; for objects many pixels wide", "labels", "Green 1988; Perona & Malik 1990"),
+    MethodEntry("lola-specvit", "classification", "hsikit.tasks.classification.lola_specvit:LolaSpecVit",
+                "the same beside a spectral transformer that learns the scene without labels; minutes to train", "labels", "arXiv:2506.17759"),
     MethodEntry("svm", "classification", "hsikit.tasks.classification.svm:Svm",
                 "RBF support vector machine on single spectra", "labels", "Melgani & Bruzzone 2004"),
     MethodEntry("random-forest", "classification", "hsikit.tasks.classification.random_forest:RandomForest",

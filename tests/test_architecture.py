@@ -37,7 +37,9 @@ ARROWS: dict[str, set[str]] = {
     "writers": GROUND,
     "engine": {*GROUND, "method", "writers", "cube", "spectral"},
     "simulate": {"spectral", "geo", "scene"},
-    "train": {*GROUND, "method", "metrics", "nn", "spectral"},
+    "train": {*GROUND, "method", "metrics", "nn", "spectral", "writers"},
+    "assess": {"geo", "layers", "metrics", "sensors", "train", "writers"},
+    "report": {*GROUND, "assess", "metrics", "models", "sensors", "train", "viz", "writers"},
     "tasks": {*GROUND, "train", "simulate", "nn", "spectral", "metrics", "method"},
 }
 EVERYTHING = {"__init__", "api", "demo"}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pickle
@@ -47,6 +48,30 @@ def test_the_folder_says_what_a_person_asks(folder: Path) -> None:
     assert len(facts["wavelength"]) == len(facts["fwhm"]) == 8
     assert facts["classes"][0] == {"code": 1, "name": "class 1", "colour": list(MODEL.legend.classes[0].colour)}
     assert facts["training"]["scores"] == {"overall": 0.9} and facts["training"]["used"][0]["pixels"] == 45
+
+
+def with_wavelengths(centres: np.ndarray) -> Svm:
+    bands = dataclasses.replace(MODEL.basis.bands, wavelength=centres, fwhm=np.full(8, 0.1 + 0.2))
+    return dataclasses.replace(MODEL, basis=dataclasses.replace(MODEL.basis, bands=bands))
+
+
+def test_wavelengths_are_written_without_the_noise_of_their_unit(tmp_path: Path) -> None:
+    noisy = np.array([0.41842, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1]) * 1000.0000000000001
+    model = with_wavelengths(noisy)
+    assert any(len(repr(nm)) > 12 for nm in noisy.tolist())
+    facts = json.loads((save_method(model, tmp_path / "noisy") / "model.json").read_text())
+    assert facts["wavelength"] == [418.42, 500.0, 600.0, 700.0, 800.0, 900.0, 1000.0, 1100.0]
+    assert facts["fwhm"] == [0.3] * 8
+    again = load_method(tmp_path / "noisy")
+    assert isinstance(again, Svm) and again.identity() == model.identity()
+    np.testing.assert_allclose(again.basis.bands.wavelength, noisy, rtol=0, atol=1e-6)
+
+
+def test_bands_closer_than_the_digits_are_kept_apart(tmp_path: Path) -> None:
+    close = np.array([400.0, 400.0 + 1e-9, 600, 700, 800, 900, 1000, 1100])
+    again = load_method(save_method(with_wavelengths(close), tmp_path / "close"))
+    assert isinstance(again, Svm)
+    np.testing.assert_array_equal(again.basis.bands.wavelength, close)
 
 
 def test_a_transposed_array_is_stored_as_it_reads(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """How unlike two neighbouring pixels are, and the whole scene's median of it: what smoothing along edges stands on.
 
 The difference of two neighbours is the root mean square, over bands, of the difference of their standardised spectra, each
-the mean of 3 x 3 valid pixels.
+the mean of 3 x 3 valid pixels; or that of the bands of a scratch layer, such as noise-whitened components, as they are.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ BLOCK = 64
 _SHIFT = 14
 """Bits of a float32 that a bin leaves out: 512 bins to each factor of two."""
 _LOWEST = (127 - 24) << (23 - _SHIFT)
-_BINS = 27 << (23 - _SHIFT)
-"""Bins from 2^-24 to 2^3; standardised spectra differ by less than 2."""
+_BINS = 48 << (23 - _SHIFT)
+"""Bins from 2^-24 to 2^24; standardised spectra differ by less than 2, noise-whitened components by up to their signal to noise."""
 
 
 def edge_stage(layer: str = LOG_PROBABILITIES) -> Map:
@@ -43,6 +43,18 @@ def edge_stage(layer: str = LOG_PROBABILITIES) -> Map:
         return {EDGES: edges}
 
     return Map(EDGES, ("cube", layer), (EDGES,), write, halo={"cube": (2, 2), layer: (1, 1)})
+
+
+def layer_edge_stage(layer: str) -> Map:
+    """Writes `edges` from a scratch layer in place of spectra: the root mean square difference of its bands; NaN where either is missing."""
+    import torch
+
+    def write(tile: Tile, store: Store) -> Mapping[str, Tensor]:
+        values = tile.arrays[layer].double()
+        here = values[:, 1:-1, 1:-1]
+        return {EDGES: torch.stack([(other - here).square_().mean(0).sqrt_().float() for other in (values[:, 1:-1, 2:], values[:, 2:, 1:-1])])}
+
+    return Map(EDGES, (layer,), (EDGES,), write, halo={layer: (1, 1)})
 
 
 def edge_bytes(bands: int) -> int:

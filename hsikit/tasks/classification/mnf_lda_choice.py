@@ -9,7 +9,7 @@ Trees", 1984: the one-standard-error rule).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,7 +52,7 @@ def parse_options(options: Mapping[str, Any], bands: int) -> dict[str, Any]:
         OptionError: an unknown option, or a value out of range.
     """
     fixed = {key: value for key, value in options.items() if value is not None}
-    refuse_unknown("mnf-lda", {key: value for key, value in fixed.items() if key not in ("components", "width", "standardise")})
+    refuse_unknown("mnf-lda", fixed, (field.name for field in fields(Setting)))
     components, width, standardised = fixed.get("components", 1), fixed.get("width", 1), fixed.get("standardise", True)
     if not isinstance(components, int) or not 1 <= components <= bands:
         raise OptionError("components", f"{components!r} is not a whole number from 1 to {bands}, the number of bands")
@@ -104,8 +104,13 @@ def filled_windows(windows: NDArray[np.float32], wavelength: NDArray[np.float64]
     return torch.from_numpy(np.ascontiguousarray(filled)).double(), torch.from_numpy(valid)
 
 
-def choose(scenes: Sequence[LabelledScene], samples: Samples, transforms: Mapping[bool, Mnf], tried: Sequence[Setting]) -> tuple[Setting, float | None]:
-    """The setting to use, and its accuracy in cross-validation (None where nothing was tried)."""
+def choose(
+    scenes: Sequence[LabelledScene], samples: Samples, transforms: Mapping[bool, Mnf], tried: Sequence[Setting], errors: float = 1.0
+) -> tuple[Setting, float | None]:
+    """The setting to use, and its accuracy in cross-validation (None where nothing was tried).
+
+    Another than the first is used where it gains by more than so many standard `errors`.
+    """
     if len(tried) == 1:
         return tried[0], None
     means = neighbourhood_means(scenes, samples, {(setting.standardise, setting.width) for setting in tried})
@@ -113,7 +118,7 @@ def choose(scenes: Sequence[LabelledScene], samples: Samples, transforms: Mappin
     usual = right[tried[0]]
     if not len(usual):
         return tried[0], None
-    better = [setting for setting in tried[1:] if _gain_is_clear(right[setting], usual)]
+    better = [setting for setting in tried[1:] if _gain_is_clear(right[setting], usual, errors)]
     best = max(better, key=lambda setting: float(right[setting].mean()), default=tried[0])
     return best, float(right[best].mean())
 
@@ -131,8 +136,8 @@ def _hits(samples: Samples, transform: Mnf, means: NDArray[np.float64], componen
     return np.concatenate(hits).astype(np.float64)
 
 
-def _gain_is_clear(hits: NDArray[np.float64], usual: NDArray[np.float64]) -> bool:
-    """Whether the mean gain exceeds its standard error."""
+def _gain_is_clear(hits: NDArray[np.float64], usual: NDArray[np.float64], errors: float) -> bool:
+    """Whether the mean gain exceeds so many standard errors."""
     gain = hits - usual
     # Each pixel is held out in two folds, so only half the answers are independent.
-    return bool(gain.mean() > gain.std() / np.sqrt(len(gain) / 2))
+    return bool(gain.mean() > errors * gain.std() / np.sqrt(len(gain) / 2))
