@@ -25,7 +25,7 @@ from benchmarks.accuracy_table_rows import ROWS
 from benchmarks.accuracy_table_scenes import load_scene
 from hsikit.train.benchmark_statistics import paired_difference, spread
 
-REFERENCES = (("mnf-lda 40/5/standardised", "smoothed"), ("mnf-lda-edge", "plain"))
+REFERENCES = (("mnf-lda 40/5/standardised", "smoothed"), ("mnf-lda-edge", "plain"), ("mnf-lda-edge, edges of components", "plain"))
 """Rows that the others are compared with: the smoothed floor, and the best method without a network."""
 CALIBRATED = ("far", "near")
 

@@ -133,7 +133,7 @@ def answers(desk: Desk, row: Row, train: LabelledScene, seed: int) -> dict[str, 
         plain = short.answer_product(short.trained(row, desk.scene, train, seed, desk.cache), train)
     else:
         plain = short.answer_short(desk.features(row), train)
-    return dict(zip(VARIANTS, (plain, short.smoothed(plain, desk.features(row))), strict=True))
+    return dict(zip(VARIANTS, (plain, short.smoothed(plain, short.used_features(plain, desk.features(row)))), strict=True))
 
 
 def _measure(test: LabelledScene, codes: Any) -> dict[str, float]:

@@ -39,7 +39,7 @@ from hsikit.tasks.classification.mnf_lda import MnfLda, scene_transforms
 from hsikit.tasks.classification.mnf_lda_edge import MnfLdaEdge
 from hsikit.tasks.classification.nearest_label import NearestLabel
 from hsikit.tasks.classification.random_forest import RandomForest
-from hsikit.tasks.classification.samples import present_classes
+from hsikit.tasks.classification.samples import present_classes, training_samples
 from hsikit.tasks.classification.shrinkage_lda import fit_lda
 from hsikit.tasks.classification.spectral_network import network_from
 from hsikit.tasks.classification.svm import Svm
@@ -63,6 +63,8 @@ class Features:
         median: of the edges.
         steps: of the diffusion of the sum; 0 for none.
         keep: share of the sum in each step.
+        alone: used in their place where `judged` says so of the labels.
+        judged: whether these serve the labels; None: always.
     """
 
     parts: Sequence[NDArray[np.float32]]
@@ -70,6 +72,8 @@ class Features:
     median: float
     steps: int = 0
     keep: float = 1.0
+    alone: Features | None = None
+    judged: Callable[[LabelledScene], bool] | None = None
 
 
 Make = Callable[[LabelledScene, Mapping[str, Any], Path], Features]
@@ -162,21 +166,34 @@ def mean_features(scene: LabelledScene, options: Mapping[str, Any], cache: Path)
 
 def network_features(scene: LabelledScene, options: Mapping[str, Any], cache: Path) -> Features:
     """Of `lola-specvit` with its head "lda": the network has learned from the scene without labels, as the product trains it."""
-    info = scene.source.info
+    info, settings = scene.source.info, lola.parse_settings(options, len(Basis.of(scene.source.info).bands))
     place = place_of(cache, "features", ["network features", info.identity, dict(options), code_digest(lola.__name__)])
 
     def make() -> Arrays:
         model = learned(Row("lola-specvit", LolaSpecVit, options), scene, cache)
-        settings, vectors = {**model.settings, **options}, model.arrays["vectors"]
-        project = lola.feature_projector(network_from(model.arrays, settings["preset"], settings["normalise"]), model.arrays["mean"], vectors, settings)
-        parts = (slice(vectors.shape[1]), slice(None))
-        job = objects.feature_job(info, Basis.of(info).match(info), project, objects.guides_of(settings, vectors.shape[1]), parts, settings)
-        found = compute(job, {"cube": scene.source}, layers=(objects.FAR_NOW, objects.NEAR, EDGES), threads=1)
-        layers = {"object": found.layers[objects.FAR_NOW], "neighbourhood": found.layers[objects.NEAR], "edges": found.layers[EDGES]}
-        return {**layers, "median": found.store[MEDIAN]["median"].numpy()}
+        network = network_from(model.arrays, settings["preset"], model.settings["normalise"])
+        project = lola.feature_projector(network, model.arrays["mean"], model.arrays["vectors"], model.settings)
+        return {name: _neighbourhoods(scene, project, {**settings, "detrend": taken}) for name, taken in (("whole", settings["detrend"]), ("alone", False))}
 
-    found, settings = kept(place, make), {**lola.USUAL, **options}
-    return Features((found["object"], found["neighbourhood"]), found["edges"], float(found["median"]), settings["steps"], settings["keep"])
+    found = kept(place, make)
+    objects_of, plain = ({name: settings[name] for name in edge.USUAL} | {"detrend": taken} for taken in (settings["detrend"], False))
+    whole, own = component_arrays(scene, objects_of, cache), component_arrays(scene, plain, cache)["neighbourhood"]
+    of_spectra = edge_features(scene, {}, cache)
+
+    def judged(train: LabelledScene) -> bool:
+        samples = training_samples([train], most=2000)
+        far, alone = (part[:, samples.rows, samples.cols].T.astype(np.float64) for part in (whole["object"], own))
+        return lola.by_objects(samples, far, alone)
+
+    alone = Features((found["alone"],), of_spectra.edges, of_spectra.median)
+    return Features((whole["object"], found["whole"]), whole["edges"], float(whole["median"]), settings["steps"], settings["keep"], alone, judged)
+
+
+def _neighbourhoods(scene: LabelledScene, project: objects.Projector, settings: Mapping[str, Any]) -> NDArray[np.float32]:
+    """Averaged channels (d, rows, cols), nothing diffused."""
+    info = scene.source.info
+    job = objects.feature_job(info, Basis.of(info).match(info), project, 0, (None, slice(None)), settings)
+    return np.asarray(compute(job, {"cube": scene.source}, layers=(objects.NEAR,), threads=1).layers[objects.NEAR])
 
 
 def component_edges(scene: LabelledScene, options: Mapping[str, Any], cache: Path) -> Features:
@@ -249,6 +266,8 @@ def answer_short(features: Features, train: LabelledScene) -> Answer:
     """Discriminants at the labels, applied to the whole scene; their sum diffused."""
     usable = ~np.isnan(features.parts[0][0, train.rows, train.cols])
     train = train.take(usable)
+    if features.judged is not None and features.alone is not None and not features.judged(train):
+        return answer_short(features.alone, train)
     legend = present_classes([train], train.codes)
     targets = np.searchsorted(np.array(legend.codes), train.codes)
     joined = torch.zeros(())
@@ -262,6 +281,11 @@ def answer_short(features: Features, train: LabelledScene) -> Answer:
         edges, median = torch.from_numpy(np.array(features.edges)).double(), torch.tensor(features.median, dtype=torch.float64)
         joined = advance(joined, joined, edges, median, features.steps, features.keep).float().log_softmax(0)
     return Answer(legend, joined.clamp(min=LEAST).float(), features)
+
+
+def used_features(answer: Answer, otherwise: Features) -> Features:
+    """Those that the answer was made with, whose edges smooth it; `otherwise` for an answer of the product."""
+    return answer.features or otherwise
 
 
 def trained(row: Row, scene: LabelledScene, train: LabelledScene, seed: int, cache: Path) -> PixelClassifier:

@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.engine import Plan
 from benchmarks.measure import MIB, peak_bytes, run_fresh, tell
 
-CLASSIFIERS = ("mnf-lda", "mnf-lda-edge", "svm", "random-forest")
+CLASSIFIERS = ("mnf-lda", "mnf-lda-edge", "lola-specvit", "svm", "random-forest")
 METHODS = ("network", *CLASSIFIERS, "smooth", "bicubic", "brovey", "rx", "rx-hits")
 LABELS_PER_CLASS = 100
 ZOOM = 3

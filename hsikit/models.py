@@ -1,5 +1,8 @@
 """Model folders: `model.safetensors` (arrays) and `model.json` (everything a person may want to read).
 
+A network that was tuned by adapters also leaves these by themselves, as PEFT reads them: `adapter/adapter_model.safetensors` and
+`adapter/adapter_config.json`. Nothing here reads them again: the arrays hold the tuned weights.
+
 Nothing is ever unpickled: arrays are read by safetensors, whose header cannot carry code, and facts by JSON. A folder is
 written beside its place and put there by `hsikit.writers.commit`, so that a broken write leaves no half model; what a killed
 one leaves is cleared away, and an older model brought back, before the next.
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 FACTS, ARRAYS, STAGED = "model.json", "model.safetensors", ".new"
+ADAPTER, ADAPTER_ARRAYS, ADAPTER_FACTS = "adapter", "adapter_model.safetensors", "adapter_config.json"
 _RECORD = "record/"
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -70,7 +74,8 @@ def save_method(method: Any, folder: str | Path, *, record: Stateful | None = No
     """Writes a model folder.
 
     Args:
-        method: one with `name` and `state()`.
+        method: one with `name` and `state()`; where it has an `adapter()` that is not None (tensors and configuration in PEFT's
+            layout), that is written too.
         folder: where; its parent must exist.
         record: how it was trained: split, scores, pixels used.
         licence: of the model, as text.
@@ -87,9 +92,12 @@ def save_method(method: Any, folder: str | Path, *, record: Stateful | None = No
     if record is not None:
         kept, document["training"] = record.state()
         arrays |= {_RECORD + key: value for key, value in kept.items()}
+    adapter = method.adapter() if hasattr(method, "adapter") else None
     beside = folder.absolute().parent / f".{folder.name}.{os.getpid()}{STAGED}"
     try:
         _write(beside, document, arrays)
+        if adapter is not None:
+            _write_adapter(beside / ADAPTER, *adapter)
         commit([(beside, folder)])
     except OSError as error:
         raise OutputError(folder, f"it cannot be written: {error.strerror or error}", "Check the free space and the permissions") from error
@@ -186,12 +194,26 @@ def _restored(kind: type[R], arrays: Arrays, facts: Mapping[str, Any], folder: P
 
 
 def _write(beside: Path, document: Mapping[str, Any], arrays: Arrays) -> None:
+    beside.mkdir()
+    _write_arrays(beside / ARRAYS, arrays)
+    _write_json(beside / FACTS, document)
+
+
+def _write_adapter(folder: Path, tensors: Arrays, config: Mapping[str, Any]) -> None:
+    folder.mkdir()
+    _write_arrays(folder / ADAPTER_ARRAYS, tensors)
+    _write_json(folder / ADAPTER_FACTS, config)
+
+
+def _write_arrays(path: Path, arrays: Arrays) -> None:
     from safetensors.numpy import save_file
 
-    beside.mkdir()
     # Safetensors takes an array's memory as it lies: a transposed view would be stored scrambled.
-    save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, beside / ARRAYS)
-    (beside / FACTS).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, path)
+
+
+def _write_json(path: Path, document: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _recover(folder: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -31,6 +32,7 @@ from hsikit.train.splits import Split, make_split
 CLEARLY = 0.01
 """Overall accuracy by which a floor must lead before a note says so: less is a matter of a few pixels."""
 REFITTED = "The scores are those of a model fitted on the training part of the split; the saved model was then fitted on all labels."
+UNLABELLED = "From all pixels of the training scenes, those at the test places among them, it learned without any label: {}."
 ELSEWHERE = "Labels in one place cannot calibrate another: on ground unlike the labels' the map is less often right than its confidence says."
 
 
@@ -72,6 +74,7 @@ def train_classifier(
     split_options: Mapping[str, Any] | None = None,
     floors: bool = True,
     progress: Any = None,
+    workspace: Path | None = None,
 ) -> tuple[Any, TrainingRecord]:
     """Splits, fits, calibrates, scores, and fits again on all labels.
 
@@ -87,6 +90,7 @@ def train_classifier(
         split_options: further arguments of `make_split` (guard, block, ...).
         floors: whether the two floors are scored beside it.
         progress: passed to `run`.
+        workspace: folder for snapshots of trainings that keep any, so that the same call after a kill goes on.
 
     Returns:
         The model, and how it was trained.
@@ -100,14 +104,18 @@ def train_classifier(
     chosen: dict[str, Any] = dict(options or {})
     drawn = make_split(split, scenes, seed=seed, **dict(split_options or {}))
     train, test = parts_of(scenes, drawn)
-    model, found = fit_calibrated(kind, train, drawn, seed=seed, run=run, calibrate=calibrate, progress=progress, options=chosen)
+    kept = _snapshots(kind, workspace, "training-part")
+    model, found = fit_calibrated(kind, train, drawn, seed=seed, run=run, calibrate=calibrate, progress=progress, options=chosen, snapshots=kept)
     answers = predict_test(model, test, run, progress)
     scored = answers.scores(model.legend.codes)
     below = score_floors(train, test) if floors else {}
-    used, notes = train, [*drawn.notes, *_floor_notes(scored, below), *calibration_notes(found, calibrate, drawn)]
+    unlabelled = getattr(kind, "learned_unlabelled", "")
+    seen = [UNLABELLED.format(unlabelled)] if unlabelled else []
+    used, notes = train, [*drawn.notes, *seen, *_floor_notes(scored, below), *calibration_notes(found, calibrate, drawn)]
     if refit:
         again = model.refit if {id(scene.source) for scene in train} == {id(scene.source) for scene in scenes} else kind.train
-        model = again(scenes, seed=seed, run=run, progress=progress, **chosen).with_options(temperature=found.temperature)
+        kept = _snapshots(kind, workspace, "all-labels")
+        model = again(scenes, seed=seed, run=run, progress=progress, **kept, **chosen).with_options(temperature=found.temperature)
         used, notes = list(scenes), [*notes, REFITTED]
     record = TrainingRecord(
         split=drawn.name,
@@ -136,12 +144,21 @@ def fit_calibrated(
     calibrate: bool,
     progress: Any = None,
     options: Mapping[str, Any] | None = None,
+    snapshots: Mapping[str, Any] | None = None,
 ) -> tuple[Classifier, Calibration]:
-    """A model fitted on the training part of a split, with the temperature that was found inside it; and how that was found."""
+    """A model fitted on the training part of a split, with the temperature that was found inside it; and how that was found.
+
+    `snapshots` are arguments of that fit alone: the folds of the calibration keep none.
+    """
     chosen: dict[str, Any] = dict(options or {})
-    model = kind.train(train, seed=seed, run=run, progress=progress, **chosen)
+    model = kind.train(train, seed=seed, run=run, progress=progress, **dict(snapshots or {}), **chosen)
     found = find_temperature(model, train, drawn, seed=seed, run=run, progress=progress, options=chosen) if calibrate else Calibration()
     return model.with_options(temperature=found.temperature), found
+
+
+def _snapshots(kind: type[Classifier], workspace: Path | None, fit: str) -> dict[str, Path]:
+    """Where one of the fits keeps its snapshots: an argument of it, where the classifier keeps any."""
+    return {"workspace": workspace / fit} if workspace is not None and getattr(kind, "keeps_snapshots", False) else {}
 
 
 def calibration_facts(found: Calibration, answers: Predictions) -> dict[str, Any]:

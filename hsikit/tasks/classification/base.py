@@ -58,6 +58,9 @@ class PixelClassifier:
     chunk: ClassVar[int] = 4096
     """Pixels that are classified at once: bounds the temporary arrays whatever the tile."""
 
+    learned_unlabelled: ClassVar[str] = ""
+    """What it learns from all pixels of the training scenes without their labels, in words."""
+
     reuses_unlabelled: ClassVar[bool] = False
     """Whether `refit` keeps what was learned without labels, and so costs less than `train`."""
 

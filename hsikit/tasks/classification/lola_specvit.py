@@ -38,7 +38,7 @@ from hsikit.tasks.classification.basis import Basis
 from hsikit.tasks.classification.decision import LEAST, decide, output_layers
 from hsikit.tasks.classification.diffusion import diffusion_loop
 from hsikit.tasks.classification.mnf_lda import scene_transforms
-from hsikit.tasks.classification.mnf_lda_choice import Setting, choose
+from hsikit.tasks.classification.mnf_lda_choice import Setting, choose, gain_is_clear, held_out_hits
 from hsikit.tasks.classification.mnf_lda_edge import USUAL as USUAL_OBJECTS
 from hsikit.tasks.classification.mnf_lda_edge import parse_settings as parse_objects
 from hsikit.tasks.classification.network_tuning import tuned
@@ -54,6 +54,7 @@ from hsikit.tasks.classification.object_features import (
     feature_stages,
     features_at,
     guides_of,
+    project_stage,
     stage_cost,
     with_guides,
 )
@@ -68,9 +69,9 @@ if TYPE_CHECKING:
     from hsikit.train.labelled import LabelledScene
 
 JOINED, JOINED_NOW = "joined", "joined_diffused"
-HEADS, PRETRAIN, PRESETS = ("lda", "linear", "lora"), ("object", "masked", "none"), ("tiny",)
-USUAL: Mapping[str, Any] = {**USUAL_OBJECTS, "edges": "components", "preset": "tiny", "pretrain": "object", "head": "lda", "normalise": "auto"}
-OWN = ("preset", "pretrain", "head", "normalise")
+HEADS, PRETRAIN, PRESETS, OBJECTS = ("lda", "linear", "lora"), ("object", "masked", "none"), ("tiny",), ("auto", "yes", "no")
+OWN: Mapping[str, str] = {"preset": "tiny", "pretrain": "object", "head": "lda", "normalise": "auto", "objects": "auto"}
+USUAL: Mapping[str, Any] = {**USUAL_OBJECTS, "edges": "components", **OWN}
 GROUP = 10
 """Bands of a token of the tiny preset (`hsikit.nn.spectral_transformer.PRESETS`): fewer bands leave nothing to hide."""
 
@@ -96,6 +97,7 @@ class LolaSpecVit(PixelClassifier):
     """
 
     name: ClassVar[str] = "lola-specvit"
+    learned_unlabelled: ClassVar[str] = "components, edges, trends and the network"
     reuses_unlabelled: ClassVar[bool] = True
     keeps_snapshots: ClassVar[bool] = True
     kinds: ClassVar[Mapping[str, tuple[type, ...]]] = {
@@ -117,7 +119,9 @@ class LolaSpecVit(PixelClassifier):
             options: those of `mnf-lda-edge`; `preset` ("tiny"), `pretrain` ("object"; "masked", with more than one group of bands;
                 or "none": from the labels alone, with the head "linear", which then trains all weights), `head` ("lda", "linear", "lora"), and `normalise`:
                 spectra "standardised", "raw", or "both" beside each other; "auto" chooses one of the first two by
-                cross-validation inside the labels.
+                cross-validation inside the labels. `objects`: whether pixels are judged by their whole objects, detrended and
+                diffused ("yes"), or by their neighbourhood alone, not detrended ("no"), which suits ground whose objects are
+                a few pixels wide; "auto" decides by cross-validation inside the labels.
 
         Raises:
             OptionError: an unknown option, or a value that makes no sense.
@@ -159,8 +163,9 @@ class LolaSpecVit(PixelClassifier):
         cls, scenes: Sequence[LabelledScene], samples: Samples, network: SpectralNetwork, learned: Mapping[str, NDArray[Any]],
         settings: Mapping[str, Any], history: Mapping[str, Sequence[float]], seed: int, run: Run, progress: Any, workspace: Path | None,
     ) -> Self:  # fmt: skip
+        settings, far = _judged(scenes, samples, learned, settings, run, progress)
         if settings["head"] == "lda":
-            arrays = _discriminants(scenes, samples, network, learned, settings, run, progress)
+            arrays = _discriminants(scenes, samples, network, learned, settings, far, run, progress)
         else:
             folder = None if workspace is None else workspace / "tuning"
             arrays, losses, adapter = tuned(scenes, samples, network, settings, seed, folder, _teller(progress, "tuning"))
@@ -179,9 +184,11 @@ class LolaSpecVit(PixelClassifier):
             raise ValueError(f"setting {error}") from error
         shapes: dict[str, tuple[int, ...]] = {"mean": (bands,), "vectors": (bands, int(self.settings["components"]))}
         shapes |= dict.fromkeys(("input_mean", "input_scale"), (2 * len(NORMALISATIONS[self.settings["normalise"]]), bands))
+        if self.settings["objects"] == "auto":
+            raise ValueError("setting 'objects' is not decided")
         if head == "lda":
-            shapes |= {f"{part}_weights": (classes, bands) for part in ("object", "neighbourhood")}
-            shapes |= {f"{part}_intercepts": (classes,) for part in ("object", "neighbourhood")}
+            shapes |= {f"{part}_weights": (classes, bands) for part in self._parts}
+            shapes |= {f"{part}_intercepts": (classes,) for part in self._parts}
         for name, shape in shapes.items():
             if name not in self.arrays or self.arrays[name].shape != shape:
                 raise ValueError(f"array {name!r} has shape {self.arrays[name].shape if name in self.arrays else 'missing'}, not {shape}")
@@ -217,58 +224,65 @@ class LolaSpecVit(PixelClassifier):
             ModelError: the scene's bands, quantity or units are not the model's.
         """
         info = inputs["cube"]
-        bands = self.basis.match(info)
-        layers, classes = output_layers(self.legend, self.extras), len(self.legend)
-        guides = guides_of(self.settings, self.arrays["vectors"].shape[1])
-        scratch = [*self._scratch(guides), *(Layer(name, bands=classes, delivered=False) for name in (JOINED, JOINED_NOW))]
+        bands, layers = self.basis.match(info), output_layers(self.legend, self.extras)
+        scratch, stages, answer = self._stages(info)
+        from_scene = "edges" + (" and trends" if self.settings["head"] == "lda" and self.settings["detrend"] else "") + ", from its unlabelled pixels"
         return Job(
             method=self.name,
             identity=self.identity(),
             reference="cube",
             inputs={"cube": Input(tuple(int(b) for b in bands))},
             layers=(*layers, *scratch),
-            stages=(
-                *self._first_stages(info, guides),
-                diffusion_loop("smooth-classes", JOINED, JOINED_NOW, int(self.settings["steps"]), float(self.settings["keep"])),
-                Map("classify", (JOINED_NOW,), tuple(layer.name for layer in layers), self._decide),
-            ),
+            stages=(*stages, Map("classify", (answer,), tuple(layer.name for layer in layers), self._decider(answer))),
             cost=self.cost,
             provenance={
                 "method": self.name,
                 "class_names": ", ".join(self.legend.names),
                 "settings": json.dumps(dict(self.settings), sort_keys=True),
-                "learned_from_this_scene": "edges" + (" and trends" if self._detrended else "") + ", from its unlabelled pixels",
+                **({"learned_from_this_scene": from_scene} if self._whole else {}),
             },
         )
 
     @property
-    def _detrended(self) -> bool:
-        return self.settings["head"] == "lda" and bool(self.settings["detrend"])
+    def _whole(self) -> bool:
+        """Whether pixels are judged by whole objects."""
+        return bool(self.settings["objects"] == "yes")
 
-    def _scratch(self, guides: int) -> tuple[Layer, ...]:
-        classes = len(self.legend)
-        if self.settings["head"] == "lda":
-            return feature_layers(2 * classes, classes, classes, guides)
-        return tuple(layer for layer in feature_layers(classes, 1, 1, guides) if layer.name not in (FAR, FAR_NOW, NEAR))
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        """The discriminants of the head "lda"."""
+        return ("object", "neighbourhood") if self._whole else ("neighbourhood",)
 
-    def _first_stages(self, info: SceneInfo, guides: int) -> tuple[Stage, ...]:
-        """Stages that write the class logits to be diffused."""
-        classes, project = len(self.legend), self._projector()
-        if self.settings["head"] == "lda":
-            parts = (slice(classes), slice(classes, None))
-            return (*feature_stages(project, guides, parts, info, self.settings), Map("join", (FAR_NOW, NEAR), (JOINED, JOINED_NOW), self._join))
-        return (*edge_stages(project, guides), Map("join", (PROJECTED,), (JOINED, JOINED_NOW), _as_log_probabilities))
+    def _stages(self, info: SceneInfo) -> tuple[list[Layer], list[Stage], str]:
+        """Scratch layers, the stages that fill them, and the one of them that holds logits of the classes."""
+        classes, project, lda = len(self.legend), self._projector(), self.settings["head"] == "lda"
+        guides = guides_of(self.settings, self.arrays["vectors"].shape[1]) if self._whole else 0
+        if not self._whole:
+            if lda:
+                return list(feature_layers(classes, 0, classes, 0)), list(feature_stages(project, 0, (None, slice(None)), info, self.settings)), NEAR
+            return list(feature_layers(classes, 0, 0, 0)), [project_stage(project)], PROJECTED
+        scratch = [layer for layer in feature_layers((1 + lda) * classes, classes, classes, guides) if lda or layer.name not in (FAR, FAR_NOW, NEAR)]
+        scratch += [Layer(name, bands=classes, delivered=False) for name in (JOINED, JOINED_NOW)]
+        stages: list[Stage]
+        if lda:
+            stages = [*feature_stages(project, guides, (slice(classes), slice(classes, None)), info, self.settings)]
+            stages.append(Map("join", (FAR_NOW, NEAR), (JOINED, JOINED_NOW), self._join))
+        else:
+            stages = [*edge_stages(project, guides), Map("join", (PROJECTED,), (JOINED, JOINED_NOW), _as_log_probabilities)]
+        stages.append(diffusion_loop("smooth-classes", JOINED, JOINED_NOW, int(self.settings["steps"]), float(self.settings["keep"])))
+        return scratch, stages, JOINED_NOW
 
     def _projector(self) -> NetworkProjector:
         classes, vectors = len(self.legend), self.arrays["vectors"]
         if self.settings["head"] == "lda":
             # What all classes share changes no probability, but would cost float32 its digits.
-            far, near, net = (_centred(self.arrays[name]) for name in ("object_weights", "neighbourhood_weights", "neighbourhood_network"))
-            rows, matrix = np.concatenate([far, near]), np.concatenate([np.zeros_like(net), net])
+            near, net = (_centred(self.arrays[name]) for name in ("neighbourhood_weights", "neighbourhood_network"))
+            far = [_centred(self.arrays["object_weights"])] if self._whole else []
+            rows, matrix = np.concatenate([*far, near]), np.concatenate([*(np.zeros_like(net) for _ in far), net])
         else:
             rows, matrix = np.zeros((classes, len(vectors))), np.eye(classes)
-        linear = LinearProjector(self.arrays["mean"], with_guides(rows, vectors, self.settings), self.settings["standardise"])
-        return NetworkProjector(linear, matrix, self._network_on)
+        rows = with_guides(rows, vectors, self.settings) if self._whole else rows
+        return NetworkProjector(LinearProjector(self.arrays["mean"], rows, self.settings["standardise"]), matrix, self._network_on)
 
     def _network(self, prefix: str) -> SpectralNetwork:
         """The network that learned without labels (""), or the tuned one ("tuned.")."""
@@ -290,12 +304,18 @@ class LolaSpecVit(PixelClassifier):
         joined = (parts[0] + parts[1]).float()
         return {JOINED: joined, JOINED_NOW: joined}
 
-    def _decide(self, tile: Tile, store: Store) -> Mapping[str, Tensor]:
-        return decide(tile.inner(JOINED_NOW).log_softmax(0), self.legend, self.extras, self.unknown_below, self.temperature)
+    def _decider(self, layer: str) -> Callable[[Tile, Store], Mapping[str, Tensor]]:
+        def apply(tile: Tile, store: Store) -> Mapping[str, Tensor]:
+            logits = tile.inner(layer)
+            if layer == NEAR:
+                logits = logits + self.tensors(logits.device)["neighbourhood_intercepts"].float()[:, None, None]
+            return decide(logits.log_softmax(0), self.legend, self.extras, self.unknown_below, self.temperature)
+
+        return apply
 
     def cost(self, tile_shape: tuple[int, int]) -> Cost:
         """Memory and work of one tile."""
-        return stage_cost(tile_shape, len(self.basis.bands), self._projector(), len(self.legend), 2 * int(self.settings["steps"]))
+        return stage_cost(tile_shape, len(self.basis.bands), self._projector(), len(self.legend), 2 * int(self.settings["steps"]) if self._whole else 0)
 
 
 def parse_settings(options: Mapping[str, Any], bands: int) -> dict[str, Any]:
@@ -306,7 +326,7 @@ def parse_settings(options: Mapping[str, Any], bands: int) -> dict[str, Any]:
     """
     refuse_unknown("lola-specvit", options, USUAL)
     given = {**{name: USUAL[name] for name in ("edges", *OWN)}, **{name: value for name, value in options.items() if value is not None}}
-    for name, known in (("preset", PRESETS), ("pretrain", PRETRAIN), ("head", HEADS), ("normalise", ("auto", *NORMALISATIONS))):
+    for name, known in (("preset", PRESETS), ("pretrain", PRETRAIN), ("head", HEADS), ("normalise", ("auto", *NORMALISATIONS)), ("objects", OBJECTS)):
         if given[name] not in known:
             raise OptionError(name, f"{given[name]!r} is none of {', '.join(known)}")
     if given["pretrain"] == "none" and given["head"] != "linear":
@@ -335,32 +355,65 @@ def _components(
     return {**settings, "normalise": wanted, "standardise": standardised}, transform.mean, transform.vectors[:, :count]
 
 
+def by_objects(samples: Samples, far: NDArray[np.float64], alone: NDArray[np.float64]) -> bool:
+    """Whether pixels are judged by whole objects: unless their neighbourhood alone, not detrended, is clearly better inside the labels.
+
+    Args:
+        samples: the training pixels.
+        far: components diffused over objects, (n, M).
+        alone: components averaged over the neighbourhood, not detrended, (n, M).
+    """
+    whole, own = held_out_hits(far, samples), held_out_hits(alone, samples)
+    return not (len(own) and gain_is_clear(own, whole, 1))
+
+
+def _judged(
+    scenes: Sequence[LabelledScene], samples: Samples, learned: Mapping[str, NDArray[Any]], settings: Mapping[str, Any], run: Run, progress: Any
+) -> tuple[dict[str, Any], NDArray[np.float64] | None]:
+    """The settings with `objects` decided, and the diffused components (n, M) at the training pixels where they are needed."""
+    vectors, far = learned["vectors"], None
+    alone = {**settings, "objects": "no", "detrend": False}
+    if settings["objects"] == "no":
+        return alone, None
+    if settings["objects"] == "auto" or settings["head"] == "lda":
+        project = LinearProjector(learned["mean"], with_guides(vectors.T, vectors, settings), settings["standardise"])
+        guides = guides_of(settings, vectors.shape[1])
+        far, _ = features_at(scenes, samples, project, guides, (slice(None), slice(0, 1)), settings, run, progress)
+    if settings["objects"] == "auto":
+        project = LinearProjector(learned["mean"], vectors.T, settings["standardise"])
+        _, own = features_at(scenes, samples, project, 0, (None, slice(None)), alone, run, progress)
+        assert far is not None
+        if not by_objects(samples, far, own):
+            return alone, None
+    return {**settings, "objects": "yes"}, far
+
+
 def feature_projector(network: SpectralNetwork, mean: NDArray[Any], vectors: NDArray[Any], settings: Mapping[str, Any]) -> NetworkProjector:
-    """Gives the features of the head "lda" themselves: components, then the network's predictions; guides last."""
+    """Gives the neighbourhood's features of the head "lda" themselves: components, then the network's predictions."""
     count, width = vectors.shape[1], network.width
     rows = np.concatenate([vectors.T, np.zeros((width, len(vectors)))])
     matrix = np.concatenate([np.zeros((count, width)), np.eye(width)])
-    linear = LinearProjector(mean, with_guides(rows, vectors, settings), settings["standardise"])
-    return NetworkProjector(linear, matrix, cache(network.on))
+    return NetworkProjector(LinearProjector(mean, rows, settings["standardise"]), matrix, cache(network.on))
 
 
 def _discriminants(
     scenes: Sequence[LabelledScene], samples: Samples, network: SpectralNetwork, learned: Mapping[str, NDArray[Any]], settings: Mapping[str, Any],
-    run: Run, progress: Any,
+    far: NDArray[np.float64] | None, run: Run, progress: Any,
 ) -> dict[str, NDArray[Any]]:  # fmt: skip
-    """The head "lda", fitted on features that the stages of a map give at the training pixels."""
-    vectors = learned["vectors"]
+    """The head "lda", fitted on features that the stages of a map give at the training pixels; `far`: those of objects, if it looks at them."""
+    vectors, classes = learned["vectors"], len(samples.legend)
     count, project = vectors.shape[1], feature_projector(network, learned["mean"], vectors, settings)
-    far, near = features_at(scenes, samples, project, guides_of(settings, count), (slice(count), slice(None)), settings, run, progress)
-    far_weights, far_intercepts = fit_lda(far, samples.targets, len(samples.legend))
-    near_weights, near_intercepts = fit_lda(near, samples.targets, len(samples.legend))
-    return {
-        "object_weights": far_weights @ vectors.T,
-        "object_intercepts": far_intercepts,
-        "neighbourhood_weights": near_weights[:, :count] @ vectors.T,
-        "neighbourhood_network": near_weights[:, count:],
-        "neighbourhood_intercepts": near_intercepts,
+    _, near = features_at(scenes, samples, project, 0, (None, slice(None)), settings, run, progress)
+    weights, intercepts = fit_lda(near, samples.targets, classes)
+    arrays = {
+        "neighbourhood_weights": weights[:, :count] @ vectors.T,
+        "neighbourhood_network": weights[:, count:],
+        "neighbourhood_intercepts": intercepts,
     }
+    if far is not None:
+        weights, intercepts = fit_lda(far, samples.targets, classes)
+        arrays |= {"object_weights": weights @ vectors.T, "object_intercepts": intercepts}
+    return arrays
 
 
 def _as_log_probabilities(tile: Tile, store: Store) -> Mapping[str, Tensor]:

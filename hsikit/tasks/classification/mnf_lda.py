@@ -52,6 +52,7 @@ class MnfLda(PixelClassifier):
     refit_statistics: bool = False
     chunk: ClassVar[int] = 1024
     name: ClassVar[str] = "mnf-lda"
+    learned_unlabelled: ClassVar[str] = "components"
     shapes: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "mean": ("C",),
         "weights": ("K", "C"),

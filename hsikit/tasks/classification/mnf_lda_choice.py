@@ -118,14 +118,18 @@ def choose(
     usual = right[tried[0]]
     if not len(usual):
         return tried[0], None
-    better = [setting for setting in tried[1:] if _gain_is_clear(right[setting], usual, errors)]
+    better = [setting for setting in tried[1:] if gain_is_clear(right[setting], usual, errors)]
     best = max(better, key=lambda setting: float(right[setting].mean()), default=tried[0])
     return best, float(right[best].mean())
 
 
 def _hits(samples: Samples, transform: Mnf, means: NDArray[np.float64], components: int) -> NDArray[np.float64]:
     """Whether each held-out pixel was classified rightly, fold after fold."""
-    features = (means.astype(np.float32) - transform.mean) @ transform.vectors[:, :components]
+    return held_out_hits((means.astype(np.float32) - transform.mean) @ transform.vectors[:, :components], samples)
+
+
+def held_out_hits(features: NDArray[np.float64], samples: Samples) -> NDArray[np.float64]:
+    """1 where a discriminant of features (n, M) is right about a pixel that was held out, else 0: one half of each class after the other."""
     targets, hits = samples.targets, [np.zeros(0)]
     for train in spatial_halves(samples):
         test = ~train
@@ -136,7 +140,7 @@ def _hits(samples: Samples, transform: Mnf, means: NDArray[np.float64], componen
     return np.concatenate(hits).astype(np.float64)
 
 
-def _gain_is_clear(hits: NDArray[np.float64], usual: NDArray[np.float64], errors: float) -> bool:
+def gain_is_clear(hits: NDArray[np.float64], usual: NDArray[np.float64], errors: float) -> bool:
     """Whether the mean gain exceeds so many standard errors."""
     gain = hits - usual
     # Each pixel is held out in two folds, so only half the answers are independent.

@@ -75,6 +75,7 @@ class MnfLdaEdge(PixelClassifier):
         "neighbourhood_intercepts": ("K",),
     }
     kinds: ClassVar[Mapping[str, tuple[type, ...]]] = {"width": (int,), "detrend": (bool,), "edges": (str,), "steps": (int,), "keep": (float,)}
+    learned_unlabelled: ClassVar[str] = "components, edges and trends"
     reuses_unlabelled: ClassVar[bool] = True
 
     @classmethod

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsikit.tasks.classification.samples import Samples
-from hsikit.tasks.classification.spectral_network import SpectralNetwork, inputs_at
+from hsikit.tasks.classification.spectral_network import SpectralNetwork, fit_or_resume, inputs_at
 
 if TYPE_CHECKING:
     from hsikit.train.labelled import LabelledScene
@@ -48,7 +48,6 @@ def tuned(
     import torch
 
     from hsikit.nn.adapter_files import adapter_config, adapter_state
-    from hsikit.nn.fit import fit
     from hsikit.nn.lora import CyclicScale, merged_state
     from hsikit.nn.tuning import Classifier, adapt, balanced_weights, probe
 
@@ -65,7 +64,7 @@ def tuned(
     held = held_out(samples.targets, seed)
     kept = torch.from_numpy(~held)
     validation = (inputs[~kept], targets[~kept]) if held.any() else None
-    history = fit(
+    history = fit_or_resume(
         model, (inputs[kept], targets[kept]), lr=RATES[head], seed=seed, folder=folder, progress=tell, validation=validation,
         cyclic=CyclicScale(PERIOD) if head == "lora" else None, epochs=TUNING["epochs"], batch=TUNING["batch"],
         patience=TUNING["patience"] if validation is not None else None,

@@ -37,8 +37,8 @@ EDGE_KINDS = ("spectra", "components")
 GUIDES = 10
 """Components that guide the diffusion with `edges="components"`."""
 
-Parts = tuple[slice, slice]
-"""Which channels are diffused, and which averaged; they may be the same."""
+Parts = tuple[slice | None, slice]
+"""Which channels are diffused, None for none, and which averaged; they may be the same."""
 
 
 class Projector(Protocol):
@@ -130,13 +130,13 @@ def guides_of(settings: Mapping[str, Any], components: int) -> int:
 
 
 def feature_layers(projected: int, far: int, near: int, guides: int) -> tuple[Layer, ...]:
-    """The scratch layers of `feature_stages`."""
-    sizes = {PROJECTED: projected, FAR: far, FAR_NOW: far, NEAR: near, **({GUIDE: guides} if guides else {})}
-    return (*(Layer(name, bands=count, delivered=False) for name, count in sizes.items()), EDGE_LAYER)
+    """The scratch layers of `feature_stages`; without edges where nothing is diffused (`far` is 0)."""
+    sizes = {PROJECTED: projected, FAR: far, FAR_NOW: far, NEAR: near, GUIDE: guides}
+    return (*(Layer(name, bands=count, delivered=False) for name, count in sizes.items() if count), *((EDGE_LAYER,) if far else ()))
 
 
-def edge_stages(project: Projector, guides: int) -> tuple[Stage, ...]:
-    """Stages that write `projected` and the edges."""
+def project_stage(project: Projector, guides: int = 0) -> Map:
+    """Writes `projected`, and `guide` of the last channels."""
     radius = project.radius
 
     def apply(tile: Tile, store: Store) -> Mapping[str, Tensor]:
@@ -144,15 +144,16 @@ def edge_stages(project: Projector, guides: int) -> tuple[Stage, ...]:
         cut = out.shape[0] - guides
         return {PROJECTED: out[:cut], GUIDE: out[cut:]} if guides else {PROJECTED: out}
 
-    return (
-        Map("project", ("cube",), (PROJECTED, GUIDE) if guides else (PROJECTED,), apply, halo=(radius, radius)),
-        layer_edge_stage(GUIDE) if guides else edge_stage(PROJECTED),
-        median_stage(),
-    )
+    return Map("project", ("cube",), (PROJECTED, GUIDE) if guides else (PROJECTED,), apply, halo=(radius, radius))
+
+
+def edge_stages(project: Projector, guides: int) -> tuple[Stage, ...]:
+    """Stages that write `projected` and the edges."""
+    return (project_stage(project, guides), layer_edge_stage(GUIDE) if guides else edge_stage(PROJECTED), median_stage())
 
 
 def feature_stages(project: Projector, guides: int, parts: Parts, info: SceneInfo, settings: Mapping[str, Any]) -> tuple[Stage, ...]:
-    """Stages that write `object_diffused` and `neighbourhood`: a pixel's channels, detrended, then diffused or averaged.
+    """Stages that write `object_diffused` and `neighbourhood`, or the second alone: channels, detrended, then diffused or averaged.
 
     Args:
         project: makes the channels.
@@ -168,15 +169,16 @@ def feature_stages(project: Projector, guides: int, parts: Parts, info: SceneInf
         if settings["detrend"]:
             values -= trend_at(store[TREND], place_terms(tile.windows[PROJECTED], shape, values.device))
         core = tile.cores[PROJECTED]
-        far = values[(parts[0], *core)].float()
-        near = box_mean(values[parts[1]], valid, radius).masked_fill_(~valid[core], float("nan")).float()
-        return {FAR: far, FAR_NOW: far, NEAR: near}
+        near = {NEAR: box_mean(values[parts[1]], valid, radius).masked_fill_(~valid[core], float("nan")).float()}
+        far = {name: values[(parts[0], *core)].float() for name in (FAR, FAR_NOW) if parts[0] is not None}
+        return far | near
 
+    whole = parts[0] is not None
     return (
-        *edge_stages(project, guides),
+        *(edge_stages(project, guides) if whole else (project_stage(project),)),
         *((trend_stage(PROJECTED, shape),) if settings["detrend"] else ()),
-        Map("part", (PROJECTED,), (FAR, FAR_NOW, NEAR), part, halo=(radius, radius)),
-        diffusion_loop("diffuse", FAR, FAR_NOW, int(settings["steps"]), float(settings["keep"])),
+        Map("part", (PROJECTED,), (FAR, FAR_NOW, NEAR) if whole else (NEAR,), part, halo=(radius, radius)),
+        *((diffusion_loop("diffuse", FAR, FAR_NOW, int(settings["steps"]), float(settings["keep"])),) if whole else ()),
     )
 
 
@@ -191,22 +193,24 @@ def features_at(
     progress: Any,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Diffused and averaged channels at the training pixels, by the stages that make maps: float64 of shape (n, far) and (n, near)."""
-    sizes = [len(range(project.channels - guides)[part]) for part in parts]
+    sizes = channel_counts(project.channels - guides, parts)
     far, near = (np.empty((len(samples.codes), size)) for size in sizes)
     for number, scene in enumerate(scenes):
         mine = np.flatnonzero(samples.scene == number)
         if len(mine):
             job = feature_job(scene.source.info, samples.basis.match(scene.source.info), project, guides, parts, settings)
             at = (samples.rows[mine], samples.cols[mine])
-            found = run(job, {"cube": scene.source}, layers=(FAR_NOW, NEAR), at=at, progress=progress).values
-            far[mine], near[mine] = found[FAR_NOW].T, found[NEAR].T
+            found = run(job, {"cube": scene.source}, layers=(FAR_NOW, NEAR) if sizes[0] else (NEAR,), at=at, progress=progress).values
+            near[mine] = found[NEAR].T
+            if sizes[0]:
+                far[mine] = found[FAR_NOW].T
     return far, near
 
 
 def feature_job(info: SceneInfo, bands: NDArray[Any], project: Projector, guides: int, parts: Parts, settings: Mapping[str, Any]) -> Job:
     """A job that ends with the features of a scene."""
     projected = project.channels - guides
-    far, near = (len(range(projected)[part]) for part in parts)
+    far, near = channel_counts(projected, parts)
     return Job(
         method="object features",
         identity={"settings": dict(settings)},
@@ -214,8 +218,14 @@ def feature_job(info: SceneInfo, bands: NDArray[Any], project: Projector, guides
         inputs={"cube": Input(tuple(int(b) for b in bands))},
         layers=feature_layers(projected, far, near, guides),
         stages=feature_stages(project, guides, parts, info, settings),
-        cost=lambda shape: stage_cost(shape, len(bands), project, max(far, near), int(settings["steps"])),
+        cost=lambda shape: stage_cost(shape, len(bands), project, max(far, near), int(settings["steps"]) if far else 0),
     )
+
+
+def channel_counts(projected: int, parts: Parts) -> tuple[int, int]:
+    """How many of the projected channels are diffused, and how many averaged."""
+    far, near = (0 if part is None else len(range(projected)[part]) for part in parts)
+    return far, near
 
 
 def stage_cost(tile_shape: tuple[int, int], bands: int, project: Projector, channels: int, steps: int) -> Cost:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hsikit.errors import RunError
 from hsikit.spectral.standardise import standardise
 from hsikit.tasks.classification.box_mean import box_mean
 from hsikit.tasks.classification.mnf_lda_choice import filled_windows
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from hsikit.nn.fit import History
     from hsikit.scene import Source
     from hsikit.train.labelled import LabelledScene
 
@@ -246,12 +248,25 @@ def learn_without_labels(
 
 def _fitted(objective: nn.Module, arrays: tuple[Tensor, ...], encoder: nn.Module, seed: int, folder: Path | None, tell: Tell) -> list[float]:
     """Trains in place; the mean loss of each epoch."""
-    from hsikit.nn.fit import fit
     from hsikit.nn.lora import mark_pretrained
 
-    history = fit(objective, arrays, seed=seed, folder=folder, progress=tell, **PRETRAINING)
+    history = fit_or_resume(objective, arrays, seed=seed, folder=folder, progress=tell, **PRETRAINING)
     mark_pretrained(encoder)
     return list(history.losses)
+
+
+def fit_or_resume(module: nn.Module, arrays: Sequence[Tensor], *, folder: Path | None, progress: Tell, **options: Any) -> History:
+    """`hsikit.nn.fit.fit`; where the folder holds the snapshots of another run, these are removed, and that is told."""
+    from hsikit.nn.fit import fit
+
+    try:
+        return fit(module, arrays, folder=folder, progress=progress, **options)
+    except RunError:
+        assert folder is not None
+        for snapshot in folder.glob("epoch-*"):
+            snapshot.unlink()
+        progress(0, 0, "an unfinished training with other options or other data was dropped")
+        return fit(module, arrays, folder=folder, progress=progress, **options)
 
 
 @dataclass(frozen=True, eq=False)
