@@ -30,6 +30,10 @@ LONG = 20
 """Runs of fewer tile steps are over before a log needs a line on them."""
 
 
+TRAININGS = ("pretraining", "tuning")
+"""Plans whose steps are those of a training."""
+
+
 class Bar:
     """The progress of a run: its plan, one bar, and what an earlier run had done.
 
@@ -56,7 +60,7 @@ class Bar:
         if plan:
             tell(f"plan: {plan}")
         if done:
-            tell(f"resumed {done} of {total} tiles")
+            tell(f"resumed {done} of {total} {'training steps' if plan in TRAININGS else 'tiles'}")
         self._total, self._done, self._tenth = total, done, 10 * done // max(1, total)
         if sys.stderr.isatty():
             self._draw(total, done)
@@ -80,9 +84,13 @@ class Bar:
             self._bar.update(self._task, advance=steps, description=stage)
         elif self._total >= LONG and not self.quiet and (tenth := 10 * self._done // self._total) > self._tenth:
             self._tenth = tenth
-            tell(f"{stage}: {self._done} of {self._total} tiles")
+            tell(f"{stage}: {self._done} of {self._total}")
 
     def note(self, message: str) -> None:
         """See `hsikit.engine.options.Progress`."""
-        if not self.quiet and self._bar is not None:
+        if self.quiet:
+            return
+        if self._bar is not None:
             self._bar.console.print(message, highlight=False)
+        else:
+            tell(message)

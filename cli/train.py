@@ -34,6 +34,7 @@ def train(
 ) -> None:
     """Trains a classifier: a spatially disjoint split, its score beside two floors, how sure it may be, then a fit on all labels."""
     import inspect
+    import shutil
 
     import hsikit
     from hsikit.api import source_of
@@ -50,12 +51,14 @@ def train(
     if not quiet:
         for notice in (notice for source in sources for notice in source.info.notices):
             tell(f"note: {notice}")
+    workspace = output.absolute().parent / f".{output.name}.training"
     with Bar(quiet) as bar:
         model = hsikit.train(
             method, sources, labels, split=split, split_options=split_args.options(), refit=refit, seed=seed, label_options=label_args.options(),
-            pixels=pixels, overwrite=overwrite, progress=bar, **options,
+            pixels=pixels, overwrite=overwrite, progress=bar, workspace=workspace, **options,
         )  # fmt: skip
     model.save(output, licence=licence, overwrite=overwrite)
+    shutil.rmtree(workspace, ignore_errors=True)
     if not quiet:
         _report(model)
     wrote([output, *([pixels] if pixels else [])], quiet)

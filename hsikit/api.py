@@ -224,7 +224,8 @@ class Trained:
 
 def train(method: str, scenes: Scene, labels: Any, *, split: str = "blocks", split_options: Mapping[str, Any] | None = None, refit: bool = True,
           calibrate: bool = True, seed: int = 0, label_options: Mapping[str, Any] | None = None, class_field: str | None = None,
-          pixels: str | Path | None = None, overwrite: bool = False, progress: Progress | None = None, **options: Any) -> Trained:  # fmt: skip
+          pixels: str | Path | None = None, overwrite: bool = False, progress: Progress | None = None, workspace: Path | None = None,
+          **options: Any) -> Trained:  # fmt: skip
     """Trains a classifier: spatially disjoint split, score beside its floors, a temperature, then a fit on all labels.
 
     Example:
@@ -245,6 +246,7 @@ def train(method: str, scenes: Scene, labels: Any, *, split: str = "blocks", spl
         pixels: GeoPackage to write the label pixels to.
         overwrite: whether that file may be replaced.
         progress: told of progress.
+        workspace: folder for snapshots of a network's training: the same call after a kill goes on from there.
         **options: the method's own.
 
     Raises:
@@ -269,7 +271,7 @@ def train(method: str, scenes: Scene, labels: Any, *, split: str = "blocks", spl
     with _labelled(scenes, labels, label_options, class_field) as labelled:
         model, record = train_classifier(
             kind, labelled, split=split, refit=refit, calibrate=calibrate, seed=seed, run=compute, options=options, split_options=split_options,
-            progress=progress,
+            progress=progress, workspace=workspace,
         )  # fmt: skip
         if pixels is not None:
             write_label_pixels(labelled, Path(pixels))

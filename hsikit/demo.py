@@ -97,7 +97,7 @@ def _score_table(methods: Mapping[str, Mapping[str, Any]], floors: Mapping[str, 
     )
     say(
         f"This is one draw of {PER_CLASS} labels a class, and may be a lucky one: between draws the standard deviation is some 7 of 100. "
-        "Compare methods over many draws (`hsikit benchmark`); docs/lola-specvit.md has the means."
+        "`hsikit benchmark` compares methods over many draws; docs/benchmark.md says how to read it."
     )
 
 

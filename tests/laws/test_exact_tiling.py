@@ -22,12 +22,23 @@ from hsikit.scene import Source
 from hsikit.tasks.classification.sieve import sieve
 from hsikit.tasks.classification.smooth import smooth
 from hsikit.train.labels import read_labels
+from tests.tasks.classification.networks import short
 
 from .scenes import TRANSFORM, as_source, make_scene
 
 ROWS, COLS, BANDS = 333, 257, 12
 CLOSE = 1e-5
-OPTIONS = {"random-forest": {"trees": 15}, "mnf-lda": {"components": 8, "width": 5}, "mnf-lda-edge": {"components": 8, "steps": 50, "keep": 0.02}}
+OBJECTS = {"components": 8, "steps": 50, "keep": 0.02}
+OPTIONS = {
+    "random-forest": {"trees": 15},
+    "mnf-lda": {"components": 8, "width": 5},
+    "mnf-lda-edge": OBJECTS,
+    "mnf-lda-edge by components": {**OBJECTS, "edges": "components"},
+    "lola-specvit": {**OBJECTS, "normalise": "both", "objects": "yes"},
+    "lola-specvit by neighbourhood": {**OBJECTS, "objects": "no"},
+    "lola-specvit by lora": {**OBJECTS, "head": "lora", "objects": "yes"},
+}
+"""Training options; what follows "by" tells two models of one method apart."""
 EXTRAS = ("confidence", "probabilities", "log_probabilities")
 STEPS = 5
 Shape = tuple[int, int]
@@ -42,7 +53,8 @@ def scene():
 def classifier(name: str):
     source = scene().source()
     labelled = read_labels(source, scene().labels(30))
-    return load_class(name).train([labelled], run=partial(compute, threads=1), **OPTIONS.get(name, {}))
+    with short():
+        return load_class(name.partition(" by ")[0]).train([labelled], run=partial(compute, threads=1), **OPTIONS.get(name, {}))
 
 
 @dataclass(frozen=True)
@@ -125,8 +137,8 @@ CLASSIFIERS = {
     **{name: classify(name) for name in ("svm", "random-forest", "mnf-lda", "nearest-label")},
     "mnf-lda, statistics refitted": classify("mnf-lda", refit_statistics=True),
     **{f"{name}, smooth": classify(name, few_steps) for name in ("svm", "random-forest", "mnf-lda", "nearest-label")},
-    "mnf-lda-edge": classify("mnf-lda-edge"),
-    "mnf-lda-edge, smooth": classify("mnf-lda-edge", few_steps),
+    **{name: classify(name) for name in OPTIONS if name.startswith(("mnf-lda-edge", "lola-specvit"))},
+    **{f"{name}, smooth": classify(name, few_steps) for name in ("mnf-lda-edge", "lola-specvit", "lola-specvit by lora")},
     "mnf-lda, statistics refitted, smooth": classify("mnf-lda", few_steps, refit_statistics=True),
     "svm, unknown": classify("svm", unknown_below=0.5),
 }
@@ -186,10 +198,21 @@ def assert_same_classes(tiled: np.ndarray, values: np.ndarray, probabilities: np
 shapes = st.tuples(st.integers(17, 400), st.integers(17, 400))
 
 
-@pytest.mark.parametrize("name", CASES)
+NETWORKS = [name for name in CASES if "lola" in name]
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in NETWORKS])
 @settings(max_examples=6)
 @given(shape=shapes, threads=st.sampled_from([1, 2, 3]))
 def test_tiled_equals_whole(name: str, shape: Shape, threads: int) -> None:
+    assert_same(CASES[name].run(shape, threads), whole(name))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@settings(max_examples=2)
+@given(shape=shapes, threads=st.sampled_from([1, 2, 3]))
+def test_tiled_equals_whole_for_networks(name: str, shape: Shape, threads: int) -> None:
+    """With fewer examples: each takes seconds."""
     assert_same(CASES[name].run(shape, threads), whole(name))
 
 
@@ -231,6 +254,13 @@ def test_the_whole_is_worth_comparing_with(name: str) -> None:
         ("mnf-lda-edge", "part", 1),
         ("mnf-lda-edge", "diffuse-step", 3),
         ("mnf-lda-edge", "smooth-classes-step", 3),
+        ("mnf-lda-edge by components", "edges", 0),
+        ("lola-specvit", "project", 1),
+        ("lola-specvit", "edges", 0),
+        ("lola-specvit", "part", 1),
+        ("lola-specvit by neighbourhood", "part", 1),
+        ("lola-specvit by lora", "project", 1),
+        ("lola-specvit by lora", "smooth-classes-step", 3),
         ("svm, sieve", "sieve", 3),
         ("bicubic 2", "interpolate", 1),
         ("bicubic 3", "interpolate", 1),

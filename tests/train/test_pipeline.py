@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -144,3 +147,24 @@ def test_other_scenes_are_not_seen() -> None:
     plain = used(source(VALUES, None), [10], [5])
     assert plain.seen(source(VALUES, None, "copy").info, rows, cols).all()
     assert not plain.seen(source(VALUES[:, :40], None).info, rows, cols).any()
+
+
+class Keeping(Svm):
+    """A classifier that keeps snapshots, and remembers where."""
+
+    keeps_snapshots = True
+    given: ClassVar[list[Path | None]] = []
+
+    @classmethod
+    def train(cls, scenes: Sequence[LabelledScene], *, workspace: Path | None = None, **options: Any) -> Keeping:
+        cls.given.append(workspace)
+        return super().train(scenes, **options)
+
+
+def test_each_fit_keeps_its_snapshots_apart_where_the_classifier_keeps_any(tmp_path: Path) -> None:
+    _, record = train_classifier(Keeping, [LABELS], run=RUN, seed=4, floors=False, workspace=tmp_path)
+    fits = [folder for folder in Keeping.given if folder is not None]
+    assert len(set(fits)) == len(fits) == 2
+    assert all(folder.parent == tmp_path for folder in fits)
+    assert record.options["method"] == {}
+    train_classifier(Svm, [LABELS], run=RUN, seed=4, floors=False, calibrate=False, workspace=tmp_path)

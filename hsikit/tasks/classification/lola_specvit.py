@@ -11,7 +11,7 @@ touches (`benchmarks/accuracy_table.py`):
   whole objects, one of the small spatial mean of components and of the network's predictions. The edges lie between the
   first ten components. `"linear"` trains a linear head on the frozen network, `"lora"` low-rank adapters on its attention and
   perceptrons besides (A and B alone are low-rank: the released code's gates are full matrices, and its cyclic scale has no effect).
-* It is dense: a tile at once, and not a window for each pixel.
+* It is dense: a tile at once, and not a window for each pixel. (`preset="paper"` is the published network, see `window_network`.)
 
 Everything after the network is linear up to the sum of the two discriminants' log-probabilities, so that a map detrends and
 diffuses one logit for each class.
@@ -61,6 +61,8 @@ from hsikit.tasks.classification.object_features import (
 from hsikit.tasks.classification.samples import Samples, refuse_unknown, training_samples
 from hsikit.tasks.classification.shrinkage_lda import fit_lda
 from hsikit.tasks.classification.spectral_network import NORMALISATIONS, NetworkProjector, SpectralNetwork, learn_without_labels, network_from
+from hsikit.tasks.classification.window_network import COMPONENTS, SLOW, WindowProjector, components_of, learn_windows_without_labels, window_network_from
+from hsikit.tasks.classification.window_network import PRESETS as WINDOWED
 
 if TYPE_CHECKING:
     import torch
@@ -69,7 +71,7 @@ if TYPE_CHECKING:
     from hsikit.train.labelled import LabelledScene
 
 JOINED, JOINED_NOW = "joined", "joined_diffused"
-HEADS, PRETRAIN, PRESETS, OBJECTS = ("lda", "linear", "lora"), ("object", "masked", "none"), ("tiny",), ("auto", "yes", "no")
+HEADS, PRETRAIN, PRESETS, OBJECTS = ("lda", "linear", "lora"), ("object", "masked", "none"), ("tiny", "paper"), ("auto", "yes", "no")
 OWN: Mapping[str, str] = {"preset": "tiny", "pretrain": "object", "head": "lda", "normalise": "auto", "objects": "auto"}
 USUAL: Mapping[str, Any] = {**USUAL_OBJECTS, "edges": "components", **OWN}
 GROUP = 10
@@ -116,12 +118,13 @@ class LolaSpecVit(PixelClassifier):
             run: the engine's `compute`.
             progress: passed to `run`, and told of each epoch.
             workspace: folder for snapshots of the training; with the same arguments, a run that was killed goes on from there.
-            options: those of `mnf-lda-edge`; `preset` ("tiny"), `pretrain` ("object"; "masked", with more than one group of bands;
-                or "none": from the labels alone, with the head "linear", which then trains all weights), `head` ("lda", "linear", "lora"), and `normalise`:
-                spectra "standardised", "raw", or "both" beside each other; "auto" chooses one of the first two by
-                cross-validation inside the labels. `objects`: whether pixels are judged by their whole objects, detrended and
-                diffused ("yes"), or by their neighbourhood alone, not detrended ("no"), which suits ground whose objects are
-                a few pixels wide; "auto" decides by cross-validation inside the labels.
+            options: those of `mnf-lda-edge`; `preset` ("tiny"; or "paper", see `window_network`), `pretrain` ("object"; "masked",
+                with more than one group of bands; or "none": from the labels alone, with the head "linear", which then trains
+                all weights), `head` ("lda", "linear", "lora"), and `normalise`: spectra "standardised", "raw", or "both" beside
+                each other; "auto" chooses one of the first two by cross-validation inside the labels. `objects`: whether pixels
+                are judged by their whole objects, detrended and diffused ("yes"), or by their neighbourhood alone, not
+                detrended ("no"), which suits ground whose objects are a few pixels wide; "auto" decides by cross-validation
+                inside the labels.
 
         Raises:
             OptionError: an unknown option, or a value that makes no sense.
@@ -138,10 +141,15 @@ class LolaSpecVit(PixelClassifier):
             found = run(job, {"cube": source}, layers=(FAR_NOW,), at=(rows, cols), progress=progress).values[FAR_NOW]
             return np.ascontiguousarray(np.asarray(found, np.float32).T)
 
-        network, losses = learn_without_labels(
-            scenes, lambda source: basis.match(source.info), basis.bands.wavelength, settings, objects,
-            seed=seed, folder=None if workspace is None else workspace / "pretraining", tell=_teller(progress, "pretraining"),
-        )  # fmt: skip
+        asked = (scenes, lambda source: basis.match(source.info), basis.bands.wavelength, settings)
+        kept: dict[str, Any] = {"seed": seed, "folder": None if workspace is None else workspace / "pretraining", "tell": _teller(progress, "pretraining")}
+        if settings["preset"] in WINDOWED and progress is not None:
+            progress.note(SLOW)
+        network, losses = (
+            learn_windows_without_labels(*asked, components_of(mean, vectors, settings["standardise"]), objects, **kept)
+            if settings["preset"] in WINDOWED
+            else learn_without_labels(*asked, objects, **kept)
+        )
         learned = {"mean": mean, "vectors": vectors, **network.arrays()}
         return cls._fitted(scenes, samples, network, learned, settings, {"pretraining": losses} if losses else {}, seed, run, progress, workspace)
 
@@ -183,7 +191,9 @@ class LolaSpecVit(PixelClassifier):
         except OptionError as error:
             raise ValueError(f"setting {error}") from error
         shapes: dict[str, tuple[int, ...]] = {"mean": (bands,), "vectors": (bands, int(self.settings["components"]))}
-        shapes |= dict.fromkeys(("input_mean", "input_scale"), (2 * len(NORMALISATIONS[self.settings["normalise"]]), bands))
+        windowed = self.settings["preset"] in WINDOWED
+        given = (1, min(COMPONENTS, int(self.settings["components"])), 1, 1) if windowed else (2 * len(NORMALISATIONS[self.settings["normalise"]]), bands)
+        shapes |= dict.fromkeys(("input_mean", "input_scale"), given)
         if self.settings["objects"] == "auto":
             raise ValueError("setting 'objects' is not decided")
         if head == "lda":
@@ -272,7 +282,7 @@ class LolaSpecVit(PixelClassifier):
         stages.append(diffusion_loop("smooth-classes", JOINED, JOINED_NOW, int(self.settings["steps"]), float(self.settings["keep"])))
         return scratch, stages, JOINED_NOW
 
-    def _projector(self) -> NetworkProjector:
+    def _projector(self) -> NetworkProjector | WindowProjector:
         classes, vectors = len(self.legend), self.arrays["vectors"]
         if self.settings["head"] == "lda":
             # What all classes share changes no probability, but would cost float32 its digits.
@@ -282,12 +292,18 @@ class LolaSpecVit(PixelClassifier):
         else:
             rows, matrix = np.zeros((classes, len(vectors))), np.eye(classes)
         rows = with_guides(rows, vectors, self.settings) if self._whole else rows
-        return NetworkProjector(LinearProjector(self.arrays["mean"], rows, self.settings["standardise"]), matrix, self._network_on)
+        linear = LinearProjector(self.arrays["mean"], rows, self.settings["standardise"])
+        if self.settings["preset"] in WINDOWED:
+            return WindowProjector(linear, self._network_on, sum(value.nbytes for name, value in self.arrays.items() if name.startswith("tuned.")))
+        return NetworkProjector(linear, matrix, self._network_on)
 
     def _network(self, prefix: str) -> SpectralNetwork:
         """The network that learned without labels (""), or the tuned one ("tuned.")."""
         own = {name.removeprefix(prefix): value for name, value in self.arrays.items() if name.startswith((f"{prefix}encoder.", f"{prefix}top."))}
         own |= {name: self.arrays[name] for name in ("input_mean", "input_scale")}
+        if self.settings["preset"] in WINDOWED:
+            components = components_of(self.arrays["mean"], self.arrays["vectors"], self.settings["standardise"])
+            return window_network_from(own, self.settings["preset"], self.settings["normalise"], components)
         return network_from(own, self.settings["preset"], self.settings["normalise"])
 
     def _network_on(self, device: torch.device) -> SpectralNetwork:
@@ -326,9 +342,17 @@ def parse_settings(options: Mapping[str, Any], bands: int) -> dict[str, Any]:
     """
     refuse_unknown("lola-specvit", options, USUAL)
     given = {**{name: USUAL[name] for name in ("edges", *OWN)}, **{name: value for name, value in options.items() if value is not None}}
-    for name, known in (("preset", PRESETS), ("pretrain", PRETRAIN), ("head", HEADS), ("normalise", ("auto", *NORMALISATIONS)), ("objects", OBJECTS)):
+    if given["preset"] in WINDOWED:
+        _check_windowed(given, options)
+    for name, known in (
+        ("preset", (*PRESETS, *WINDOWED)),
+        ("pretrain", PRETRAIN),
+        ("head", HEADS),
+        ("normalise", ("auto", *NORMALISATIONS)),
+        ("objects", OBJECTS),
+    ):
         if given[name] not in known:
-            raise OptionError(name, f"{given[name]!r} is none of {', '.join(known)}")
+            raise OptionError(name, f"{given[name]!r} is none of {', '.join(PRESETS if name == 'preset' else known)}")
     if given["pretrain"] == "none" and given["head"] != "linear":
         raise OptionError(
             "head", f"{given['head']!r} stands on a pretrained network", "Give head=linear with pretrain=none, which trains all weights on the labels"
@@ -336,6 +360,18 @@ def parse_settings(options: Mapping[str, Any], bands: int) -> dict[str, Any]:
     if given["pretrain"] == "masked" and bands <= GROUP:
         raise OptionError("pretrain", f"'masked' hides groups of {GROUP} bands, and needs more than {GROUP} bands; there are {bands}", "Give pretrain=object")
     return {**parse_objects({name: value for name, value in given.items() if name not in OWN}, bands), **{name: given[name] for name in OWN}}
+
+
+def _check_windowed(given: dict[str, Any], options: Mapping[str, Any]) -> None:
+    """What the presets of windows need; the head is theirs unless one was given."""
+    if options.get("head") is None:
+        given["head"] = "linear" if given["pretrain"] == "none" else "lora"
+    if given["head"] == "lda":
+        raise OptionError("head", f"preset {given['preset']} has no head 'lda': its network is tuned on the labels", "Give head=lora or head=linear")
+    if given["pretrain"] == "masked":
+        raise OptionError("pretrain", f"preset {given['preset']} does not learn 'masked'", "Give pretrain=object or pretrain=none")
+    if given["normalise"] == "both":
+        raise OptionError("normalise", f"preset {given['preset']} takes components of one kind of spectra", "Give normalise=standardised, raw or auto")
 
 
 def _components(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsikit.tasks.classification.samples import Samples
-from hsikit.tasks.classification.spectral_network import SpectralNetwork, fit_or_resume, inputs_at
+from hsikit.tasks.classification.spectral_network import SpectralNetwork, fit_or_resume
 
 if TYPE_CHECKING:
     from hsikit.train.labelled import LabelledScene
@@ -51,14 +51,14 @@ def tuned(
     from hsikit.nn.lora import CyclicScale, merged_state
     from hsikit.nn.tuning import Classifier, adapt, balanced_weights, probe
 
-    inputs = network.scaled(torch.from_numpy(_inputs(scenes, samples, network.normalise)))
+    inputs = network.scaled(torch.from_numpy(_inputs(scenes, samples, network)))
     targets, classes = torch.from_numpy(samples.targets.astype(np.int64)), len(samples.legend)
     torch.manual_seed(seed)
     encoder = network.on(torch.device("cpu")).encoder
     model = Classifier(encoder, classes, balanced_weights(targets, classes), smoothing=SMOOTHING, noise=NOISE)
     head = "scratch" if settings["pretrain"] == "none" else settings["head"]
     if head == "lora":
-        adapt(model, RANK, ALPHA)
+        adapt(model, RANK, ALPHA, targets=network.lora_targets)
     elif head == "linear":
         probe(model)
     held = held_out(samples.targets, seed)
@@ -88,12 +88,12 @@ def held_out(targets: NDArray[np.intp], seed: int) -> NDArray[np.bool_]:
     return held
 
 
-def _inputs(scenes: Sequence[LabelledScene], samples: Samples, normalise: str) -> NDArray[np.float32]:
+def _inputs(scenes: Sequence[LabelledScene], samples: Samples, network: SpectralNetwork) -> NDArray[np.float32]:
     out: NDArray[np.float32] | None = None
     for number, scene in enumerate(scenes):
         mine = np.flatnonzero(samples.scene == number)
         bands = samples.basis.match(scene.source.info)
-        part = inputs_at(scene.source, samples.rows[mine], samples.cols[mine], bands, samples.basis.bands.wavelength, normalise)
+        part = network.inputs(scene.source, samples.rows[mine], samples.cols[mine], bands, samples.basis.bands.wavelength)
         out = np.empty((len(samples.codes), *part.shape[1:]), np.float32) if out is None else out
         out[mine] = part
     assert out is not None

@@ -12,7 +12,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,7 @@ class SpectralNetwork:
         scale: its deviation.
     """
 
+    chunk: ClassVar[int] = 128
     encoder: nn.Module
     top: nn.Module | None
     width: int
@@ -78,7 +79,18 @@ class SpectralNetwork:
         from hsikit.nn.tuning import in_chunks
 
         module = self.encoder if self.top is None else nn.Sequential(self.encoder, self.top)
-        return in_chunks(module.eval(), self.scaled(inputs))[:, : self.width]
+        return in_chunks(module.eval(), self.scaled(inputs), self.chunk)[:, : self.width]
+
+    @property
+    def lora_targets(self) -> Sequence[str]:
+        """The linear layers that adapters belong on."""
+        from hsikit.nn.spectral_transformer import LORA_TARGETS
+
+        return LORA_TARGETS
+
+    def inputs(self, source: Source, rows: NDArray[Any], cols: NDArray[Any], bands: NDArray[Any], wavelength: NDArray[np.float64]) -> NDArray[np.float32]:
+        """See `inputs_at`."""
+        return inputs_at(source, rows, cols, bands, wavelength, self.normalise)
 
     def scaled(self, inputs: Tensor) -> Tensor:
         """Inputs (n, channels, C) to mean 0 and deviation 1 in each band."""
@@ -107,14 +119,24 @@ def network_from(arrays: Mapping[str, NDArray[Any]], preset: str, normalise: str
     Raises:
         KeyError, ValueError, RuntimeError: arrays that do not fit together.
     """
-    import torch
-    from torch import nn
-
     from hsikit.nn.spectral_transformer import build_encoder
 
     centre, scale = (np.asarray(arrays[name], np.float32) for name in ("input_mean", "input_scale"))
-    weights = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
     encoder = build_encoder(preset, centre.shape[1], channels=2 * len(NORMALISATIONS[normalise]))
+    top, width = split_arrays(arrays, encoder)
+    return SpectralNetwork(encoder.eval(), top, width, normalise, centre, scale)
+
+
+def split_arrays(arrays: Mapping[str, NDArray[Any]], encoder: nn.Module) -> tuple[nn.Module | None, int]:
+    """Gives an encoder its weights; what stands on it, and the number of features.
+
+    Raises:
+        ValueError, RuntimeError: arrays that do not fit together.
+    """
+    import torch
+    from torch import nn
+
+    weights = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
     encoder.load_state_dict({name.removeprefix("encoder."): value for name, value in weights.items() if name.startswith("encoder.")})
     own = {name.removeprefix("top."): value for name, value in weights.items() if name.startswith("top.")}
     top: nn.Module | None = None
@@ -124,10 +146,10 @@ def network_from(arrays: Mapping[str, NDArray[Any]], preset: str, normalise: str
     elif own:
         (hidden, width), outputs = own["0.weight"].shape, len(own["2.bias"])
         top = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, outputs))
-    if top is not None:
-        top.load_state_dict(own)
-    width = encoder.width if top is None else len(own["bias"]) if "bias" in own else min(OBJECT_OUTPUTS, len(own["2.bias"]))
-    return SpectralNetwork(encoder.eval(), None if top is None else top.eval(), width, normalise, centre, scale)
+    if top is None:
+        return None, int(encoder.width)  # type: ignore[arg-type]
+    top.load_state_dict(own)
+    return top.eval(), len(own["bias"]) if "bias" in own else min(OBJECT_OUTPUTS, len(own["2.bias"]))
 
 
 def tile_inputs(values: Tensor, valid: Tensor, normalise: str) -> Iterator[tuple[Tensor, Tensor]]:
@@ -178,12 +200,12 @@ def inputs_at(
     return out
 
 
-def drawn_pixels(scenes: Sequence[LabelledScene], seed: int) -> list[tuple[LabelledScene, NDArray[np.intp], NDArray[np.intp]]]:
+def drawn_pixels(scenes: Sequence[LabelledScene], seed: int, most: int | None = None) -> list[tuple[LabelledScene, NDArray[np.intp], NDArray[np.intp]]]:
     """Pixels of all scenes to learn from without labels, in the order of the scene: (scene, rows, cols); a scene comes once."""
     once = list({id(scene.source): scene for scene in scenes}.values())
     sizes = np.array([np.prod(scene.source.info.grid.shape) for scene in once], np.int64)
-    rng = np.random.default_rng(seed)
-    places = np.arange(sizes.sum()) if sizes.sum() <= MOST_PIXELS else np.sort(rng.choice(sizes.sum(), MOST_PIXELS, replace=False))
+    rng, most = np.random.default_rng(seed), MOST_PIXELS if most is None else most
+    places = np.arange(sizes.sum()) if sizes.sum() <= most else np.sort(rng.choice(sizes.sum(), most, replace=False))
     starts = np.concatenate([[0], np.cumsum(sizes)])
     parts = []
     for number, scene in enumerate(once):
@@ -240,10 +262,15 @@ def learn_without_labels(
     if settings["pretrain"] == "masked":
         return network, _fitted(MaskedObjective(encoder), (scaled,), encoder, seed, folder, tell)
     objective = ObjectObjective(encoder, targets.shape[1])
-    # Each component over the root of its deviation: strong ones count more, but not by their whole signal.
-    wanted = torch.from_numpy((targets - targets.mean(0)) / np.sqrt(np.maximum(targets.std(0), 1e-12)))
-    losses = _fitted(objective, (scaled, wanted), encoder, seed, folder, tell)
+    losses = _fitted(objective, (scaled, object_targets(targets)), encoder, seed, folder, tell)
     return replace(network, top=objective.head, width=min(OBJECT_OUTPUTS, targets.shape[1])), losses
+
+
+def object_targets(targets: NDArray[np.float32]) -> Tensor:
+    """Components (n, d) as a network is to predict them: each over the root of its deviation. Strong ones count more, but not by their whole signal."""
+    import torch
+
+    return torch.from_numpy((targets - targets.mean(0)) / np.sqrt(np.maximum(targets.std(0), 1e-12)))
 
 
 def _fitted(objective: nn.Module, arrays: tuple[Tensor, ...], encoder: nn.Module, seed: int, folder: Path | None, tell: Tell) -> list[float]:

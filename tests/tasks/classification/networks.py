@@ -16,6 +16,9 @@ from hsikit.train.labelled import LabelledScene
 from tests.tasks.classification.scenes import ArraySource, fields, labelled, run_with, source
 
 STEPS, KEEP = 25, 0.05
+USUAL = {"steps": STEPS, "keep": KEEP, "objects": "yes"}
+"""Options unless a test gives others."""
+
 ROWS, COLS, BANDS = 31, 34, 23
 
 
@@ -41,11 +44,11 @@ def labels(per_class: int = 12, seed: int = 0, bands: int = BANDS, holes: bool =
 
 
 def train(scenes: list[LabelledScene] | None = None, *, epochs: tuple[int, int] = (2, 8), **options: Any) -> LolaSpecVit:
-    """A model after short trainings, with few steps of diffusion unless the options say otherwise."""
+    """A model after short trainings."""
     with short(*epochs):
-        return LolaSpecVit.train(scenes or [labels()], run=run_with(), **{"steps": STEPS, "keep": KEEP, **options})
+        return LolaSpecVit.train(scenes or [labels()], run=run_with(), **{**USUAL, **options})
 
 
 @cache
-def trained(pretrain: str = "object", head: str = "lda", normalise: str = "standardised") -> LolaSpecVit:
-    return train(pretrain=pretrain, head=head, normalise=normalise)
+def trained(pretrain: str = "object", head: str = "lda", normalise: str = "standardised", objects: str = "yes") -> LolaSpecVit:
+    return train(pretrain=pretrain, head=head, normalise=normalise, objects=objects)

@@ -13,18 +13,22 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 import hsikit
 from hsikit.errors import ModelError, OptionError
 from hsikit.nn.spectral_transformer import PRESETS
+from hsikit.nn.tuning import Classifier
 from hsikit.tasks.classification.lola_specvit import GROUP, LolaSpecVit
 from hsikit.tasks.classification.smooth import smooth
 from hsikit.tasks.classification.spectral_network import network_from
-from tests.tasks.classification.networks import KEEP, STEPS, labels, short, small, train, trained
+from tests.tasks.classification.networks import KEEP, STEPS, USUAL, labels, short, small, train, trained
 from tests.tasks.classification.scenes import ArraySource, fields, labelled, layers_of, run_with, source
 from tests.tasks.classification.test_mnf_lda import plain_features
 from tests.tasks.classification.test_mnf_lda_edge import box, detrended
 from tests.tasks.classification.test_smooth import plain_diffusion
 
 KINDS = [
-    ("object", "lda", "standardised"), ("object", "lda", "both"), ("object", "linear", "raw"), ("object", "lora", "standardised"), ("object", "lora", "both"),
-    ("masked", "lda", "raw"), ("masked", "linear", "standardised"), ("masked", "lora", "both"), ("none", "linear", "raw"), ("none", "linear", "both"),
+    ("object", "lda", "standardised", "yes"), ("object", "lda", "both", "yes"), ("object", "lda", "raw", "no"),
+    ("object", "linear", "raw", "yes"), ("object", "linear", "both", "no"),
+    ("object", "lora", "standardised", "yes"), ("object", "lora", "both", "yes"), ("object", "lora", "raw", "no"),
+    ("masked", "lda", "raw", "yes"), ("masked", "linear", "standardised", "yes"), ("masked", "lora", "both", "yes"),
+    ("none", "linear", "raw", "yes"), ("none", "linear", "both", "no"),
 ]  # fmt: skip
 
 
@@ -34,7 +38,7 @@ def mapped(model: LolaSpecVit, scene: ArraySource, tile: int | None = None) -> M
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_learns_comes_back_from_its_folder_and_maps_the_same(kind: tuple[str, str, str], tmp_path: Path) -> None:
+def test_every_kind_learns_comes_back_from_its_folder_and_maps_the_same(kind: tuple[str, str, str, str], tmp_path: Path) -> None:
     scene, truth = small()
     model = trained(*kind)
     hsikit.save_method(model, tmp_path / "model")
@@ -52,7 +56,11 @@ def test_every_kind_learns_comes_back_from_its_folder_and_maps_the_same(kind: tu
 
 @pytest.mark.parametrize(
     ("kind", "told"),
-    [(("object", "lda", "both"), {"pretraining": 2}), (("masked", "lora", "both"), {"pretraining": 2, "tuning": 8}), (("none", "linear", "raw"), {"tuning": 8})],
+    [
+        (("object", "lda", "both"), {"pretraining": 2}),
+        (("masked", "lora", "both"), {"pretraining": 2, "tuning": 8}),
+        (("none", "linear", "raw"), {"tuning": 8}),
+    ],
 )
 def test_losses_are_told(kind: tuple[str, str, str], told: dict[str, int]) -> None:
     history = trained(*kind).history
@@ -115,6 +123,32 @@ def test_lda_head_equals_the_chain_of_numpy_and_scikit_learn(detrend: bool) -> N
     np.testing.assert_array_equal(found["map"][0][sure], expected.argmax(2)[sure] + 1)
 
 
+def test_without_objects_a_discriminant_of_the_neighbourhood_is_all() -> None:
+    """Neither detrended nor diffused."""
+    scene, _ = small(15, holes=False)
+    marked = labels(12, bands=15, holes=False)
+    model = train([marked], components=9, width=3, normalise="standardised", objects="no")
+    features = box(np.concatenate([plain_features(scene.values, 9, 1), network_features(model, scene.values)], 2), 1)
+    oracle = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(features[marked.rows, marked.cols], marked.codes)
+    expected = oracle.predict_log_proba(features.reshape(-1, features.shape[2])).T.reshape(4, *scene.values.shape[1:])
+    np.testing.assert_allclose(mapped(model, scene)["log_probabilities"], expected.clip(-69), rtol=5e-3, atol=0.05)
+    assert not any(stage.name in ("edges", "diffuse", "trend") for stage in model.bind({"cube": scene.info}).stages)
+
+
+@pytest.mark.parametrize(("large", "chosen"), [(True, "yes"), (False, "no")])
+@pytest.mark.parametrize("head", ["lda", "linear"])
+def test_objects_are_judged_where_there_are_some(large: bool, chosen: str, head: str) -> None:
+    """Fields under noise; or pixels that have nothing to do with their neighbours."""
+    values, truth = fields(45, 45, 4, 12, noise=4.0 if large else 0.3, holes=False)
+    if not large:
+        order = np.random.default_rng(0).permutation(truth.size)
+        values, truth = values.reshape(12, -1)[:, order].reshape(values.shape), truth.reshape(-1)[order].reshape(truth.shape)
+    scene = source(np.ascontiguousarray(values))
+    model = train([labelled(scene, truth, 40)], width=1, normalise="standardised", objects="auto", head=head, epochs=(2, 20))
+    assert model.settings["objects"] == chosen
+    assert (mapped(model, scene)["map"][0] == truth).mean() > 0.75
+
+
 @pytest.mark.parametrize("head", ["linear", "lora"])
 def test_tuned_heads_diffuse_what_their_network_says(head: str) -> None:
     scene, _ = small(15, holes=False)
@@ -131,7 +165,7 @@ def test_tuned_heads_diffuse_what_their_network_says(head: str) -> None:
 def test_a_refit_keeps_the_network_and_learns_other_labels(head: str) -> None:
     model, others = trained("object", head), labels(20, seed=5)
     with short():
-        again = model.refit([others], run=run_with(), head=head, steps=STEPS, keep=KEEP, normalise="standardised")
+        again = model.refit([others], run=run_with(), **USUAL, head=head, normalise="standardised")
     learned = [name for name in model.arrays if name.startswith(("encoder.", "top.", "input_")) or name in ("mean", "vectors")]
     assert len(learned) > 20
     for name in learned:
@@ -144,13 +178,13 @@ def test_a_refit_keeps_the_network_and_learns_other_labels(head: str) -> None:
 @pytest.mark.parametrize(("head", "other"), [("lda", "lora"), ("lora", "linear"), ("linear", "lda")])
 def test_a_refit_may_have_another_head(head: str, other: str) -> None:
     with short():
-        again = trained("object", head).refit([labels()], run=run_with(), head=other, steps=STEPS, keep=KEEP, normalise="standardised")
+        again = trained("object", head).refit([labels()], run=run_with(), **USUAL, head=other, normalise="standardised")
     assert again.identity() == trained("object", other).identity()
 
 
 @pytest.mark.parametrize("changed", [{"pretrain": "masked"}, {"components": 5}, {"normalise": "raw"}, {"keep": 0.1}])
 def test_a_refit_that_asks_for_another_network_trains_it(changed: dict[str, object]) -> None:
-    options = {"steps": STEPS, "keep": KEEP, "normalise": "standardised", **changed}
+    options = {**USUAL, "normalise": "standardised", **changed}
     with short():
         again = trained().refit([labels()], run=run_with(), **options)
     assert again.identity() == train(**options).identity()
@@ -240,12 +274,11 @@ def test_a_scene_of_another_quantity_is_refused() -> None:
         trained().bind({"cube": small()[0].info.with_(quantity="radiance")})
 
 
-@pytest.mark.parametrize("kind", [("object", "lda", "standardised"), ("masked", "lda", "raw"), ("object", "lora", "standardised"), ("none", "linear", "raw")])
-def test_arrays_that_are_missing_or_do_not_fit_are_refused(kind: tuple[str, str, str]) -> None:
+@pytest.mark.parametrize("kind", [("object", "lda"), ("object", "lda", "raw", "no"), ("masked", "lda", "raw"), ("object", "lora"), ("none", "linear", "raw")])
+def test_arrays_that_are_missing_or_do_not_fit_are_refused(kind: tuple[str, ...]) -> None:
     model = trained(*kind)
     arrays, facts = model.state()
-    optional = ("adapter.", "top.") if kind[1] == "lora" else "adapter."
-    needed = [name for name in arrays if not name.startswith(optional)]
+    needed = [name for name in arrays if not name.startswith("adapter.")]
     assert len(needed) > 50
     for name in needed:
         with pytest.raises((ValueError, KeyError)):
@@ -264,7 +297,9 @@ def test_a_damaged_folder_is_named(tmp_path: Path) -> None:
         hsikit.load_method(folder)
 
 
-@pytest.mark.parametrize("changed", [{"head": "forest"}, {"normalise": None}, {"steps": 7}, {"standardise": "yes"}, {"width": None}, {"components": 9}])
+@pytest.mark.parametrize(
+    "changed", [{"head": "forest"}, {"objects": "auto"}, {"normalise": None}, {"steps": 7}, {"standardise": "yes"}, {"width": None}, {"components": 9}]
+)
 def test_settings_that_do_not_fit_are_refused(changed: dict[str, object]) -> None:
     arrays, facts = trained().state()
     with pytest.raises((ValueError, TypeError)):
@@ -276,7 +311,8 @@ def test_settings_that_do_not_fit_are_refused(changed: dict[str, object]) -> Non
     [
         ({"head": "forest"}, "none of lda, linear, lora"),
         ({"pretrain": "yes"}, "none of object, masked, none"),
-        ({"preset": "huge"}, "none of tiny"),
+        ({"preset": "huge"}, "none of tiny, paper"),
+        ({"objects": "maybe"}, "none of auto, yes, no"),
         ({"normalise": "log"}, "none of auto, standardised, raw, both"),
         ({"pretrain": "none"}, "stands on a pretrained network"),
         ({"pretrain": "none", "head": "lora"}, "stands on a pretrained network"),
@@ -312,3 +348,71 @@ def test_only_the_adapted_head_has_an_adapter() -> None:
         LolaSpecVit.from_state({name: value for name, value in arrays.items() if not name.startswith("adapter.")}, facts)
     with pytest.raises(ValueError, match="no adapter"):
         LolaSpecVit.from_state(arrays, {**facts, "options": {name: value for name, value in facts["options"].items() if name != "adapter"}})
+
+
+def test_the_folders_adapter_opens_in_peft_beside_the_folders_network(tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft")
+    from safetensors.numpy import load_file
+
+    folder = hsikit.save_method(trained("object", "lora"), tmp_path / "model")
+    arrays = load_file(folder / "model.safetensors")
+    encoder = network_from(arrays, "tiny", "standardised").encoder
+    theirs = peft.PeftModel.from_pretrained(Classifier(encoder, 4), str(folder / "adapter")).eval()
+    inputs = torch.randn(40, 2, len(arrays["input_mean"][0])) * 0.3
+    own = {name.removeprefix("tuned."): value for name, value in arrays.items() if name.startswith(("tuned.", "input_"))}
+    tuned, base = network_from(own, "tiny", "standardised"), network_from(arrays, "tiny", "standardised")
+    with torch.inference_mode():
+        found = theirs(base.scaled(inputs))
+    torch.testing.assert_close(found, tuned.features(inputs), atol=1e-4, rtol=1e-3)
+    assert found.std(0).min() > 1e-2
+
+
+def test_an_adapter_goes_with_the_model_that_it_belongs_to(tmp_path: Path) -> None:
+    folder = hsikit.save_method(trained("object", "lora"), tmp_path / "model")
+    assert sorted(path.name for path in (folder / "adapter").iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+    hsikit.save_method(trained("object", "lda"), folder, overwrite=True)
+    assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.safetensors"]
+
+
+class Stops:
+    """A progress that stops the training after so many steps of a part, and keeps what it is told."""
+
+    def __init__(self, part: str = "", steps: int = 0) -> None:
+        self.part, self.left = part, steps
+        self.done: dict[str, int] = {}
+        self.notes: list[str] = []
+
+    def begin(self, plan: str, total: int, done: int) -> None:
+        self.done[plan] = done
+
+    def advance(self, stage: str, steps: int = 1) -> None:
+        self.left -= stage == self.part
+        if stage == self.part and not self.left:
+            raise InterruptedError(stage)
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+@pytest.mark.parametrize(("part", "steps"), [("pretraining", 12), ("tuning", 5)])
+def test_a_training_that_was_stopped_goes_on(tmp_path: Path, part: str, steps: int) -> None:
+    options = {"head": "lora", "normalise": "standardised", "epochs": (5, 8)}
+    with pytest.raises(InterruptedError):
+        train(workspace=tmp_path, progress=Stops(part, steps), **options)
+    again = Stops()
+    resumed, undisturbed = train(workspace=tmp_path, progress=again, **options), train(**options)
+    assert again.done[part] > 0
+    assert ("pretraining" in again.done) == (part == "pretraining")
+    assert resumed.identity() == undisturbed.identity()
+    assert resumed.history == undisturbed.history
+    assert again.notes == []
+
+
+@pytest.mark.parametrize("changed", [{"seed": 1}, {"normalise": "raw"}, {"pretrain": "masked"}])
+def test_what_another_training_left_is_dropped(tmp_path: Path, changed: dict[str, object]) -> None:
+    options = {"head": "linear", "normalise": "standardised"}
+    train(workspace=tmp_path, **options)
+    told = Stops()
+    other = train(workspace=tmp_path, progress=told, **{**options, **changed})
+    assert other.identity() == train(**{**options, **changed}).identity()
+    assert told.notes == ["an unfinished training with other options or other data was dropped"] * 2
