@@ -58,7 +58,7 @@ class Bar:
         if self.quiet:
             return
         if plan:
-            tell(f"plan: {plan}")
+            tell(f"{plan}: {total} steps" if plan in TRAININGS else f"plan: {plan}")
         if done:
             tell(f"resumed {done} of {total} {'training steps' if plan in TRAININGS else 'tiles'}")
         self._total, self._done, self._tenth = total, done, 10 * done // max(1, total)
@@ -75,7 +75,7 @@ class Bar:
             self._bar.start()
         elif self._task is not None:
             self._bar.remove_task(self._task)
-        self._task = self._bar.add_task("tiles", total=total, completed=done)
+        self._task = self._bar.add_task("", total=total, completed=done)
 
     def advance(self, stage: str, steps: int = 1) -> None:
         """See `hsikit.engine.options.Progress`."""

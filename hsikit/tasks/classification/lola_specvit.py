@@ -54,6 +54,7 @@ from hsikit.tasks.classification.object_features import (
     feature_stages,
     features_at,
     guides_of,
+    joined_discriminants,
     project_stage,
     stage_cost,
     with_guides,
@@ -312,12 +313,7 @@ class LolaSpecVit(PixelClassifier):
         return self._networks[device]
 
     def _join(self, tile: Tile, store: Store) -> Mapping[str, Tensor]:
-        learned = self.tensors(tile.arrays[NEAR].device)
-        parts = []
-        for layer, name in ((FAR_NOW, "object"), (NEAR, "neighbourhood")):
-            logits = tile.inner(layer).double() + learned[f"{name}_intercepts"][:, None, None]
-            parts.append(logits.log_softmax(0).clamp(min=LEAST))
-        joined = (parts[0] + parts[1]).float()
+        joined = joined_discriminants(tile, self.tensors(tile.arrays[NEAR].device))
         return {JOINED: joined, JOINED_NOW: joined}
 
     def _decider(self, layer: str) -> Callable[[Tile, Store], Mapping[str, Tensor]]:

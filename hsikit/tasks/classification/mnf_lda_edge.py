@@ -28,7 +28,7 @@ from hsikit.method import Cost, Input, Job, Map, Store, Tile
 from hsikit.scene import SceneInfo
 from hsikit.tasks.classification.base import PixelClassifier
 from hsikit.tasks.classification.basis import Basis
-from hsikit.tasks.classification.decision import LEAST, decide, output_layers
+from hsikit.tasks.classification.decision import decide, output_layers
 from hsikit.tasks.classification.diffusion import STEPS_AT_ONCE, diffusion_loop
 from hsikit.tasks.classification.mnf_lda import scene_transforms
 from hsikit.tasks.classification.object_features import (
@@ -41,6 +41,7 @@ from hsikit.tasks.classification.object_features import (
     feature_stages,
     features_at,
     guides_of,
+    joined_discriminants,
     stage_cost,
     with_guides,
 )
@@ -169,12 +170,7 @@ class MnfLdaEdge(PixelClassifier):
         return LinearProjector(self.arrays["mean"], with_guides(np.concatenate([far, near]), self.arrays["vectors"], self.settings))
 
     def _join(self, tile: Tile, store: Store) -> Mapping[str, Tensor]:
-        learned = self.tensors(tile.arrays[NEAR].device)
-        parts = []
-        for layer, name in ((FAR_NOW, "object"), (NEAR, "neighbourhood")):
-            logits = tile.inner(layer).double() + learned[f"{name}_intercepts"][:, None, None]
-            parts.append(logits.log_softmax(0).clamp(min=LEAST))
-        joined = (parts[0] + parts[1]).float()
+        joined = joined_discriminants(tile, self.tensors(tile.arrays[NEAR].device))
         return {JOINED: joined, JOINED_NOW: joined}
 
     def _decide(self, tile: Tile, store: Store) -> Mapping[str, Tensor]:

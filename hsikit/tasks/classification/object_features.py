@@ -19,6 +19,7 @@ from hsikit.method import Cost, Input, Job, Map, Stage, Store, Tile
 from hsikit.scene import SceneInfo
 from hsikit.spectral.standardise import standardise
 from hsikit.tasks.classification.box_mean import box_mean
+from hsikit.tasks.classification.decision import LEAST
 from hsikit.tasks.classification.diffusion import diffusion_loop
 from hsikit.tasks.classification.edges import EDGE_LAYER, edge_bytes, edge_stage, layer_edge_stage, median_stage
 from hsikit.tasks.classification.samples import Samples
@@ -220,6 +221,20 @@ def feature_job(info: SceneInfo, bands: NDArray[Any], project: Projector, guides
         stages=feature_stages(project, guides, parts, info, settings),
         cost=lambda shape: stage_cost(shape, len(bands), project, max(far, near), int(settings["steps"]) if far else 0),
     )
+
+
+def joined_discriminants(tile: Tile, learned: Mapping[str, Tensor]) -> Tensor:
+    """Sum of the log-probabilities of the discriminant of objects and that of the neighbourhood, float32 (K, rows, cols).
+
+    Args:
+        tile: with the logits that `feature_stages` writes.
+        learned: `object_intercepts` and `neighbourhood_intercepts`, shape (K,).
+    """
+    parts = []
+    for layer, name in ((FAR_NOW, "object"), (NEAR, "neighbourhood")):
+        logits = tile.inner(layer).double() + learned[f"{name}_intercepts"][:, None, None]
+        parts.append(logits.log_softmax(0).clamp(min=LEAST))
+    return (parts[0] + parts[1]).float()
 
 
 def channel_counts(projected: int, parts: Parts) -> tuple[int, int]:
