@@ -129,11 +129,15 @@ def run_task(desk: Desk, task: Task) -> Cell:
 
 def answers(desk: Desk, row: Row, train: LabelledScene, seed: int) -> dict[str, Answer]:
     """Plain and smoothed answers of a row, by the short way where there is one."""
+    features = desk.features(row)
     if row.features is None:
-        plain = short.answer_product(short.trained(row, desk.scene, train, seed, desk.cache), train)
+        model = short.trained(row, desk.scene, train, seed, desk.cache)
+        plain = short.answer_product(model, train)
+        # A model that does not look at objects has edges of spectra.
+        features = short.edge_features(desk.scene, {}, desk.cache) if model.settings.get("objects") == "no" else features
     else:
-        plain = short.answer_short(desk.features(row), train)
-    return dict(zip(VARIANTS, (plain, short.smoothed(plain, short.used_features(plain, desk.features(row)))), strict=True))
+        plain = short.answer_short(features, train)
+    return dict(zip(VARIANTS, (plain, short.smoothed(plain, short.used_features(plain, features))), strict=True))
 
 
 def _measure(test: LabelledScene, codes: Any) -> dict[str, float]:

@@ -171,22 +171,32 @@ def network_features(scene: LabelledScene, options: Mapping[str, Any], cache: Pa
 
     def make() -> Arrays:
         model = learned(Row("lola-specvit", LolaSpecVit, options), scene, cache)
-        network = network_from(model.arrays, settings["preset"], model.settings["normalise"])
-        project = lola.feature_projector(network, model.arrays["mean"], model.arrays["vectors"], model.settings)
-        return {name: _neighbourhoods(scene, project, {**settings, "detrend": taken}) for name, taken in (("whole", settings["detrend"]), ("alone", False))}
+        mean, vectors, chosen = model.arrays["mean"], model.arrays["vectors"], model.settings
+        network = network_from(model.arrays, settings["preset"], chosen["normalise"])
+        both = lola.feature_projector(network, mean, vectors, chosen)
+        plain = objects.LinearProjector(mean, vectors.T, chosen["standardise"])
+        guided = objects.LinearProjector(mean, objects.with_guides(vectors.T, vectors, settings), chosen["standardise"])
+        job = objects.feature_job(info, Basis.of(info).match(info), guided, objects.guides_of(settings, vectors.shape[1]), (slice(None), slice(0, 1)), settings)
+        found = compute(job, {"cube": scene.source}, layers=(objects.FAR_NOW, EDGES), threads=1)
+        untouched = {**settings, "detrend": False}
+        return {
+            "object": found.layers[objects.FAR_NOW],
+            "edges": found.layers[EDGES],
+            "median": found.store[MEDIAN]["median"].numpy(),
+            "whole": _neighbourhoods(scene, both, settings),
+            "alone": _neighbourhoods(scene, both, untouched),
+            "components": _neighbourhoods(scene, plain, untouched),
+        }
 
-    found = kept(place, make)
-    objects_of, plain = ({name: settings[name] for name in edge.USUAL} | {"detrend": taken} for taken in (settings["detrend"], False))
-    whole, own = component_arrays(scene, objects_of, cache), component_arrays(scene, plain, cache)["neighbourhood"]
-    of_spectra = edge_features(scene, {}, cache)
+    found, of_spectra = kept(place, make), edge_features(scene, {}, cache)
 
     def judged(train: LabelledScene) -> bool:
         samples = training_samples([train], most=2000)
-        far, alone = (part[:, samples.rows, samples.cols].T.astype(np.float64) for part in (whole["object"], own))
+        far, alone = (part[:, samples.rows, samples.cols].T.astype(np.float64) for part in (found["object"], found["components"]))
         return lola.by_objects(samples, far, alone)
 
     alone = Features((found["alone"],), of_spectra.edges, of_spectra.median)
-    return Features((whole["object"], found["whole"]), whole["edges"], float(whole["median"]), settings["steps"], settings["keep"], alone, judged)
+    return Features((found["object"], found["whole"]), found["edges"], float(found["median"]), settings["steps"], settings["keep"], alone, judged)
 
 
 def _neighbourhoods(scene: LabelledScene, project: objects.Projector, settings: Mapping[str, Any]) -> NDArray[np.float32]:

@@ -128,7 +128,7 @@ def test_bbox(hsikit: Hsikit, place: Field, plain: np.ndarray, tmp_path: Path, c
     (("--device", "abacus"), "abacus"),
     (("--precision", "float8"), "float8"),
     (("--sieve", 1), "sieve"),
-    (("--refit-statistics",), "refit_statistics"),
+    (("--refit-statistics",), "--refit-statistics"),
 ])  # fmt: skip
 def test_options_that_make_no_sense(hsikit: Hsikit, place: Field, tmp_path: Path, options: tuple[object, ...], words: str) -> None:
     done = hsikit("classify", place.scene, "--model", place.model, "-o", tmp_path / "map.tif", *options)

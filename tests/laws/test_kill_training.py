@@ -76,9 +76,9 @@ def test_killed_in_pretraining_and_in_tuning(folder: Path) -> None:
     first = kill_at(folder, "training-part/pretraining/epoch-000002")
     second = kill_at(folder, "all-labels/tuning/epoch-000002")
     third = finish(folder, "out/model")
-    assert "plan: pretraining" in first and "resumed" not in first
-    assert second.index("plan: pretraining") < second.index("resumed") < second.index("plan: tuning")
-    assert "plan: pretraining" not in third and third.index("plan: tuning") < third.index("resumed")
+    assert "pretraining: 28 steps" in first and "resumed" not in first
+    assert second.index("pretraining: ") < second.index("resumed") < second.index("tuning: ")
+    assert "pretraining: " not in third and third.index("tuning: ") < third.index("resumed")
     assert [path.name for path in (folder / "out").iterdir()] == ["model"]
     for name in ("model.safetensors", "model.json", "adapter/adapter_model.safetensors", "adapter/adapter_config.json"):
         assert (folder / "out/model" / name).read_bytes() == (folder / "quiet/model" / name).read_bytes(), name
