@@ -14,7 +14,7 @@ from hsikit.metrics.calibration import Reliability
 from hsikit.metrics.scores import Scores
 from hsikit.train.labelled import LabelledScene, label_names
 from hsikit.train.labels import under_legend
-from hsikit.train.pipeline import ELSEWHERE, calibration_notes, fit_calibrated, parts_of, predict_test, score_floors
+from hsikit.train.pipeline import ELSEWHERE, fit_calibrated, fit_notes, parts_of, predict_test, score_floors
 from hsikit.train.predictions import Finish, Predictions, Run
 from hsikit.train.record import TrainingRecord
 from hsikit.train.splits import make_split
@@ -184,7 +184,7 @@ def _on_split(
     fitted, found = fit_calibrated(type(model), train, drawn, seed=seed, run=run, calibrate=calibrate, progress=progress, options=options)
     answers = predict_test(fitted, test, run, progress, finish)
     note = f"Not the saved model: one of the same method was fitted on the training part of the split {drawn.name!r}."
-    notes = (note, *drawn.notes, *calibration_notes(found, calibrate, drawn))
+    notes = (note, *fit_notes(type(model), drawn, found, calibrate, answers))
     return _evaluation(
         fitted, answers, scenes, seed, finish, floors=score_floors(train, test), refitted=True, split=drawn.name, report=drawn.report, notes=notes
     )

@@ -33,6 +33,7 @@ CLEARLY = 0.01
 """Overall accuracy by which a floor must lead before a note says so: less is a matter of a few pixels."""
 REFITTED = "The scores are those of a model fitted on the training part of the split; the saved model was then fitted on all labels."
 UNLABELLED = "From all pixels of the training scenes, those at the test places among them, it learned without any label: {}."
+WORSE = "On these test pixels calibration did harm: the expected calibration error is {:.1f} % without it and {:.1f} % with it."
 ELSEWHERE = "Labels in one place cannot calibrate another: on ground unlike the labels' the map is less often right than its confidence says."
 
 
@@ -109,9 +110,7 @@ def train_classifier(
     answers = predict_test(model, test, run, progress)
     scored = answers.scores(model.legend.codes)
     below = score_floors(train, test) if floors else {}
-    unlabelled = getattr(kind, "learned_unlabelled", "")
-    seen = [UNLABELLED.format(unlabelled)] if unlabelled else []
-    used, notes = train, [*drawn.notes, *seen, *_floor_notes(scored, below), *calibration_notes(found, calibrate, drawn)]
+    used, notes = train, [*fit_notes(kind, drawn, found, calibrate, answers), *_floor_notes(scored, below)]
     if refit:
         again = model.refit if {id(scene.source) for scene in train} == {id(scene.source) for scene in scenes} else kind.train
         kept = _snapshots(kind, workspace, "all-labels")
@@ -166,11 +165,17 @@ def calibration_facts(found: Calibration, answers: Predictions) -> dict[str, Any
     return {**asdict(found), "before": answers.reliability(calibrated=False).to_json(), "after": answers.reliability().to_json()}
 
 
-def calibration_notes(found: Calibration, wanted: bool, drawn: Split) -> list[str]:
-    """What a user should know of a calibration."""
-    if wanted and found.folds == "none":
-        return [f"The confidence is not calibrated: of the training labels only {found.held} could be held out."]
-    return [ELSEWHERE] if wanted and drawn.name != "random" else []
+def fit_notes(kind: type[Classifier], drawn: Split, found: Calibration, calibrated: bool, answers: Predictions) -> list[str]:
+    """What a user should know of a split, of a fit on its training part, and of how sure the answers on its test part are."""
+    unlabelled = getattr(kind, "learned_unlabelled", "")
+    notes = [*drawn.notes, *([UNLABELLED.format(unlabelled)] if unlabelled else [])]
+    if not calibrated:
+        return notes
+    if found.folds == "none":
+        return [*notes, f"The confidence is not calibrated: of the training labels only {found.held} could be held out."]
+    before, after = (answers.reliability(calibrated=wanted).ece for wanted in (False, True))
+    worse = [WORSE.format(100 * before, 100 * after)] if after > before + CLEARLY else []
+    return [*notes, *([ELSEWHERE] if drawn.name != "random" else []), *worse]
 
 
 def _floor_notes(scored: Scores, below: Mapping[str, Scores]) -> list[str]:

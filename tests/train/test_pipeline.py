@@ -14,11 +14,13 @@ from hsikit.geo.grid import Window
 from hsikit.tasks.classification.mnf_lda import MnfLda
 from hsikit.tasks.classification.nearest_label import NearestLabel
 from hsikit.tasks.classification.svm import Svm
+from hsikit.train.calibrate import Calibration
 from hsikit.train.evaluate import evaluate
 from hsikit.train.labelled import LabelledScene
-from hsikit.train.pipeline import train_classifier
-from hsikit.train.predictions import predict
+from hsikit.train.pipeline import ELSEWHERE, fit_notes, train_classifier
+from hsikit.train.predictions import Predictions, predict
 from hsikit.train.record import TrainingRecord, UsedPixels
+from hsikit.train.splits import Split
 from tests.tasks.classification.scenes import ArraySource, fields, labelled, source
 
 RUN = partial(compute, threads=1)
@@ -49,6 +51,17 @@ def test_the_record_says_how_it_was_trained(trained: tuple[Svm, TrainingRecord])
     assert record.floors["svm on spectra"]["scored"] == record.scores["scored"]
     assert any("all labels" in note for note in record.notes)
     assert set(zip(record.used[0].rows.tolist(), record.used[0].cols.tolist(), strict=True)) == places(LABELS)
+
+
+@pytest.mark.parametrize(("calibrated", "uncalibrated", "harm"), [(0.5, 0.95, True), (0.95, 0.5, False), (0.9, 0.905, False)])
+def test_calibration_that_does_harm_is_told(calibrated: float, uncalibrated: float, harm: bool) -> None:
+    """All answers are right, so that the error is what the confidence lacks to 1."""
+    count = np.ones(40)
+    arrays = dict.fromkeys(("rows", "cols", "truth", "predicted", "group"), count) | {"scene": 0 * count}
+    answers = Predictions.from_state({**arrays, "confidence": calibrated * count, "uncalibrated": uncalibrated * count}, ["scene"])
+    notes = fit_notes(MnfLda, Split("class-halves", [], [], 0, ("Mind the gap.",), {}), Calibration(2.0, "halves", 40), True, answers)
+    assert notes[0] == "Mind the gap." and "without any label: components" in notes[1] and notes[2] == ELSEWHERE
+    assert notes[3:] == (["On these test pixels calibration did harm: the expected calibration error is 5.0 % without it and 50.0 % with it."] if harm else [])
 
 
 def test_a_method_below_a_floor_is_told(trained: tuple[Svm, TrainingRecord]) -> None:

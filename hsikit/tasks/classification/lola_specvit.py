@@ -45,6 +45,8 @@ from hsikit.tasks.classification.network_tuning import tuned
 from hsikit.tasks.classification.object_features import (
     FAR,
     FAR_NOW,
+    JOINED,
+    JOINED_NOW,
     NEAR,
     PROJECTED,
     LinearProjector,
@@ -54,7 +56,8 @@ from hsikit.tasks.classification.object_features import (
     feature_stages,
     features_at,
     guides_of,
-    joined_discriminants,
+    join_stage,
+    joined_layers,
     project_stage,
     stage_cost,
     with_guides,
@@ -71,7 +74,6 @@ if TYPE_CHECKING:
 
     from hsikit.train.labelled import LabelledScene
 
-JOINED, JOINED_NOW = "joined", "joined_diffused"
 HEADS, PRETRAIN, PRESETS, OBJECTS = ("lda", "linear", "lora"), ("object", "masked", "none"), ("tiny", "paper"), ("auto", "yes", "no")
 OWN: Mapping[str, str] = {"preset": "tiny", "pretrain": "object", "head": "lda", "normalise": "auto", "objects": "auto"}
 USUAL: Mapping[str, Any] = {**USUAL_OBJECTS, "edges": "components", **OWN}
@@ -273,11 +275,11 @@ class LolaSpecVit(PixelClassifier):
                 return list(feature_layers(classes, 0, classes, 0)), list(feature_stages(project, 0, (None, slice(None)), info, self.settings)), NEAR
             return list(feature_layers(classes, 0, 0, 0)), [project_stage(project)], PROJECTED
         scratch = [layer for layer in feature_layers((1 + lda) * classes, classes, classes, guides) if lda or layer.name not in (FAR, FAR_NOW, NEAR)]
-        scratch += [Layer(name, bands=classes, delivered=False) for name in (JOINED, JOINED_NOW)]
+        scratch += joined_layers(classes)
         stages: list[Stage]
         if lda:
             stages = [*feature_stages(project, guides, (slice(classes), slice(classes, None)), info, self.settings)]
-            stages.append(Map("join", (FAR_NOW, NEAR), (JOINED, JOINED_NOW), self._join))
+            stages.append(join_stage(self.tensors))
         else:
             stages = [*edge_stages(project, guides), Map("join", (PROJECTED,), (JOINED, JOINED_NOW), _as_log_probabilities)]
         stages.append(diffusion_loop("smooth-classes", JOINED, JOINED_NOW, int(self.settings["steps"]), float(self.settings["keep"])))
@@ -311,10 +313,6 @@ class LolaSpecVit(PixelClassifier):
         if device not in self._networks:
             self._networks[device] = self._network("" if self.settings["head"] == "lda" else "tuned.").on(device)
         return self._networks[device]
-
-    def _join(self, tile: Tile, store: Store) -> Mapping[str, Tensor]:
-        joined = joined_discriminants(tile, self.tensors(tile.arrays[NEAR].device))
-        return {JOINED: joined, JOINED_NOW: joined}
 
     def _decider(self, layer: str) -> Callable[[Tile, Store], Mapping[str, Tensor]]:
         def apply(tile: Tile, store: Store) -> Mapping[str, Tensor]:

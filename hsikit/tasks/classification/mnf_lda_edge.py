@@ -23,7 +23,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsikit.errors import OptionError
-from hsikit.layers import Layer
 from hsikit.method import Cost, Input, Job, Map, Store, Tile
 from hsikit.scene import SceneInfo
 from hsikit.tasks.classification.base import PixelClassifier
@@ -33,15 +32,16 @@ from hsikit.tasks.classification.diffusion import STEPS_AT_ONCE, diffusion_loop
 from hsikit.tasks.classification.mnf_lda import scene_transforms
 from hsikit.tasks.classification.object_features import (
     EDGE_KINDS,
-    FAR_NOW,
-    NEAR,
+    JOINED,
+    JOINED_NOW,
     LinearProjector,
     Projector,
     feature_layers,
     feature_stages,
     features_at,
     guides_of,
-    joined_discriminants,
+    join_stage,
+    joined_layers,
     stage_cost,
     with_guides,
 )
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
 
     from hsikit.train.labelled import LabelledScene
 
-JOINED, JOINED_NOW = "joined", "joined_diffused"
 
 USUAL: Mapping[str, Any] = {"components": 40, "width": 5, "detrend": True, "edges": "spectra", "steps": 500, "keep": 0.005}
 
@@ -141,10 +140,10 @@ class MnfLdaEdge(PixelClassifier):
         classes = len(self.legend)
         steps, keep = int(self.settings["steps"]), float(self.settings["keep"])
         project, guides = self._projector(), guides_of(self.settings, self.arrays["vectors"].shape[1])
-        scratch = [*feature_layers(2 * classes, classes, classes, guides), *(Layer(name, bands=classes, delivered=False) for name in (JOINED, JOINED_NOW))]
+        scratch = [*feature_layers(2 * classes, classes, classes, guides), *joined_layers(classes)]
         stages = (
             *feature_stages(project, guides, (slice(classes), slice(classes, None)), info, self.settings),
-            Map("join", (FAR_NOW, NEAR), (JOINED, JOINED_NOW), self._join),
+            join_stage(self.tensors),
             diffusion_loop("smooth-classes", JOINED, JOINED_NOW, steps, keep),
             Map("classify", (JOINED_NOW,), tuple(layer.name for layer in layers), self._decide),
         )
@@ -168,10 +167,6 @@ class MnfLdaEdge(PixelClassifier):
         # What all classes share changes no probability, but would cost float32 its digits.
         far, near = (self.arrays[f"{name}_weights"] - self.arrays[f"{name}_weights"].mean(0) for name in ("object", "neighbourhood"))
         return LinearProjector(self.arrays["mean"], with_guides(np.concatenate([far, near]), self.arrays["vectors"], self.settings))
-
-    def _join(self, tile: Tile, store: Store) -> Mapping[str, Tensor]:
-        joined = joined_discriminants(tile, self.tensors(tile.arrays[NEAR].device))
-        return {JOINED: joined, JOINED_NOW: joined}
 
     def _decide(self, tile: Tile, store: Store) -> Mapping[str, Tensor]:
         return decide(tile.inner(JOINED_NOW).log_softmax(0), self.legend, self.extras, self.unknown_below, self.temperature)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hsikit.train.labelled import LabelledScene
 
 PROJECTED, GUIDE, FAR, FAR_NOW, NEAR = "projected", "guide", "object", "object_diffused", "neighbourhood"
+JOINED, JOINED_NOW = "joined", "joined_diffused"
 CHUNK = 1024
 """Pixels projected at once: bounds the temporary float64 arrays."""
 
@@ -223,18 +224,27 @@ def feature_job(info: SceneInfo, bands: NDArray[Any], project: Projector, guides
     )
 
 
-def joined_discriminants(tile: Tile, learned: Mapping[str, Tensor]) -> Tensor:
-    """Sum of the log-probabilities of the discriminant of objects and that of the neighbourhood, float32 (K, rows, cols).
+def joined_layers(classes: int) -> tuple[Layer, ...]:
+    """The scratch layers of the classes' log-probabilities, before and after they are diffused."""
+    return tuple(Layer(name, bands=classes, delivered=False) for name in (JOINED, JOINED_NOW))
+
+
+def join_stage(learned: Callable[[Any], Mapping[str, Tensor]]) -> Map:
+    """Adds the log-probabilities of the discriminant of objects and that of the neighbourhood, whose logits `feature_stages` writes.
 
     Args:
-        tile: with the logits that `feature_stages` writes.
-        learned: `object_intercepts` and `neighbourhood_intercepts`, shape (K,).
+        learned: `object_intercepts` and `neighbourhood_intercepts`, shape (K,), on a device.
     """
-    parts = []
-    for layer, name in ((FAR_NOW, "object"), (NEAR, "neighbourhood")):
-        logits = tile.inner(layer).double() + learned[f"{name}_intercepts"][:, None, None]
-        parts.append(logits.log_softmax(0).clamp(min=LEAST))
-    return (parts[0] + parts[1]).float()
+
+    def apply(tile: Tile, store: Store) -> Mapping[str, Tensor]:
+        intercepts, parts = learned(tile.arrays[NEAR].device), []
+        for layer, name in ((FAR_NOW, "object"), (NEAR, "neighbourhood")):
+            logits = tile.inner(layer).double() + intercepts[f"{name}_intercepts"][:, None, None]
+            parts.append(logits.log_softmax(0).clamp(min=LEAST))
+        joined = (parts[0] + parts[1]).float()
+        return {JOINED: joined, JOINED_NOW: joined}
+
+    return Map("join", (FAR_NOW, NEAR), (JOINED, JOINED_NOW), apply)
 
 
 def channel_counts(projected: int, parts: Parts) -> tuple[int, int]:
