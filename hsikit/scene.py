@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsikit.geo.grid import Grid, Window
+from hsikit.geo.swath import Swath
 
 DECODED_AT_ONCE = 2**18
 """Numbers that are decoded in one go: what a processor's cache holds, and no large temporary array."""
@@ -33,6 +34,10 @@ QUANTITIES: dict[str, str] = {
     "dn": "1",
 }
 """What a pixel value can be, each with its one unit."""
+QUALITY_FLAGS: dict[str, int] = {
+    "cloud": 1, "shadow": 2, "cirrus": 4, "haze": 8, "snow": 16, "water": 32, "saturated": 64, "no-data": 128,
+}  # fmt: skip
+"""What a product may say of a pixel's quality, in one vocabulary for all sensors, each with its bit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +45,8 @@ class Bands:
     """The spectral axis, in ascending order of wavelength.
 
     Attributes:
-        wavelength: band centres (nm), strictly ascending, shape (C,). NaN throughout for a panchromatic input without any.
+        wavelength: band centres (nm), strictly ascending, shape (C,). NaN throughout for a panchromatic input without any, and for
+            layers that are no bands of a spectrum (angles, masks), which are told apart by their names.
         fwhm: full widths at half maximum (nm), shape (C,); NaN where unknown.
         good: False for bands that should not be used (water vapour, constant, all fill), shape (C,).
         names: the product's own band names, C of them.
@@ -59,9 +65,32 @@ class Bands:
         return Bands(self.wavelength[index], self.fwhm[index], self.good[index], tuple(self.names[i] for i in index))
 
     @property
+    def spectral(self) -> bool:
+        """Whether the bands have wavelengths."""
+        return bool(np.isfinite(self.wavelength).all())
+
+    @property
     def used(self) -> Indices:
         """Positions of the good bands."""
         return np.flatnonzero(self.good)
+
+
+@dataclass(frozen=True, eq=False)
+class Quality:
+    """What a product says of each pixel's quality.
+
+    Attributes:
+        flags: the keys of `QUALITY_FLAGS` that this product can tell.
+        read: the flags of a window, read when asked for: uint8 of shape (rows, cols), the sum of the bits that hold; may be
+            called by several threads at once.
+    """
+
+    flags: tuple[str, ...]
+    read: Callable[[Window], NDArray[np.uint8]]
+
+    def crop(self, window: Window) -> Quality:
+        """The quality of a window's pixels alone."""
+        return Quality(self.flags, lambda part: self.read(Window(part.row + window.row, part.col + window.col, *part.shape)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +110,8 @@ class SceneInfo:
         nodata: the stored fill value, or None.
         notices: what the reader found worth telling the user, one sentence each.
         attrs: further metadata of the product, as text.
+        swath: where the pixels lie, for a scene on the sensor's own grid, whose `grid` has then no georeference; else None.
+        quality: what the product says of each pixel's quality; None where it says nothing.
     """
 
     name: str
@@ -95,6 +126,8 @@ class SceneInfo:
     nodata: float | None = None
     notices: tuple[str, ...] = ()
     attrs: Mapping[str, str] = field(default_factory=dict)
+    swath: Swath | None = None
+    quality: Quality | None = None
 
     @property
     def units(self) -> str:

@@ -34,6 +34,9 @@ def open_source(
     role: str = "cube",
     pan_range: tuple[float, float] | None = None,
     variable: str | None = None,
+    resolution: float | None = None,
+    detector_overlap: str = "average",
+    dem: str | Path | None = None,
     inspect: bool = True,
 ) -> Source:
     """Opens a scene for reading by windows.
@@ -49,6 +52,9 @@ def open_source(
         role: what the scene is for. "pan" takes one band, which needs no wavelengths.
         pan_range: (shortest, longest) wavelength in nm of a pan band.
         variable: which array of a container with several.
+        resolution: side of a pixel (m) for products that deliver several grids; the product's usual one unless told.
+        detector_overlap: how two detectors that see the same wavelengths are joined: "average", "vnir", "swir", or "keep".
+        dem: a raster of heights above the ellipsoid (m), for products that are placed by rational polynomials.
         inspect: look at a sample of the scene for constant and empty bands, and for the share of missing pixels.
 
     Raises:
@@ -56,7 +62,7 @@ def open_source(
         WavelengthError: no usable wavelengths.
         OptionError: an option makes no sense.
     """
-    options = Options(sensor, wavelengths, scale, offset, nodata, quantity, role, pan_range, variable)
+    options = Options(sensor, wavelengths, scale, offset, nodata, quantity, role, pan_range, variable, resolution, detector_overlap, dem)
     if isinstance(path, (str, Path)):
         source = reader_for(Path(path)).open(Path(path), options)
     elif len(path) == 1:

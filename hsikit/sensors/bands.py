@@ -35,6 +35,7 @@ class BandClaims:
         good: the bad band list: 0 for bad.
         names: band names.
         sensor: the instrument as the file names it.
+        spectral: False for layers that are no bands of a spectrum (angles, masks): they keep their order, and have no wavelengths.
     """
 
     count: int
@@ -44,6 +45,7 @@ class BandClaims:
     good: Sequence[Any] | None = None
     names: Sequence[str] | None = None
     sensor: str = ""
+    spectral: bool = True
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ def interpret(
         raise OptionError("pan_range", "only a panchromatic input has one")
     if role == "pan" and (pan_range is not None or (claims.wavelength is None and wavelengths is None)):
         return _pan(claims, pan_range, known)
+    if not claims.spectral and wavelengths is None:
+        return _layers(claims, known)
     notices: list[str] = []
     table = _choose(name, claims, sensor, wavelengths, notices)
     if len(table.wavelength) != claims.count:
@@ -189,6 +193,13 @@ def _part_ties(ascending: Floats) -> Floats:
         if parted[i] <= parted[i - 1]:
             parted[i] = parted[i - 1] + TIE_NM
     return parted
+
+
+def _layers(claims: BandClaims, sensor: str) -> Interpretation:
+    """Layers without wavelengths, in the file's order."""
+    names = tuple(claims.names or (f"layer {number}" for number in range(1, claims.count + 1)))
+    unknown = np.full(claims.count, np.nan)
+    return Interpretation(Bands(unknown, unknown.copy(), np.ones(claims.count, bool), names), np.arange(claims.count), sensor)
 
 
 def _pan(claims: BandClaims, pan_range: tuple[float, float] | None, sensor: str) -> Interpretation:

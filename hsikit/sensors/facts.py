@@ -19,10 +19,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from hsikit.errors import OptionError, SceneError
 from hsikit.geo.grid import Grid, Window
-from hsikit.scene import QUANTITIES, Decoding, Floats, Indices, Raw, SceneInfo
+from hsikit.geo.swath import Swath
+from hsikit.scene import QUANTITIES, Decoding, Floats, Indices, Quality, Raw, SceneInfo
 from hsikit.sensors.bands import BandClaims, Interpretation, interpret
 
 Factor = float | Sequence[float]
+OVERLAPS = ("average", "vnir", "swir", "keep")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,9 @@ class Options:
         role: what the scene is for; "pan" needs no wavelengths.
         pan_range: (shortest, longest) wavelength in nm of a panchromatic band.
         variable: which array of a container with several.
+        resolution: side of a pixel (m) for products that deliver several grids.
+        detector_overlap: how two detectors that see the same wavelengths are joined, one of `OVERLAPS`.
+        dem: a raster of heights above the ellipsoid (m), for products that are placed by rational polynomials.
     """
 
     sensor: str | None = None
@@ -50,8 +55,15 @@ class Options:
     role: str = "cube"
     pan_range: tuple[float, float] | None = None
     variable: str | None = None
+    resolution: float | None = None
+    detector_overlap: str = "average"
+    dem: str | Path | None = None
 
     def __post_init__(self) -> None:
+        if self.detector_overlap not in OVERLAPS:
+            raise OptionError("detector_overlap", f"{self.detector_overlap!r} is not known", f"Known are {', '.join(OVERLAPS)}")
+        if self.resolution is not None and not (np.isfinite(self.resolution) and self.resolution > 0):
+            raise OptionError("res", f"{self.resolution} is no size of a pixel", "Give metres, such as 20")
         if self.quantity is not None and self.quantity not in QUANTITIES:
             raise OptionError("quantity", f"{self.quantity!r} is not known", f"Known are {', '.join(QUANTITIES)}")
         if self.scale is not None and not (np.isfinite(self.scale) and self.scale != 0):
@@ -79,6 +91,8 @@ class FileFacts:
         identity: used instead of `files` where there is no file.
         notices: for the user.
         attrs: further metadata.
+        swath: where the pixels lie, for a scene on the sensor's own grid.
+        quality: what the product says of each pixel's quality.
     """
 
     name: str
@@ -95,6 +109,8 @@ class FileFacts:
     identity: tuple[Any, ...] = ()
     notices: list[str] = field(default_factory=list)
     attrs: Mapping[str, str] = field(default_factory=dict)
+    swath: Swath | None = None
+    quality: Quality | None = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +182,7 @@ def layout(facts: FileFacts, options: Options) -> Layout:
     offset = np.broadcast_to(np.asarray(facts.offset if options.offset is None else options.offset, float), (facts.claims.count,))[spectral.order]
     nodata = _nodata(facts.nodata if options.nodata is None else options.nodata, facts.dtype)
     quantity = options.quantity or facts.quantity or ("surface_reflectance" if np.allclose(scale, 1e-4, rtol=1e-6, atol=0) else "dn")
-    told = [facts.grid.shape, scale.tolist(), offset.tolist(), nodata, quantity, options.variable]
+    told = [facts.grid.shape, scale.tolist(), offset.tolist(), nodata, quantity, options.variable, str(options.dem or "")]
     info = SceneInfo(
         name=facts.name,
         grid=facts.grid,
@@ -180,6 +196,8 @@ def layout(facts: FileFacts, options: Options) -> Layout:
         nodata=nodata,
         notices=(*facts.notices, *spectral.notices),
         attrs=dict(facts.attrs),
+        swath=facts.swath,
+        quality=facts.quality,
     )
     return Layout(info, spectral.order, scale, offset)
 

@@ -14,8 +14,11 @@ from typing import Any, Protocol
 
 from hsikit.errors import SceneError
 from hsikit.scene import Source
+from hsikit.sensors.damage import damage_named
 from hsikit.sensors.facts import Options
-from hsikit.sensors.products import unread_product
+from hsikit.sensors.probe import HDF5, Probe
+from hsikit.sensors.products import product_reader
+from hsikit.sensors.products.unread import unread_product
 
 GROUP = "hsikit.readers"
 HEAD_BYTES = 1024
@@ -24,8 +27,7 @@ HEAD_BYTES = 1024
 class SceneReader(Protocol):
     """Opens scenes of one format."""
 
-    @staticmethod
-    def open(path: Path, options: Options) -> Source:
+    def open(self, path: Path, options: Options) -> Source:
         """The scene, with its bands in ascending order."""
         ...
 
@@ -47,6 +49,7 @@ FORMATS: dict[str, Format] = {
     "jpeg2000": Format("hsikit.sensors.geotiff:Jpeg2000Reader", "JPEG 2000", (".jp2",), (b"\0\0\0\x0cjP  \r\n\x87\n",)),
     "matlab": Format("hsikit.sensors.matlab:Reader", "MATLAB v5 and v7.3", (".mat",), (b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file")),
     "numpy": Format("hsikit.sensors.numpy_file:Reader", "NumPy", (".npy", ".npz"), (b"\x93NUMPY",)),
+    "netcdf": Format("hsikit.sensors.netcdf_cf:Reader", "CF NetCDF", (".nc", ".nc4"), (HDF5,)),
     "zarr": Format("hsikit.sensors.zarr_store:Reader", "Zarr", (".zarr",)),
     "mosaic": Format("hsikit.sensors.mosaic:Reader", "folder of tiles on one grid"),
 }
@@ -61,7 +64,24 @@ def reader_for(path: Path) -> SceneReader:
     """
     head = _head(path)
     foreign = _plugin(path, head)
-    return foreign if foreign is not None else load_reader(_own(path, head))
+    if foreign is not None:
+        return foreign  # type: ignore[no-any-return]
+    probe = Probe(path, head)
+    found = product_reader(probe)
+    return GuardedReader(found[1], found[0].description) if found is not None else load_reader(_own(path, head))
+
+
+@dataclass(frozen=True)
+class GuardedReader:
+    """A reader of products that lets no other error out than ours."""
+
+    reader: Any
+    what: str
+
+    def open(self, path: Path, options: Options) -> Source:
+        """See `SceneReader`."""
+        with damage_named(path, self.what):
+            return self.reader.open(path, options)  # type: ignore[no-any-return]
 
 
 def refuse_product(path: Path) -> None:
@@ -100,11 +120,11 @@ def _head(path: Path) -> bytes:
 def _own(path: Path, head: bytes) -> str:
     if path.is_dir():
         return "zarr" if path.suffix == ".zarr" or any((path / mark).exists() for mark in ZARR_MARKS) else "mosaic"
+    if head.startswith(HDF5) and path.suffix.lower() == ".mat":
+        return "matlab"
     for name, form in FORMATS.items():
         if head.startswith(form.magic):
             return name
-    if head.startswith(b"\x89HDF\r\n\x1a\n") and path.suffix.lower() == ".mat":
-        return "matlab"
     suffix = path.suffix.lower()
     named = next((name for name, form in FORMATS.items() if suffix in form.suffixes), None)
     if named is not None:

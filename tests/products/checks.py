@@ -1,0 +1,151 @@
+"""The conditions that every product is held to. Each returns "" where it holds, or why it does not apply, and asserts else."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from hsikit.geo.grid import Window
+from hsikit.scene import QUALITY_FLAGS, Source, read_window
+from hsikit.sensors import open_source
+from tests.products.case import Built
+
+CORNER = 1e-6  # of a pixel
+FORMATS = (".tif", ".zarr", ".hdr", ".nc")
+
+
+def opened(built: Built) -> Source:
+    return open_source(built.path, inspect=False, **built.options)
+
+
+def values(source: Source) -> np.ndarray:
+    return read_window(source, source.info.grid.whole)
+
+
+def opens(built: Built, driver: str) -> str:
+    source = opened(built)
+    info = source.info
+    assert info.driver == driver
+    assert info.quantity == built.quantity
+    assert info.sensor == built.sensor
+    assert info.acquired.startswith(built.acquired)
+    assert {key: info.attrs.get(key) for key in built.attrs} == dict(built.attrs)
+    assert (len(info.bands), *info.grid.shape) == built.truth.shape
+    source.close()
+    return ""
+
+
+def wavelengths(built: Built, driver: str) -> str:
+    bands = opened(built).info.bands
+    np.testing.assert_allclose(bands.wavelength, built.wavelength, atol=2e-3)
+    if built.fwhm is not None:
+        np.testing.assert_allclose(bands.fwhm, built.fwhm, atol=2e-3)
+    if built.good is not None:
+        np.testing.assert_array_equal(bands.good, built.good)
+    if built.names is not None:
+        assert bands.names == built.names
+    return "layers" if np.isnan(built.wavelength).all() else ""
+
+
+def scale(built: Built, driver: str) -> str:
+    found, known = values(opened(built)), np.isfinite(built.truth)
+    assert known.any()
+    largest = float(np.abs(built.truth[known]).max())
+    np.testing.assert_allclose(found[known], built.truth[known], rtol=1e-5, atol=built.tolerance * largest)
+    return ""
+
+
+def fill(built: Built, driver: str) -> str:
+    np.testing.assert_array_equal(np.isnan(values(opened(built))), np.isnan(built.truth))
+    return "" if np.isnan(built.truth).any() else "none in it"
+
+
+def quality(built: Built, driver: str) -> str:
+    told = opened(built).info.quality
+    if not built.quality:
+        assert told is None
+        return "none in it"
+    assert told is not None
+    assert set(told.flags) == set(built.quality)
+    rows, cols = built.truth.shape[1:]
+    flags = told.read(Window(0, 0, rows, cols))
+    for flag, truth in built.quality.items():
+        np.testing.assert_array_equal(flags & QUALITY_FLAGS[flag] != 0, truth, err_msg=flag)
+    part = Window(rows // 3, cols // 4, rows - rows // 3, cols - cols // 4)
+    np.testing.assert_array_equal(told.read(part), flags[part.slices()])
+    return ""
+
+
+def corner(built: Built, driver: str) -> str:
+    info = opened(built).info
+    if built.grid is not None:
+        assert info.swath is None
+        assert info.grid.crs == built.grid.crs
+        size = max(built.grid.pixel_size)
+        np.testing.assert_allclose(info.grid.transform, built.grid.transform, atol=CORNER * size)
+        return ""
+    assert not info.grid.georeferenced
+    if built.longitude is None or built.latitude is None:
+        assert info.swath is None
+        return "no place in it"
+    assert info.swath is not None
+    assert info.swath.shape == built.longitude.shape
+    whole = Window.whole(info.swath.shape)
+    np.testing.assert_allclose(info.swath.locate(whole), (built.longitude, built.latitude), atol=1e-9)
+    part = Window(1, 1, whole.rows - 1, whole.cols - 1)
+    np.testing.assert_allclose(info.swath.locate(part), (built.longitude[1:, 1:], built.latitude[1:, 1:]), atol=1e-9)
+    assert (info.swath.table is not None) == (built.table is not None)
+    if info.swath.table is not None and built.table is not None:
+        grid, rows, cols = built.table
+        assert info.swath.table.grid.crs == grid.crs
+        np.testing.assert_allclose(info.swath.table.grid.transform, grid.transform, atol=CORNER * max(grid.pixel_size))
+        table = info.swath.table.read(grid.whole)
+        np.testing.assert_array_equal(table.rows, rows)
+        np.testing.assert_array_equal(table.cols, cols)
+    return ""
+
+
+def windows(built: Built, driver: str) -> str:
+    source = opened(built)
+    whole = values(source)
+    count, rows, cols = whole.shape
+    rng = np.random.default_rng(3)
+    for _ in range(12):
+        row, col = int(rng.integers(rows)), int(rng.integers(cols))
+        window = Window(row, col, int(rng.integers(1, rows - row + 1)), int(rng.integers(1, cols - col + 1)))
+        bands = np.sort(rng.choice(count, int(rng.integers(1, count + 1)), replace=False)).astype(np.intp)
+        np.testing.assert_array_equal(read_window(source, window, bands), whole[(bands, *window.slices())])
+    return ""
+
+
+def survives(built: Built, driver: str) -> str:
+    from hsikit.convert.write import write_scene
+
+    source = opened(built)
+    if not source.info.bands.spectral:
+        return "layers"
+    whole = values(source)
+    with tempfile.TemporaryDirectory() as folder:
+        for suffix in FORMATS:
+            path = Path(folder) / f"{suffix[1:]}{suffix}"
+            write_scene(source, path)
+            again = open_source(path, inspect=False)
+            np.testing.assert_array_equal(values(again), whole, err_msg=suffix)
+            np.testing.assert_allclose(again.info.bands.wavelength, source.info.bands.wavelength, atol=1e-3, err_msg=suffix)
+            np.testing.assert_allclose(again.info.bands.fwhm, source.info.bands.fwhm, atol=1e-3, err_msg=suffix)
+            np.testing.assert_array_equal(again.info.bands.good, source.info.bands.good, err_msg=suffix)
+            assert again.info.quantity == source.info.quantity, suffix
+            assert again.info.grid.georeferenced == source.info.grid.georeferenced, suffix
+            if source.info.grid.georeferenced:
+                np.testing.assert_allclose(again.info.grid.transform, source.info.grid.transform, rtol=1e-9, err_msg=suffix)
+            again.close()
+    return ""
+
+
+CHECKS: dict[str, Callable[[Built, str], str]] = {
+    "opens": opens, "wavelengths": wavelengths, "scale": scale, "fill is NaN": fill, "quality": quality, "corner": corner,
+    "windows": windows, "written and read": survives,
+}  # fmt: skip
