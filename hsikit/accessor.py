@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -12,28 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from hsikit.cube import bands_of, grid_of, lazy_source, to_cube, validate
 from hsikit.errors import GridError, OptionError, WavelengthError
-from hsikit.geo.grid import Grid, Window
-from hsikit.scene import Bands, Decoding, Floats, Indices, Raw, Source, read_window
+from hsikit.geo.grid import Grid
+from hsikit.scene import Bands
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from hsikit.convert.resample import Wanted
+
 MOST_PIXELS = 4_000_000
 """Pixels that `rgb` finds its stretch from, at most: more are sampled at a constant step."""
-
-
-class Spectrometer(Protocol):
-    """Anything that names band centres and widths in nm: `Bands`, an entry of the sensor tables."""
-
-    @property
-    def wavelength(self) -> Floats:
-        """Band centres (nm), shape (C,)."""
-        ...
-
-    @property
-    def fwhm(self) -> Floats:
-        """Widths (nm), shape (C,)."""
-        ...
 
 
 @xr.register_dataarray_accessor("hsi")  # type: ignore[no-untyped-call]  # xarray leaves it untyped
@@ -93,7 +80,8 @@ class Hsi:
             OptionError: neither a place nor a pixel is given, or both.
         """
         row, col = self._locate(x, y, crs, pixel)
-        return self._cube.isel(y=row, x=col).load()
+        _, down, across = self._cube.dims
+        return self._cube.isel({down: row, across: col}).load()
 
     def _locate(self, x: float | None, y: float | None, crs: str | None, pixel: tuple[int, int] | None) -> tuple[int, int]:
         if pixel is not None and x is None and y is None:
@@ -145,30 +133,68 @@ class Hsi:
         choice = rgb_bands(self.bands, bands)
         picture = self._cube.isel(wavelength=sorted(set(choice.indices)))
         position = {band: i for i, band in enumerate(sorted(set(choice.indices)))}
-        values = picture.transpose("wavelength", "y", "x").values.astype(np.float32)[[position[i] for i in choice.indices]]
+        values = picture.values.astype(np.float32)[[position[i] for i in choice.indices]]
         step = max(1, int(np.ceil(np.sqrt(values[0].size / MOST_PIXELS))))
         unit = to_unit(values, limits(values[:, ::step, ::step], stretch))
         coords = {name: c for name, c in self._cube.coords.items() if "wavelength" not in c.dims}
-        out = xr.DataArray(np.moveaxis(unit, 0, -1), dims=("y", "x", "colour"), coords={**coords, "colour": ["red", "green", "blue"]}, name="rgb")
+        out = xr.DataArray(np.moveaxis(unit, 0, -1), dims=(*picture.dims[1:], "colour"), coords={**coords, "colour": ["red", "green", "blue"]}, name="rgb")
         return out.assign_attrs(composite=choice.name, wavelengths=[float(w) for w in self.bands.wavelength[list(choice.indices)]])
 
-    def resample_to(self, sensor_or_wavelengths: str | Spectrometer | ArrayLike, fwhm: ArrayLike | None = None) -> xr.DataArray:
-        """What another sensor's bands would measure, with Gaussian responses; a lazy cube again.
+    def resample_to(self, sensor_or_wavelengths: Wanted, fwhm: ArrayLike | None = None) -> xr.DataArray:
+        """What another sensor's bands would measure, by its responses; a lazy cube again.
 
-        Only good bands are used. Where some of them are missing in a pixel, the others take over their weight, down to half
-        of a response; below that the result is missing. Bands that the scene cannot answer for (outside its range, in its
-        gaps) come out as NaN with `good_band` False.
+        Measured responses are used where they are at hand (`hsikit sensors` says so), else Gaussians of the band widths. What
+        happens to missing bands, and to bands that the scene cannot answer for: see `hsikit.convert.resample.resampled`.
 
         Args:
-            sensor_or_wavelengths: a sensor's name, anything with `wavelength` and `fwhm` in nm, or band centres (nm).
+            sensor_or_wavelengths: a sensor's name, a CSV file of bands, anything with `wavelength` and `fwhm` in nm, or band
+                centres (nm).
             fwhm: widths (nm), one or one for each band, with band centres; None: interpolated between the bands.
 
         Raises:
             WavelengthError: no band can be answered for.
+            OptionError: neither a known sensor nor a table of bands.
         """
-        target, name = _target(sensor_or_wavelengths, fwhm)
-        source = ResampledSource(lazy_source(self._cube), target, name)
-        return to_cube(source)
+        from hsikit.convert.resample import resampled
+
+        return to_cube(resampled(lazy_source(self._cube), sensor_or_wavelengths, fwhm))
+
+    def continuum_removed(self) -> xr.DataArray:
+        """The good bands divided by the upper convex hull of each spectrum: absorption features on a level line; a lazy cube.
+
+        See `hsikit.spectral.continuum.continuum_removed`.
+        """
+        from hsikit.convert.spectra import continuum_removed
+
+        return to_cube(continuum_removed(lazy_source(self._cube)))
+
+    def derivative(self, order: int = 1) -> xr.DataArray:
+        """The first or second derivative of the good bands along the wavelength, per nm or nm²; a lazy cube.
+
+        See `hsikit.spectral.derivative.derivative`.
+
+        Raises:
+            OptionError: an order other than 1 or 2, or too few bands.
+        """
+        from hsikit.convert.spectra import derivative
+
+        return to_cube(derivative(lazy_source(self._cube), order))
+
+    def smoothed(self, window_nm: float, order: int = 2) -> xr.DataArray:
+        """The good bands smoothed along the wavelength by local polynomials (Savitzky and Golay); a lazy cube.
+
+        See `hsikit.spectral.smooth.savitzky_golay`.
+
+        Args:
+            window_nm: width of the window around each band (nm).
+            order: of the polynomial.
+
+        Raises:
+            OptionError: a window that holds too few bands somewhere, or no window or order.
+        """
+        from hsikit.convert.spectra import smoothed
+
+        return to_cube(smoothed(lazy_source(self._cube), window_nm, order))
 
     def plot_rgb(self, ax: Axes | None = None, stretch: tuple[float, float] = (2, 98), bands: Sequence[float] | None = None) -> Axes:
         """Draws `rgb` in map coordinates (or pixels) and returns the Axes."""
@@ -222,65 +248,3 @@ def _to_crs(x: float, y: float, crs: str, target: str) -> tuple[float, float]:
 
 def _short_crs(crs: str) -> str:
     return crs if len(crs) < 40 else "its own CRS"
-
-
-def _target(wanted: Any, fwhm: ArrayLike | None) -> tuple[Bands, str]:
-    """Bands to resample to, and the name of their sensor where they have one."""
-    if isinstance(wanted, str):
-        from hsikit.sensors.catalogue import known_sensor, sensor_bands
-
-        return _target(sensor_bands(wanted), None)[0], known_sensor(wanted)
-    if hasattr(wanted, "wavelength") and hasattr(wanted, "fwhm"):
-        centres, widths = np.asarray(wanted.wavelength, np.float64), np.asarray(wanted.fwhm, np.float64)
-    else:
-        centres = np.atleast_1d(np.asarray(wanted, np.float64))
-        widths = np.full(len(centres), np.nan) if fwhm is None else np.asarray(fwhm, np.float64)
-    names = tuple(getattr(wanted, "names", ())) or tuple(f"{w:g} nm" for w in centres)
-    order = np.argsort(centres, kind="stable")
-    bands = Bands(centres, np.broadcast_to(widths, centres.shape), np.ones(len(centres), bool), names).take(order)
-    if (np.diff(bands.wavelength) <= 0).any():
-        raise WavelengthError("resample_to", "two of the wavelengths are the same", "Give each band once")
-    return bands, str(getattr(wanted, "name", ""))
-
-
-class ResampledSource:
-    """Another sensor's bands, computed window by window from a source's good bands."""
-
-    def __init__(self, base: Source, target: Bands, sensor: str = "") -> None:
-        from hsikit.spectral.resample import response_matrix
-
-        axis = base.info.bands
-        self._base, self._used, self.block = base, axis.used, base.block
-        weights = response_matrix(axis.wavelength[axis.used], axis.fwhm[axis.used], target.wavelength, target.fwhm)
-        good = np.asarray(np.isfinite(weights).all(axis=1), bool)
-        if not good.any():
-            raise WavelengthError(base.info.name, "its bands cannot answer for any of the wavelengths asked for", "Resample within its spectral range")
-        self._weights, self._good = weights.astype(np.float32), good
-        bands = Bands(target.wavelength, target.fwhm, good, target.names)
-        identity = (*base.info.identity, {"resampled": hashlib.sha256(weights.tobytes()).hexdigest()}) if base.info.identity else ()
-        self.info = base.info.with_(bands=bands, sensor=sensor, dtype="float32", nodata=None, identity=identity)
-
-    def read(self, window: Window, bands: Indices) -> Raw:
-        """Resampled values of a window, float32, NaN where missing; see `Source`."""
-        out = np.full((len(bands), window.size), np.nan, np.float32)
-        rows = np.flatnonzero(self._good[bands])
-        weights = self._weights[bands[rows]]
-        needed = np.flatnonzero((weights != 0).any(axis=0))
-        if len(needed):
-            values = read_window(self._base, window, self._used[needed]).reshape(len(needed), -1)
-            out[rows] = _combine(weights[:, needed], values)
-        return Raw(out.reshape(len(bands), *window.shape), window, Decoding())
-
-    def close(self) -> None:
-        """Does nothing: the scene belongs to whoever opened it."""
-
-
-def _combine(weights: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Weighted sums over bands; weights of missing bands go to the others, down to half of a response."""
-    missing = np.isnan(values)
-    if not missing.any():
-        return np.asarray(weights @ values, np.float32)
-    total = weights @ np.where(missing, np.float32(0), values)
-    share = weights @ (~missing).astype(np.float32)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(share >= 0.5, total / share, np.float32(np.nan))

@@ -7,6 +7,9 @@ selected, computed, or opened by another library. `validate` names what is wrong
 On a map grid without rotation, `x` and `y` are the map coordinates of pixel centres. On a rotated grid, or without any
 georeference, they are the pixels' column and row numbers (units "pixel"): no 1-D coordinate could tell more. The transform
 stands in `spatial_ref` the rioxarray way.
+
+A scene on the sensor's own grid has dims ("wavelength", "downtrack", "crosstrack") instead, numbered by pixel, with `longitude` and
+`latitude` on them. Quality flags are the coordinate `quality` on the pixels. All three are read when asked for.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from numpy.typing import NDArray
 from xarray.backends.common import BackendArray
 from xarray.core import indexing
 
+from hsikit.cube_coords import FLAGS, SWATH_DIMS, pixel_coords, quality_of, swath_of
 from hsikit.errors import GridError, SceneError, WavelengthError
 from hsikit.geo.grid import IDENTITY, Coefficients, Grid, Window
 from hsikit.scene import QUANTITIES, Bands, Decoding, Indices, Raw, SceneInfo, Source
@@ -106,33 +110,37 @@ def to_cube(source: Source) -> xr.DataArray:
 
     Returns:
         float32, dims ("wavelength", "y", "x"), NaN where missing. Coordinates: `wavelength` (nm, ascending), `fwhm` (nm),
-        `good_band`, `band` (the product's names), `x` and `y`, and `spatial_ref` where the scene is georeferenced.
+        `good_band`, `band` (the product's names), `x` and `y`, and `spatial_ref` where the scene is georeferenced. Of a swath
+        the dims are ("wavelength", "downtrack", "crosstrack"), with `longitude` and `latitude`. `quality` where the product has it.
         Attributes: sensor, quantity, units, acquired, source (the scene's path), and those of the product.
     """
     import hsikit.accessor  # noqa: F401  (registers `.hsi`)
 
     info = source.info
+    dims = SWATH_DIMS if info.swath is not None else DIMS
     coords: dict[str, Any] = {
         "wavelength": ("wavelength", info.bands.wavelength, {"standard_name": "radiation_wavelength", "units": "nm", "long_name": "band centre"}),
         "fwhm": ("wavelength", info.bands.fwhm, {"units": "nm", "long_name": "full width at half maximum"}),
         "good_band": ("wavelength", info.bands.good, {"long_name": "band that should be used"}),
         "band": ("wavelength", np.asarray(info.bands.names, dtype=object).astype(str), {"long_name": "name of the band in the product"}),
-        **_axis_coords(info.grid),
+        **_axis_coords(info.grid, dims),
+        **pixel_coords(info, dims[1:]),
     }
     attrs = {**info.attrs, "sensor": info.sensor, "quantity": info.quantity, "units": info.units, "acquired": info.acquired, "source": info.name}
     data = indexing.LazilyIndexedArray(SourceArray(source))
-    cube = xr.DataArray(xr.Variable(DIMS, data), coords=coords, attrs=attrs, name=info.quantity)
+    cube = xr.DataArray(xr.Variable(dims, data), coords=coords, attrs=attrs, name=info.quantity)
     return _with_georeference(cube, info)
 
 
-def _axis_coords(grid: Grid) -> dict[str, Any]:
+def _axis_coords(grid: Grid, dims: tuple[str, str, str]) -> dict[str, Any]:
     """Map coordinates of pixel centres, or numbers of columns and rows."""
     rows, cols = grid.shape
+    _, down, across = dims
     a, b, c, d, e, f = grid.transform
     if grid.transform == IDENTITY or b != 0 or d != 0:
         return {
-            "y": ("y", np.arange(rows), {"units": "pixel", "long_name": "row of the pixel"}),
-            "x": ("x", np.arange(cols), {"units": "pixel", "long_name": "column of the pixel"}),
+            down: (down, np.arange(rows), {"units": "pixel", "long_name": "row of the pixel"}),
+            across: (across, np.arange(cols), {"units": "pixel", "long_name": "column of the pixel"}),
         }
     return {
         "y": ("y", f + e * (np.arange(rows) + 0.5), {"long_name": "y of the pixel centre"}),
@@ -176,7 +184,7 @@ def validate(cube: xr.DataArray) -> None:
     if not isinstance(cube, xr.DataArray):
         raise SceneError(type(cube).__name__, "a cube is an xarray.DataArray", "Pick one variable of a Dataset")
     where = _name(cube)
-    if cube.dims != DIMS:
+    if cube.dims not in (DIMS, SWATH_DIMS):
         missing = [d for d in DIMS if d not in cube.dims]
         extra = [str(d) for d in cube.dims if d not in DIMS]
         if missing or extra:
@@ -202,8 +210,8 @@ def _check_wavelength(cube: xr.DataArray, where: str) -> None:
     if units.lower() not in NANOMETRES:
         said = f"in {units!r}, not nm" if units else "without a unit"
         raise WavelengthError(where, f"its wavelengths are {said}", 'Convert them to nanometres and set cube.wavelength.attrs["units"] = "nm"')
-    if len(centres) == 1 and np.isnan(centres).all():
-        return  # a panchromatic band that names no wavelength
+    if np.isnan(centres).all():
+        return  # a panchromatic band that names no wavelength, or layers that are no bands of a spectrum
     if not np.isfinite(centres).all() or (centres <= 0).any():
         raise WavelengthError(where, "some of its wavelengths are missing or not positive", "Drop those bands or name their wavelengths")
     falls = np.flatnonzero(np.diff(centres) <= 0)
@@ -245,7 +253,9 @@ def grid_of(cube: xr.DataArray) -> Grid:
     """
     import rioxarray  # noqa: F401  (registers `.rio`)
 
-    shape = (cube.sizes["y"], cube.sizes["x"])
+    shape = (cube.shape[1], cube.shape[2])
+    if cube.dims == SWATH_DIMS:
+        return Grid(shape)
     crs: CRS | None = cube.rio.crs
     stored = _stored_transform(cube)
     missing = [axis for axis in ("y", "x") if axis not in cube.coords]
@@ -382,7 +392,20 @@ def _info(cube: xr.DataArray) -> SceneInfo:
         nodata=base.nodata if base else _fill_value(cube),
         notices=tuple(notices),
         attrs={str(k): str(v) for k, v in cube.attrs.items() if k not in OWN_ATTRS},
+        swath=_cropped(cube, "longitude", None if base is None else base.swath) or swath_of(cube),
+        quality=_cropped(cube, FLAGS, None if base is None else base.quality) or quality_of(cube),
     )
+
+
+def _cropped(cube: xr.DataArray, coordinate: str, whole: Any) -> Any:
+    """The part of a scene's own swath or quality that a cube holds; None where it holds no plain rectangle, or no such coordinate."""
+    own = _own_source(cube)
+    if own is None or whole is None or coordinate not in cube.coords:
+        return None
+    _, (_, rows, cols) = own
+    if not (_contiguous(rows) and _contiguous(cols)):
+        return None
+    return whole.crop(Window(int(rows[0]), int(cols[0]), len(rows), len(cols)))
 
 
 def _fill_value(cube: xr.DataArray) -> float | None:
@@ -446,7 +469,7 @@ class CubeSource:
     def __init__(self, cube: xr.DataArray, info: SceneInfo) -> None:
         self.info, self._variable, self._nodata = info, cube.variable, _fill_value(cube)
         chunks = cube.variable.chunks
-        self.block = (int(chunks[1][0]), int(chunks[2][0])) if chunks else (1, cube.sizes["x"])
+        self.block = (int(chunks[1][0]), int(chunks[2][0])) if chunks else (1, cube.shape[2])
 
     def read(self, window: Window, bands: Indices) -> Raw:
         """The values of a window that lies inside the cube; see `Source`."""

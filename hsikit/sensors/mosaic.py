@@ -79,7 +79,7 @@ def open_tiles(paths: Sequence[Path], options: Options, name: str) -> Source:
     grid = Grid(shape, first.grid.crop(Window(row, col, *shape)).transform, first.grid.crs)
     attrs = {**first.attrs, "tiles": str(len(tiles))}
     identity = tuple(dict.fromkeys(part for source in sources for part in source.info.identity))  # how they are read is one for all
-    return MosaicSource(first.with_(name=name, grid=grid, driver="mosaic", identity=identity, attrs=attrs), tiles)
+    return MosaicSource(first.with_(name=name, grid=grid, driver="mosaic", identity=identity, attrs=attrs, quality=None), tiles)
 
 
 class MosaicSource:
