@@ -180,13 +180,13 @@ def _quality(delivery: Delivery, fields: Fields, bands: list[str], satellite: st
     saturated = sum(1 << (int(band) - 1) for band in bands)
 
     def read(window: Window) -> NDArray[np.uint8]:
-        stored = reads.read(delivery.gdal(pixel), [1], window)[0]
+        stored = reads.read(delivery.gdal(pixel), [1], window)[0].astype(np.int64)
         out = np.zeros(window.shape, np.uint8)
         for flag in known:
             bits = sum(1 << bit for bit in PIXEL_BITS[flag])
             out[stored & bits != 0] |= QUALITY_FLAGS[flag]
         if radiometric is not None:
-            out[reads.read(delivery.gdal(radiometric), [1], window)[0] & saturated != 0] |= QUALITY_FLAGS["saturated"]
+            out[reads.read(delivery.gdal(radiometric), [1], window)[0].astype(np.int64) & saturated != 0] |= QUALITY_FLAGS["saturated"]
         return out
 
     return Quality((*known, *(["saturated"] if radiometric is not None else [])), read)
