@@ -32,6 +32,7 @@ OBJECTS = {"components": 8, "steps": 50, "keep": 0.02}
 OPTIONS = {
     "random-forest": {"trees": 15},
     "mnf-lda": {"components": 8, "width": 5},
+    "marginal-lda": {"width": 5},
     "mnf-lda-edge": OBJECTS,
     "mnf-lda-edge by components": {**OBJECTS, "edges": "components"},
     "lola-specvit": {**OBJECTS, "normalise": "both", "objects": "yes"},
@@ -134,7 +135,7 @@ def sharpen(ratio: Fraction, shift: Shape = (0, 0)) -> Case:
 
 few_steps = partial(smooth, steps=STEPS, keep=0.3)
 CLASSIFIERS = {
-    **{name: classify(name) for name in ("svm", "random-forest", "mnf-lda", "nearest-label")},
+    **{name: classify(name) for name in ("svm", "random-forest", "mnf-lda", "marginal-lda", "nearest-label")},
     "mnf-lda, statistics refitted": classify("mnf-lda", refit_statistics=True),
     **{f"{name}, smooth": classify(name, few_steps) for name in ("svm", "random-forest", "mnf-lda", "nearest-label")},
     **{name: classify(name) for name in OPTIONS if name.startswith(("mnf-lda-edge", "lola-specvit"))},

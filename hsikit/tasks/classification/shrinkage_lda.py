@@ -26,7 +26,7 @@ def fit_lda(features: Floats, targets: NDArray[np.intp], classes: int) -> tuple[
     """
     share = np.bincount(targets, minlength=classes) / len(targets)
     means = np.stack([features[targets == k].mean(0) for k in range(classes)])
-    pooled = sum(share[k] * _shrunk_covariance(features[targets == k]) for k in range(classes))
+    pooled = sum(share[k] * shrunk_covariance(features[targets == k]) for k in range(classes))
     weights = np.linalg.lstsq(np.asarray(pooled), means.T, rcond=None)[0].T
     return weights, np.log(share) - 0.5 * (means * weights).sum(1)
 
@@ -47,7 +47,7 @@ def ledoit_wolf_share(centred: Floats) -> float:
     return float(error / distance) if error != 0 else 0.0
 
 
-def _shrunk_covariance(features: Floats) -> Floats:
+def shrunk_covariance(features: Floats) -> Floats:
     """The shrunk covariance (M, M) of one class, shrunk in units of each feature's deviation."""
     deviation = features.std(0)
     mean = features.mean(0)

@@ -1,0 +1,221 @@
+"""What a classifier is worth on another sensor than its own: trained on a scene's bands, tested as if others had flown.
+
+    python -m benchmarks.cross_sensor --scene enmap-potsdam
+    python -m benchmarks.cross_sensor --scene indian-pines --draws 20
+
+The test pixels are seen through the responses of each sensor: *clean*; *all*, with a smooth error of gain (3 %, over 150 nm), bands
+shifted by 1 nm, and noise (signal to noise 250, beyond 1000 nm 120); *hard*, with 6 % over 50 nm, 2 nm, and twice the noise. Noise
+comes before the mean of 3 x 3 pixels that all rows judge. Overall / average accuracy in percent, means over draws; the loss is
+relative to the row's own clean result on the sensor that it was trained on.
+
+Potsdam: whole tiles apart, 12 train and 6 test. Indian Pines: the column *far* of `benchmarks.accuracy_table`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
+
+from benchmarks.accuracy_table_columns import far
+from benchmarks.accuracy_table_scenes import load_scene
+from hsikit.engine import compute
+from hsikit.geo.grid import Grid
+from hsikit.metrics.scores import scores
+from hsikit.scene import Bands, SceneInfo, read_window
+from hsikit.sensors import sensor_bands
+from hsikit.sensors.responses import sensor_response
+from hsikit.spectral.resample import gaussian_resampling, response_resampling
+from hsikit.spectral.sensor_change import BEYOND, SNR, SNR_BEYOND
+from hsikit.tasks.classification.marginal_lda import MarginalLda
+from hsikit.tasks.classification.shrinkage_lda import fit_lda
+from hsikit.train.labelled import LabelledScene
+
+Floats = NDArray[np.float64]
+SENSORS = {"enmap-potsdam": ("emit", "prisma", "desis", "sentinel-2", "four bands", "30 % dropped"),
+           "indian-pines": ("enmap", "emit", "prisma", "sentinel-2", "four bands", "30 % dropped")}  # fmt: skip
+FOUR = ("B2", "B3", "B4", "B8")
+HARDNESS = {"clean": 0.0, "all": 1.0, "hard": 2.0}
+GAIN_LENGTH = {"all": 150.0, "hard": 60.0}
+LEAST = 0.9
+TILE, TEST_TILES = 32, 6
+Predict = Callable[[Floats], NDArray[np.integer]]
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A sensor, as the training sensor's bands make it.
+
+    Attributes:
+        weights: shape (D, C).
+        bands: its D bands.
+    """
+
+    weights: Floats
+    bands: Bands
+
+
+def views(own: Bands, names: tuple[str, ...]) -> dict[str, View]:
+    """The sensors of a table; the training sensor itself first."""
+    found = {"its own": View(np.eye(len(own)), own)}
+    for name in names:
+        if name == "30 % dropped":
+            keep = np.sort(np.random.default_rng(0).permutation(len(own))[: round(0.7 * len(own))]).astype(np.intp)
+            found[name] = View(np.eye(len(own))[keep], own.take(keep))
+        else:
+            found[name] = _seen(own, "sentinel-2" if name == "four bands" else name, FOUR if name == "four bands" else None)
+    return found
+
+
+def _seen(own: Bands, sensor: str, only: tuple[str, ...] | None) -> View:
+    """By the sensor's published responses where there are any, else by Gaussians."""
+    table, response = sensor_bands(sensor), sensor_response(sensor)
+    found = (
+        gaussian_resampling(own.wavelength, own.fwhm, table.wavelength, table.fwhm)
+        if response is None
+        else response_resampling(own.wavelength, own.fwhm, response.wavelength, response.response)
+    )
+    keep = np.flatnonzero(found.coverage >= LEAST)
+    if only is not None:
+        keep = keep[np.isin(np.array(table.names)[keep], only)]
+    order = keep[np.argsort(table.wavelength[keep])]
+    names = tuple(f"{centre:.1f}" for centre in table.wavelength[order])
+    return View(np.asarray(found.weights.todense())[order], Bands(table.wavelength[order], table.fwhm[order], np.ones(len(order), bool), names))
+
+
+def measured(spectra: Floats, own: Bands, view: View, kind: str, rng: np.random.Generator) -> Floats:
+    """What a sensor measures of spectra (rows, cols, C): shape (rows, cols, D)."""
+    hardness = HARDNESS[kind]
+    if not hardness:
+        return spectra @ view.weights.T
+    centres = view.bands.wavelength
+    shift = hardness * rng.choice([-1.0, 1.0])
+    place = np.clip(np.searchsorted(own.wavelength, own.wavelength + shift), 1, len(own) - 1)
+    share = np.clip((own.wavelength + shift - own.wavelength[place - 1]) / np.diff(own.wavelength)[place - 1], 0, 1)
+    moved = spectra[..., place - 1] * (1 - share) + spectra[..., place] * share
+    seen = moved @ view.weights.T
+    covariance = np.exp(-((centres[:, None] - centres) ** 2) / (2 * GAIN_LENGTH[kind] ** 2)) + 1e-9 * np.eye(len(centres))
+    seen *= 1 + 0.03 * hardness * np.linalg.cholesky(covariance) @ rng.standard_normal(len(centres))
+    return seen + rng.standard_normal(seen.shape) * np.abs(seen) * hardness / np.where(centres > BEYOND, SNR_BEYOND, SNR)
+
+
+def smooth(values: Floats, valid: NDArray[np.bool_]) -> Floats:
+    """Means of 3 x 3 valid pixels, shape (rows, cols, bands)."""
+    count = uniform_filter(valid.astype(float), 3, mode="constant")
+    filled = uniform_filter(np.where(valid[..., None], values, 0.0), (3, 3, 0), mode="constant")
+    return filled / np.maximum(count, 1 / 9)[..., None]
+
+
+def potsdam_draw(scene: LabelledScene, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Positions of the label pixels of twelve tiles, and of six others."""
+    names = sorted({f"{row // TILE * TILE}_{col // TILE * TILE}" for row, col in zip(scene.rows, scene.cols, strict=True)})
+    order = np.random.default_rng(seed).permutation(len(names))
+    test = {names[i] for i in order[-TEST_TILES:]}
+    inside = np.array([f"{row // TILE * TILE}_{col // TILE * TILE}" in test for row, col in zip(scene.rows, scene.cols, strict=True)])
+    return np.flatnonzero(~inside), np.flatnonzero(inside)
+
+
+def rows_of(train: LabelledScene, spectra: Floats, codes: NDArray[np.integer], own: Bands, info: SceneInfo) -> Mapping[str, Callable[[View], Predict]]:
+    """The rows of the table: for a sensor, what predicts codes of its spectra (n, D).
+
+    Args:
+        train: the labels.
+        spectra: their spatial means on the training sensor (n, C).
+        codes: their codes.
+        own: the training sensor's bands.
+        info: of the training scene.
+    """
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
+    known, targets = np.unique(codes, return_inverse=True)
+    weights, intercepts = fit_lda(spectra, targets, len(known))
+    marginal = MarginalLda.train([train], run=compute)
+
+    def interpolated(view: View) -> Predict:
+        def back(values: Floats) -> Floats:
+            return np.stack([np.interp(own.wavelength, view.bands.wavelength, row) for row in values])
+
+        return lambda values: known[np.argmax(back(values) @ weights.T + intercepts, axis=1)]
+
+    def refit_lda(view: View) -> Predict:
+        again, constants = fit_lda(spectra @ view.weights.T, targets, len(known))
+        return lambda values: known[np.argmax(values @ again.T + constants, axis=1)]
+
+    def refit_svm(view: View) -> Predict:
+        machine = make_pipeline(StandardScaler(), SVC(C=100.0)).fit(spectra @ view.weights.T, codes)
+        return lambda values: np.asarray(machine.predict(values))
+
+    def marginal_lda(view: View) -> Predict:
+        read_out = marginal.seen_by(info.with_(bands=view.bands))
+        index = np.searchsorted(view.bands.wavelength, read_out.basis.bands.wavelength)
+        legend = np.array(read_out.legend.codes)
+        return lambda values: legend[np.argmax(values[:, index] @ read_out.arrays["weights"].T + read_out.arrays["intercepts"], axis=1)]
+
+    return {"LDA, interpolated": interpolated, "LDA, refitted": refit_lda, "SVM, refitted": refit_svm, "marginal LDA": marginal_lda}
+
+
+def draw_scores(name: str, scene: LabelledScene, seed: int) -> dict[tuple[str, str, str], tuple[float, float]]:
+    """(row, sensor, kind) -> overall and average accuracy of one draw."""
+    info = scene.source.info
+    used = info.bands.used
+    own = info.bands.take(used)
+    values = np.moveaxis(read_window(scene.source, info.grid.whole, used), 0, -1).astype(float)
+    valid = np.isfinite(values).all(-1)
+    values[~valid] = 0.0
+    if name == "indian-pines":
+        split = far(scene, seed)
+        train, test = split.train, split.test
+    else:
+        train, test = potsdam_draw(scene, seed)
+    mask = np.isin(np.arange(len(scene)), train)
+    means = smooth(values, valid)
+    labelled = scene.take(mask)
+    rows = rows_of(labelled, means[labelled.rows, labelled.cols], labelled.codes, own, info.with_(bands=own, grid=Grid(info.grid.shape)))
+    place, truth = (scene.rows[test], scene.cols[test]), scene.codes[test]
+    found = {}
+    for sensor, view in views(own, SENSORS[name]).items():
+        predict = {row: make(view) for row, make in rows.items()}
+        for kind in HARDNESS:
+            seen = smooth(measured(values, own, view, kind, np.random.default_rng(1000 + seed)), valid)[place]
+            for row, answer in predict.items():
+                got = scores(truth, answer(seen), tuple(np.unique(np.concatenate([truth, labelled.codes])).tolist()))
+                found[row, sensor, kind] = (got.overall, got.average)
+    return found
+
+
+def report(name: str, made: list[dict[tuple[str, str, str], tuple[float, float]]]) -> str:
+    """The table in Markdown."""
+    sensors = ("its own", *SENSORS[name])
+    rows = list(dict.fromkeys(row for row, _, _ in made[0]))
+    lines = [f"| {name}, {len(made)} draws | {' | '.join(sensors)} |", "|---" * (len(sensors) + 1) + "|"]
+    for row in rows:
+        clean = np.mean([draw[row, "its own", "clean"] for draw in made], axis=0)
+        for kind in HARDNESS:
+            cells = []
+            for sensor in sensors:
+                mean = np.mean([draw[row, sensor, kind] for draw in made], axis=0)
+                cells.append(f"{100 * mean[0]:.1f} / {100 * mean[1]:.1f} ({100 * (mean[0] / clean[0] - 1):+.1f} %)")
+            lines.append(f"| {row}, {kind} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scene", choices=list(SENSORS), default="enmap-potsdam")
+    parser.add_argument("--folder", type=Path, help="holds the scene's files")
+    parser.add_argument("--draws", type=int, default=8)
+    given = parser.parse_args()
+    scene = load_scene(given.scene, given.folder)
+    print(report(given.scene, [draw_scores(given.scene, scene, seed) for seed in range(given.draws)]))
+
+
+if __name__ == "__main__":
+    main()

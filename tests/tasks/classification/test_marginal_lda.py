@@ -1,0 +1,98 @@
+"""The discriminant that any sensor can read out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+
+from hsikit.errors import ModelError, OptionError
+from hsikit.scene import Bands, read_window
+from hsikit.spectral.sensor_change import error_covariance, sensor_change
+from hsikit.tasks.classification.marginal_lda import MarginalLda
+from tests.tasks.classification.scenes import fields, labelled, layers_of, run_with, source
+
+
+@pytest.fixture(scope="module")
+def trained():
+    values, truth = fields(40, 43, 4, 15, noise=0.5)
+    scene = source(np.abs(values) + 1)
+    scene.info = scene.info.with_(bands=replace(scene.info.bands, fwhm=np.full(15, 140.0)))
+    return MarginalLda.train([labelled(scene, truth, 12)], run=run_with(tile=16)), scene, truth
+
+
+def as_sensor(scene, centres: list[float], widths: list[float]):
+    """The scene as bands of another sensor, sums of its own."""
+    own = scene.info.bands
+    change = sensor_change(own.wavelength, own.fwhm, centres, widths)
+    assert len(change.used) == len(centres)
+    values = np.tensordot(change.weights, read_window(scene, scene.info.grid.whole).astype(float), 1).astype(np.float32)
+    other = source(values, name="other.tif")
+    bands = Bands(np.array(centres), np.array(widths), np.ones(len(centres), bool), tuple(f"b{c:g}" for c in centres))
+    other.info = other.info.with_(bands=bands, sensor="other")
+    return other
+
+
+def test_it_is_the_posterior_of_normal_classes_as_the_other_sensor_sees_them(trained) -> None:
+    model, scene, _ = trained
+    own = scene.info.bands
+    centres, widths = [float(own.wavelength[i]) for i in (2, 5, 9, 12)], [200.0] * 4
+    other = as_sensor(scene, centres, widths)
+    answer = model.seen_by(other.info)
+    change = sensor_change(own.wavelength, own.fwhm, centres, widths)
+    covariance = change.weights @ model.arrays["covariance"] @ change.weights.T
+    covariance = covariance + error_covariance(change, own.wavelength, model.arrays["scene_mean"], 9)
+    spectra = np.random.default_rng(0).normal(3, 1, (50, len(change.used)))
+    log = np.stack(
+        [
+            np.log(p) + multivariate_normal(m @ change.weights.T, covariance).logpdf(spectra)
+            for p, m in zip(model.arrays["priors"], model.arrays["means"], strict=True)
+        ]
+    )
+    logits = answer.arrays["weights"] @ spectra.T + answer.arrays["intercepts"][:, None]
+    expected = log - np.logaddexp.reduce(log, axis=0)
+    np.testing.assert_allclose(logits - np.logaddexp.reduce(logits, axis=0), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_maps_its_own_sensor_and_others(trained) -> None:
+    model, scene, truth = trained
+    share = {}
+    for name, mapped in {"own": scene, "broad": as_sensor(scene, [float(w) for w in scene.info.bands.wavelength[2:-2:2]], [200.0] * 6)}.items():
+        job = model.with_options(extras=("confidence",)).bind({"cube": mapped.info})
+        found = layers_of(job, mapped, None, "map", "confidence")
+        known = (truth > 0) & (found["map"][0] > 0)
+        share[name] = (found["map"][0] == truth)[known].mean()
+        assert np.nanmax(found["confidence"]) <= 1
+    assert share["own"] > 0.9
+    assert share["broad"] > 0.8
+
+
+def test_too_little_is_refused(trained) -> None:
+    model, scene, _ = trained
+    narrow = scene.info.with_(bands=Bands(np.array([2400.0, 2450.0, 2490.0]), np.full(3, 5.0), np.ones(3, bool), ("a", "b", "c")))
+    with pytest.raises(ModelError, match="of its bands lie where"):
+        model.bind({"cube": narrow})
+    with pytest.raises(ModelError, match="values are"):
+        model.bind({"cube": scene.info.with_(quantity="radiance")})
+    layers = scene.info.with_(bands=Bands(np.full(2, np.nan), np.full(2, np.nan), np.ones(2, bool), ("a", "b")))
+    with pytest.raises(ModelError, match="no wavelengths"):
+        model.bind({"cube": layers})
+
+
+def test_options_that_make_no_sense(trained) -> None:
+    _, scene, truth = trained
+    for width in (2, 0, "3", True):
+        with pytest.raises(OptionError):
+            MarginalLda.train([labelled(scene, truth, 12)], run=run_with(), width=width)
+    with pytest.raises(OptionError, match="components"):
+        MarginalLda.train([labelled(scene, truth, 12)], run=run_with(), components=3)
+
+
+def test_a_model_folder_keeps_it(trained) -> None:
+    model, scene, _ = trained
+    again = MarginalLda.from_state(*model.state())
+    one, two = (m.seen_by(scene.info).arrays for m in (model, again))
+    np.testing.assert_array_equal(one["weights"], two["weights"])
+    assert model.bind({"cube": scene.info}).identity == again.bind({"cube": scene.info}).identity
