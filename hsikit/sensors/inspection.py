@@ -39,10 +39,11 @@ def inspect(source: Source) -> None:
     """
     sample = sample_scene(source)
     info = source.info
-    good = info.bands.good & sample.usable
+    # Layers that are no spectrum (flags, angles) may well be constant.
+    good = info.bands.good & sample.usable if info.bands.spectral else info.bands.good
     attrs = {**info.attrs, "missing_share": f"{sample.missing:.3f}"}
     notices = info.notices
-    spoilt = np.flatnonzero(info.bands.good & ~sample.usable)
+    spoilt = np.flatnonzero(info.bands.good & ~good)
     if spoilt.size and good.any():
         shown = ", ".join(f"{info.bands.wavelength[i]:.1f}" for i in spoilt[:5]) + (", ..." if len(spoilt) > 5 else "")
         notices = (*notices, f"{len(spoilt)} of {len(good)} bands are constant or empty and will not be used ({shown} nm)")

@@ -9,7 +9,7 @@ import pytest
 
 from hsikit.geo.grid import Grid, Window
 from hsikit.scene import Bands, SceneInfo, Source
-from hsikit.sensors import ArraySource, open_source
+from hsikit.sensors import ArraySource, inspection, open_source
 from hsikit.sensors.inspection import SAMPLE_BYTES, sample_scene, sample_windows
 from tests.products.envi import write_envi
 from tests.products.geotiff import write_geotiff
@@ -80,3 +80,12 @@ def test_missing_share_of_a_known_hole() -> None:
     sample = sample_scene(ArraySource(values, source.info.with_(dtype="float32")))
     assert sample.missing == 0.25
     assert sample.usable.all()
+
+
+def test_layers_that_are_no_spectrum_may_be_constant() -> None:
+    values = np.stack([np.zeros((8, 8)), np.arange(64.0).reshape(8, 8)]).astype(np.float32)
+    unknown = np.full(2, np.nan)
+    source = ArraySource(values, SceneInfo("flags", Grid((8, 8)), Bands(unknown, unknown, np.ones(2, bool), ("cloud", "angle")), "float32", "array"))
+    inspection.inspect(source)
+    assert source.info.bands.good.all()
+    assert not source.info.notices
