@@ -17,6 +17,7 @@ from hsikit.scene import Booleans, Floats
 from hsikit.sensors.units import parse_numbers, to_nanometres
 
 TABLES = Path(__file__).parent / "tables"
+RESPONSES = TABLES / "responses"
 _CENTRES = ("wavelength", "wavelengths", "wavelength_nm", "centre", "center", "centre_nm", "center_nm", "cw", "wvl", "lambda", "wavelength_um", "nm", "um")
 _WIDTHS = ("fwhm", "fwhm_nm", "fwhm_um", "width", "bandwidth")
 _FLAGS = ("good", "good_band", "bbl")
@@ -36,12 +37,21 @@ class BandTable:
 
 @dataclass(frozen=True)
 class SensorEntry:
-    """One line of `hsikit sensors`: name, number of bands, (shortest, longest) centre in nm, and what it is."""
+    """One line of `hsikit sensors`.
+
+    Attributes:
+        name: what a user types.
+        bands: how many there are.
+        range: (shortest, longest) centre in nm.
+        description: what it is.
+        measured: whether its spectral responses are at hand (`hsikit.sensors.responses`); else they count as Gaussians.
+    """
 
     name: str
     bands: int
     range: tuple[float, float]
     description: str
+    measured: bool
 
 
 def list_sensors() -> list[SensorEntry]:
@@ -50,7 +60,8 @@ def list_sensors() -> list[SensorEntry]:
     for path in sorted(TABLES.glob("*.csv")):
         centres = read_band_table(path).wavelength
         first = path.read_text(encoding="utf-8").partition("\n")[0]
-        entries.append(SensorEntry(path.stem, len(centres), (float(centres.min()), float(centres.max())), first.lstrip("# ").strip()))
+        measured = (RESPONSES / path.name).is_file()
+        entries.append(SensorEntry(path.stem, len(centres), (float(centres.min()), float(centres.max())), first.lstrip("# ").strip(), measured))
     return entries
 
 
@@ -58,19 +69,22 @@ def known_sensor(name: str, strict: bool = True) -> str:
     """The name of a sensor as our tables spell it.
 
     Args:
-        name: as someone spells it ("EnMAP", "Sentinel 2").
+        name: as someone spells it ("EnMAP", "Sentinel 2", "sentinel2").
         strict: raise for an unknown one; else it is "".
 
     Raises:
         OptionError: there is no table of that name.
     """
-    spelled = "-".join(name.strip().lower().replace("_", " ").split())
-    if spelled and (TABLES / f"{Path(spelled).name}.csv").is_file() and Path(spelled).name == spelled:
-        return spelled
-    if strict:
-        names = ", ".join(sorted(path.stem for path in TABLES.glob("*.csv")))
-        raise OptionError("sensor", f"{name!r} is not known", f"Known are {names}; or give --wavelengths FILE.csv")
-    return ""
+    known = {_bare(path.stem): path.stem for path in TABLES.glob("*.csv")}
+    found = known.get(_bare(name), "")
+    if strict and not found:
+        raise OptionError("sensor", f"{name!r} is not known", f"Known are {', '.join(sorted(known.values()))}; or give --wavelengths FILE.csv")
+    return found
+
+
+def _bare(name: str) -> str:
+    """A name without what people spell differently: case, spaces, dashes, underscores."""
+    return "".join(name.lower().replace("_", " ").replace("-", " ").split())
 
 
 def sensor_bands(name: str) -> BandTable:
@@ -111,7 +125,7 @@ def _rows(path: Path) -> list[list[str]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise WavelengthError(path, "does not exist", "Check the path given as --wavelengths") from None
+        raise WavelengthError(path, "does not exist", "Check the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise WavelengthError(path, f"cannot be read as a table ({error})", "Give a CSV file with a column 'wavelength'") from None
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]

@@ -17,6 +17,7 @@ from hsikit.scene import QUANTITIES, Indices, Source
 from hsikit.sensors.crs import crs_text
 from hsikit.sensors.facts import FileFacts, Layout, Options, OrderedSource, layout
 from hsikit.sensors.geotiff_tags import band_claims
+from hsikit.sensors.tiff_directory import refuse_short_directory
 
 DRIVERS = {"GTiff": "geotiff", "VRT": "vrt", "JP2OpenJPEG": "jpeg2000"}
 """GDAL's name of a driver, and ours."""
@@ -65,6 +66,8 @@ class Jpeg2000Reader:
 def _open(path: Path, options: Options, driver: str) -> Source:
     dataset = open_dataset(path, driver)
     try:
+        if driver == "GTiff":
+            refuse_short_directory(path)
         facts = geotiff_facts(dataset, path)
         block = _block(dataset)
     finally:

@@ -121,7 +121,9 @@ def _hdf5_root(path: Path) -> Hdf5Root:
     import h5py
 
     from hsikit.sensors.damage import damage_named
+    from hsikit.sensors.hdf5_heaps import refuse_endless_heaps
 
+    refuse_endless_heaps(path)
     with damage_named(path, "an HDF5 file"), h5py.File(path, "r") as file:
         attrs = {str(name): plain(file.attrs[name]) for name in list(file.attrs)[:MOST_ATTRIBUTES]}
         keys: set[str] = set()

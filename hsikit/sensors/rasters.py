@@ -23,6 +23,7 @@ from hsikit.scene import Indices
 from hsikit.sensors.crs import crs_text
 from hsikit.sensors.damage import damage_named
 from hsikit.sensors.facts import Layout, OrderedSource
+from hsikit.sensors.tiff_directory import refuse_short_directory
 
 TOLERANCE = 1e-3  # of a pixel
 DRIVERS = {".jp2": "JP2OpenJPEG", ".ntf": "NITF", ".nitf": "NITF"}
@@ -100,6 +101,8 @@ def raster_facts(path: str, name: str | Path | None = None) -> RasterFacts:
         SceneError: it cannot be opened.
     """
     with damage_named(name or path, "a raster"), open_raster(path, name or path) as dataset:
+        if dataset.driver == "GTiff" and not path.startswith("/vsi"):
+            refuse_short_directory(Path(path))
         a, b, c, d, e, f = (float(value) for value in tuple(dataset.transform)[:6])
         transform: Coefficients = (a, b, c, d, e, f)
         grid = Grid((dataset.height, dataset.width), IDENTITY if dataset.transform.is_identity else transform, crs_text(dataset.crs))

@@ -1,12 +1,14 @@
 """Resampling weights, held against direct integration of responses."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hsikit.errors import WavelengthError
-from hsikit.spectral.resample import FWHM_PER_SIGMA, response_matrix
+from hsikit.spectral.resample import FWHM_PER_SIGMA, gaussian_resampling, response_matrix, response_resampling
 
 
 def measure(spectrum, grid, centres, fwhm):
@@ -89,3 +91,88 @@ def test_one_band_answers_for_itself_only():
 def test_nonsense_is_refused(arguments):
     with pytest.raises(WavelengthError):
         response_matrix(*arguments)
+
+
+def piecewise(centres, widths, values, grid):
+    """The spectrum as resampling takes it: straight between the centres, level out to half a width beyond the last ones, nothing further."""
+    inside = (grid >= centres[0] - widths[0] / 2) & (grid <= centres[-1] + widths[-1] / 2)
+    return np.interp(grid, centres, values), inside
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 2**32 - 1), bands=st.integers(1, 40), samples=st.integers(2, 25), low=st.floats(380.0, 700.0), reach=st.floats(5.0, 300.0))
+def test_measured_responses_equal_brute_force(seed, bands, samples, low, reach):
+    rng = np.random.default_rng(seed)
+    centres = 400.0 + np.cumsum(rng.uniform(2.0, 12.0, bands))
+    widths, values = np.full(bands, 8.0), rng.uniform(-1.0, 1.0, bands)
+    axis = np.sort(low + rng.choice(int(reach * 100), samples, replace=False) / 100) if reach * 100 > samples else low + np.arange(samples)
+    curve = rng.random(samples) * (rng.random(samples) < 0.8)
+    curve[rng.integers(samples)] = 1.0
+    found = response_resampling(centres, widths, axis, curve)
+    edges = np.unique(np.concatenate([axis, centres, [centres[0] - 4.0, centres[-1] + 4.0]]))
+    edges = edges[(edges >= axis[0]) & (edges <= axis[-1])]
+    # The midpoint rule on a fine grid that has all corners on its borders.
+    grid, step = (np.concatenate(parts) for parts in zip(*(_fine(a, b) for a, b in pairwise(edges)), strict=True))
+    spectrum, inside = piecewise(centres, widths, values, grid)
+    response = np.interp(grid, axis, curve) * step
+    assert found.coverage[0] <= (response[inside].sum() / response.sum()) + 1e-9
+    if response[inside].sum() < 1e-9:
+        assert found.weights.nnz == 0
+        return
+    direct = (response * spectrum)[inside].sum() / response[inside].sum()
+    assert (found.weights @ values)[0] == pytest.approx(direct, abs=1e-6)
+
+
+def _fine(a, b, count=400):
+    step = (b - a) / count
+    return a + step * (np.arange(count) + 0.5), np.full(count, step)
+
+
+def test_the_share_of_a_response_that_was_measured():
+    centres, widths = np.array([500.0, 510.0, 520.0, 600.0, 610.0]), 10.0
+    box = np.array([[1.0, 1.0]])
+    for low, high, share in [(500.0, 520.0, 1.0), (475.0, 515.0, 0.5), (515.0, 535.0, 0.5), (525.0, 595.0, 0.0), (615.0, 700.0, 0.0), (505.0, 605.0, 0.3)]:
+        found = response_resampling(centres, widths, [low, high], box)
+        assert found.coverage[0] == pytest.approx(share, abs=1e-9), (low, high)
+    assert response_resampling(centres, widths, [700.0, 710.0], box).weights.nnz == 0
+
+
+def test_both_kinds_agree_on_a_gaussian_where_the_source_is_narrow():
+    centres = np.arange(400.0, 1000.0, 2.0)
+    axis = np.arange(500.0, 800.0, 0.5)
+    curve = np.exp(-0.5 * ((axis - 650.0) / (60.0 / FWHM_PER_SIGMA)) ** 2)
+    spectrum = np.sin(centres / 30.0)
+    one = (response_resampling(centres, 0.5, axis, curve).weights @ spectrum)[0]
+    other = (gaussian_resampling(centres, 0.5, [650.0], [60.0]).weights @ spectrum)[0]
+    assert one == pytest.approx(other, abs=2e-4)
+
+
+def test_sparse_gaussian_weights_are_those_of_the_matrix():
+    centres = np.arange(400.0, 1000.0, 6.0)
+    targets, widths = np.array([450.0, 620.0, 850.0, 995.0, 1500.0]), np.array([30.0, 60.0, 110.0, 40.0, 20.0])
+    dense = response_matrix(centres, 7.0, targets, widths, min_support=0.0)
+    found = gaussian_resampling(centres, 7.0, targets, widths)
+    np.testing.assert_allclose(found.weights.toarray()[:4], dense[:4], atol=2e-7)
+    assert found.weights.nnz < 0.5 * dense[:4].size and found.weights[[4]].nnz == 0
+    assert (found.coverage[:3] > 0.99).all() and 0.4 < found.coverage[3] < 0.8 and found.coverage[4] == 0
+    filled = response_matrix(centres, 7.0, targets, widths, min_support=0.99)
+    np.testing.assert_array_equal(np.isfinite(filled).all(axis=1), found.coverage >= 0.99)
+
+
+@pytest.mark.parametrize(
+    ("wavelength", "response"),
+    [
+        ([500.0], [[1.0]]),
+        ([500.0, 510.0], [[1.0, 1.0, 1.0]]),
+        ([510.0, 500.0], [[1.0, 1.0]]),
+        ([500.0, 510.0], [[0.0, 0.0]]),
+        ([500.0, 510.0], [[1.0, -1.0]]),
+        ([500.0, np.nan], [[1.0, 1.0]]),
+        ([500.0, 510.0], [[1.0, np.nan]]),
+    ],
+)
+def test_responses_that_are_none_are_refused(wavelength, response):
+    with pytest.raises(WavelengthError, match="response"):
+        response_resampling([490.0, 500.0, 510.0], 10.0, wavelength, response)
+    with pytest.raises(WavelengthError, match="ascend"):
+        response_resampling([500.0, 490.0], 10.0, [500.0, 510.0], [[1.0, 1.0]])
