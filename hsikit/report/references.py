@@ -78,6 +78,7 @@ WORKS = {work.key: work for work in (
 OF_METHOD: dict[str, tuple[str, ...]] = {
     "mnf-lda": ("green1988", "ledoit2004"),
     "mnf-lda-edge": ("green1988", "ledoit2004", "perona1990"),
+    "marginal-lda": ("ledoit2004",),
     "svm": ("cortes1995", "melgani2004"),
     "random-forest": ("breiman2001", "ham2005"),
     "nearest-label": ("cover1967",),

@@ -1,0 +1,237 @@
+"""The base of detectors that compare each pixel with target spectra in the metric of the scene's background.
+
+All of them are functions of three numbers of a pixel x, once the background has mean m and covariance S: how far it is from the
+background, how far the target t is, and how far it goes in the target's direction. With z = W (x - m) and u = W (t - m) for a
+whitener W of S these are z'z, u'u and z'u. So a detector is one small function, and everything else is here: the background's
+statistics in float64 with a declared shrinkage, the targets' own pixels left out of it, thresholds, and hits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from hsikit.errors import OptionError, SceneError
+from hsikit.layers import Features, Layer
+from hsikit.method import Cost, Finish, Input, Job, Map, Partial, Reduce, Stage, Store, Strips, Tile
+from hsikit.scene import SceneInfo
+from hsikit.spectral.moments import merge_moments
+from hsikit.tasks.detection.background import RIDGE, distances, row_chunks, scene_moments, temporary_bytes, whitener
+from hsikit.tasks.detection.components import hits
+from hsikit.tasks.detection.quantile import quantile_stages
+from hsikit.tasks.detection.target_spectra import TargetSpectra
+
+SHRINKAGE = 1e-2
+"""Share of the covariance that gives way to its mean eigenvalue. It is worth more than the choice of a detector: the covariance
+holds the targets themselves, and a target of a few pixels is noisy."""
+APART = 1e-6
+"""Least squared distance of a target from the background's mean, in its deviations."""
+POSITIVE = "positive"
+
+
+@dataclass(frozen=True)
+class TargetDetector:
+    """A detector of known spectra.
+
+    Attributes:
+        targets: what to look for; the layer "scores" has a band for each.
+        pfa: share of the valid pixels that may exceed the threshold; None: scores alone, no hits.
+        shrinkage: from 0 (the covariance as it is) to below 1.
+        exclude: share of the pixels, those with the highest scores, that a second estimate of the background leaves out.
+
+    Raises:
+        OptionError: an option out of its range.
+    """
+
+    name: ClassVar[str]
+    task: ClassVar[str] = "detection"
+    roles: ClassVar[tuple[str, ...]] = ("cube",)
+    description: ClassVar[str]
+    centred: ClassVar[bool] = True
+    """Whether the background's mean is subtracted; else its second moments stand for the covariance (shrunk before the mean joins)."""
+    needs_distance: ClassVar[bool] = True
+    """Whether the statistic needs z'z, which costs most."""
+    needs_background: ClassVar[bool] = True
+    """Whether the scene's background is measured first."""
+
+    targets: TargetSpectra
+    pfa: float | None = None
+    shrinkage: float = SHRINKAGE
+    exclude: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.pfa is not None and not 0 < self.pfa < 1:
+            raise OptionError("--pfa", f"{self.pfa} is not a false-alarm rate", "Give a share between 0 and 1, such as 1e-3")
+        if not 0 <= self.shrinkage < 1:
+            raise OptionError("-p shrinkage", f"{self.shrinkage} is not a share below 1", f"Give 0 to 1; the default is {SHRINKAGE:g}")
+        if not 0 <= self.exclude < 0.5:
+            raise OptionError("-p exclude", f"{self.exclude} is not a share below a half", "Give the share that targets may fill, such as 0.001")
+
+    def scores(self, values: Tensor, spectra: Tensor, background: Mapping[str, Tensor]) -> Tensor:
+        """Scores of all targets.
+
+        Args:
+            values: spectra of pixels, float32 (D, rows, cols).
+            spectra: the targets, float64 (T, D).
+            background: "count", "mean" (D,), "whitener" (D, D), "directions" (T, D) and "lengths" (T,), float64.
+
+        Returns:
+            float32, shape (T, rows, cols); NaN where a band is missing.
+        """
+        directions, target = background["directions"], background["lengths"][:, None]
+        out = values.new_empty(len(directions), *values.shape[1:])
+        apart = distances(values, background) if self.needs_distance else values.new_zeros(values.shape[1:])
+        for rows in row_chunks(values):
+            # In float64: the directions' entries are large and of both signs.
+            part = values[:, rows].flatten(1).double()
+            along = directions @ part - (directions @ background["mean"])[:, None]
+            found = self.statistic(along, target, apart[rows].reshape(1, -1).double(), background["count"], len(values))
+            out[:, rows] = found.view(len(directions), -1, values.shape[2]).float()
+        return out
+
+    def statistic(self, along: Tensor, target: Tensor, distance: Tensor, count: Tensor, bands: int) -> Tensor:
+        """The score.
+
+        Args:
+            along: z'u, shape (T, n), float64.
+            target: u'u, shape (T, 1).
+            distance: z'z, shape (1, n); zeros where `needs_distance` is False.
+            count: pixels of the background.
+            bands: number of bands.
+
+        Returns:
+            Shape (T, n).
+        """
+        raise NotImplementedError
+
+    def bind(self, inputs: Mapping[str, SceneInfo]) -> Job:
+        """The Job for one scene: layer "scores" (float32, a band for each target), and "hits" with `pfa`.
+
+        Raises:
+            OptionError: targets that the scene's sensor cannot see.
+        """
+        scene = inputs["cube"]
+        used, spectra = self.targets.seen_by(scene)
+        return _Detection(self, scene, tuple(int(i) for i in used), torch.from_numpy(spectra)).job()
+
+
+@dataclass(frozen=True, eq=False)
+class _Detection:
+    """The stages for one scene.
+
+    Attributes:
+        options: the method.
+        scene: facts of the scene.
+        used: positions of the bands, D of them.
+        spectra: the targets there, float64 (T, D).
+    """
+
+    options: TargetDetector
+    scene: SceneInfo
+    used: tuple[int, ...]
+    spectra: Tensor
+
+    def job(self) -> Job:
+        told = self.options
+        layers = [Layer("scores", bands=len(self.spectra), band_names=told.targets.names, description=told.description)]
+        positive = told.exclude > 0 or told.pfa is not None
+        if positive:
+            layers.append(Layer(POSITIVE, description="the highest score of all targets, where it is positive", delivered=False))
+        written = ("scores", POSITIVE) if positive else ("scores",)
+        stages: list[Stage] = []
+        if told.needs_background:
+            stages.append(Reduce("background", ("cube",), self._measure, merge_moments, self._statistics))
+        stages.append(Map("score", ("cube",), written, self._score("background")))
+        if told.exclude:
+            stages += [
+                *quantile_stages(POSITIVE, told.exclude, "excluded"),
+                Reduce("background-alone", ("cube", POSITIVE), self._measure_rest, merge_moments, self._statistics),
+                Map("score-again", ("cube",), written, self._score("background-alone")),
+            ]
+        provenance = {"bands_used": str(len(self.used)), "targets": ", ".join(told.targets.names)}
+        if told.needs_background:
+            left_out = f"without the {told.exclude:g} of the pixels that score highest" if told.exclude else "all valid pixels"
+            provenance |= {"shrinkage": f"{told.shrinkage:g}", "background": left_out}
+        if told.pfa is not None:
+            layers.append(Layer("hits", "vector", description=f"groups of pixels above the threshold of a false-alarm rate of {told.pfa:g}"))
+            stages += [*quantile_stages(POSITIVE, told.pfa), Finish("hits", (POSITIVE,), self._hits)]
+            provenance |= {"pfa": f"{told.pfa:g}", "threshold": "the scene's own quantile"}
+        return Job(
+            method=told.name,
+            identity={
+                "targets": self.spectra.tolist(), "names": list(told.targets.names), "pfa": told.pfa, "shrinkage": told.shrinkage,
+                "exclude": told.exclude, "bands": list(self.used),
+            },
+            reference="cube",
+            inputs={"cube": Input(self.used)},
+            layers=tuple(layers),
+            stages=tuple(stages),
+            cost=self._cost,
+            provenance=provenance,
+        )  # fmt: skip
+
+    def _cost(self, tile: tuple[int, int]) -> Cost:
+        pixels, bands = tile[0] * tile[1], len(self.used)
+        scoring = pixels * 8 * (4 * len(self.spectra) + 2) + 16 * bands * max(1024, tile[1])
+        return Cost(temporary_bytes(bands, tile[1]) + scoring, 2.0 * bands**2 * pixels)
+
+    def _measure(self, tile: Tile, store: Store) -> Partial | None:
+        return scene_moments(tile.inner("cube"), tile.inner_valid("cube"))
+
+    def _measure_rest(self, tile: Tile, store: Store) -> Partial | None:
+        below = tile.inner(POSITIVE)[0] <= float(store["excluded3"]["threshold"])
+        return scene_moments(tile.inner("cube"), tile.inner_valid("cube") & below)
+
+    def _statistics(self, found: Partial, store: Store) -> Partial:
+        """Whitener, and per target its direction in spectra and its squared distance."""
+        told, names = self.options, tuple(self.scene.bands.names[i] for i in self.used)
+        share = told.shrinkage
+        white = whitener(found, max(share / (1 - share), RIDGE), self.scene.name, names)
+        matrix = white["whitener"] / (1 - share) ** 0.5
+        mean = white["mean"]
+        if told.centred:
+            towards = (self.spectra.to(matrix) - mean) @ matrix.T
+            directions, lengths = towards @ matrix, (towards**2).sum(1)
+        else:
+            directions, lengths = _uncentred(self.spectra.to(matrix), mean, matrix, found["count"])
+            mean = torch.zeros_like(mean)
+        self._check_apart(lengths)
+        return {"count": found["count"], "mean": mean, "whitener": matrix, "directions": directions, "lengths": lengths}
+
+    def _check_apart(self, lengths: Tensor) -> None:
+        same = [name for name, length in zip(self.options.targets.names, lengths.tolist(), strict=True) if not length > APART]
+        if same:
+            raise SceneError(self.scene.name, f"the target {same[0]} is its background's mean, from which nothing can be told", "Give another target")
+
+    def _score(self, background: str) -> Callable[[Tile, Store], Mapping[str, Tensor]]:
+        def apply(tile: Tile, store: Store) -> Mapping[str, Tensor]:
+            scores = self.options.scores(tile.inner("cube"), self.spectra, store.get(background, {}))
+            best = scores.amax(0, keepdim=True).clamp(min=0.0)
+            return {"scores": scores, POSITIVE: best.masked_fill(scores[:1].isnan(), float("nan"))}
+
+        return apply
+
+    def _hits(self, strips: Strips, store: Store) -> tuple[Partial, Mapping[str, Features]]:
+        threshold = float(store["quantile3"]["threshold"])
+        rows = ((window.row, arrays[POSITIVE][0]) for window, arrays in strips.strips(POSITIVE))
+        found = hits(rows, threshold, strips.grid)
+        return {"threshold": torch.tensor(threshold), "hits": torch.tensor(len(found))}, {"hits": found}
+
+
+def _uncentred(spectra: Tensor, mean: Tensor, matrix: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+    """R^-1 t and t'R^-1 t for second moments R = S + m m', by what whitens S: large means cost no digits.
+
+    Args:
+        spectra: targets t (T, D).
+        mean: m (D,).
+        matrix: W with W S W' = 1, for S over the count less one (D, D).
+        count: of pixels.
+    """
+    whole = matrix * (count / (count - 1)).sqrt()  # second moments are over the count
+    towards, away = spectra @ whole.T, whole @ mean
+    share = (towards @ away) / (1 + away @ away)
+    return (towards - share[:, None] * away) @ whole, (towards**2).sum(1) - share * (towards @ away)
