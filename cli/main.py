@@ -18,9 +18,9 @@ from .console import tell
 
 VERBS = (
     "info", "quicklook", "methods", "sensors", "datasets", "train", "evaluate", "benchmark", "classify", "sample", "accuracy", "report",
-    "superresolve", "pansharpen", "anomaly", "simulate", "demo",
+    "superresolve", "pansharpen", "anomaly", "transform", "clip", "resample", "convert", "simulate", "demo",
 )  # fmt: skip
-RESUMING = ("benchmark", "classify", "superresolve", "pansharpen", "anomaly")
+RESUMING = ("benchmark", "classify", "superresolve", "pansharpen", "anomaly", "transform")
 """Verbs whose interrupted run the same command goes on with."""
 DEBUG = "HSIKIT_DEBUG"
 INTERRUPTED = 130

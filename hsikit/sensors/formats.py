@@ -49,7 +49,7 @@ FORMATS: dict[str, Format] = {
     "jpeg2000": Format("hsikit.sensors.geotiff:Jpeg2000Reader", "JPEG 2000", (".jp2",), (b"\0\0\0\x0cjP  \r\n\x87\n",)),
     "matlab": Format("hsikit.sensors.matlab:Reader", "MATLAB v5 and v7.3", (".mat",), (b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file")),
     "numpy": Format("hsikit.sensors.numpy_file:Reader", "NumPy", (".npy", ".npz"), (b"\x93NUMPY",)),
-    "netcdf": Format("hsikit.sensors.netcdf_cf:Reader", "CF NetCDF", (".nc", ".nc4"), (HDF5,)),
+    "netcdf": Format("hsikit.sensors.netcdf_cf:Reader", "CF NetCDF", (".nc", ".nc4", ".h5", ".hdf5"), (HDF5, b"CDF\x01", b"CDF\x02", b"CDF\x05")),
     "zarr": Format("hsikit.sensors.zarr_store:Reader", "Zarr", (".zarr",)),
     "mosaic": Format("hsikit.sensors.mosaic:Reader", "folder of tiles on one grid"),
 }

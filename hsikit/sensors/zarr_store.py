@@ -16,11 +16,15 @@ from numpy.typing import NDArray
 
 from hsikit.errors import SceneError
 from hsikit.geo.grid import IDENTITY, Coefficients, Grid, Window
-from hsikit.scene import QUANTITIES, Indices, Source
+from hsikit.geo.swath import Degrees, Lookup, Swath
+from hsikit.scene import QUANTITIES, Indices, Quality, Source
 from hsikit.sensors.bands import BandClaims
+from hsikit.sensors.cf_flags import cf_flags, in_order
 from hsikit.sensors.container import WAVELENGTH_NAMES, choose_variable, find_wavelengths, to_band_axes
 from hsikit.sensors.crs import crs_text
+from hsikit.sensors.damage import damage_named
 from hsikit.sensors.facts import FileFacts, Layout, Options, OrderedSource, layout
+from hsikit.sensors.hdf5 import lookup_from_one
 
 SPECTRAL_DIMS = ("wavelength", "wavelengths", "bands", "band", "spectral", "channel", "channels", "wl", "lambda")
 _ADVICE = "Check that xarray.open_zarr opens it"
@@ -105,10 +109,12 @@ def _scene(
     )
     notices: list[str] = []
     quantity = str(attrs.get("quantity", ""))
+    grid = _grid(arrays, attrs, dims, axes, (rows, cols), notices)
+    swath = _swath(path, arrays, grid)
     facts = FileFacts(
         name=str(path),
         driver="zarr",
-        grid=_grid(arrays, attrs, dims, axes, (rows, cols), notices),
+        grid=grid if swath is None else Grid(grid.shape),
         dtype=np.dtype(array.dtype),
         claims=claims,
         scale=float(attrs.get("scale_factor", 1.0)),
@@ -118,7 +124,9 @@ def _scene(
         acquired=str(attrs.get("acquired", "")),
         identity=_identity(path),
         notices=notices,
-        attrs={key: str(attrs[key]) for key in ("long_name", "units", "title") if key in attrs},
+        attrs={key: value for key, value in attrs.items() if isinstance(value, str) and not key.startswith("_") and len(value) < 1000},
+        swath=swath,
+        quality=_quality(path, {name: other for name, other in arrays.items() if other is not array}, (rows, cols)),
     )
     return ZarrSource(layout(facts, options), array, axes)
 
@@ -166,10 +174,72 @@ def _grid(
     told = {} if reference is None else dict(reference.attrs)
     crs = crs_text(told.get("crs_wkt") or told.get("spatial_ref") or attrs.get("crs"))
     if "GeoTransform" in told:
-        c, a, b, f, d, e = (float(part) for part in str(told["GeoTransform"]).split())
-        return Grid(shape, (a, b, c, d, e, f), crs)
+        return Grid(shape, _geotransform(told), crs)
     transform = _regular(arrays, dims, axes, notices) if len(dims) == 3 else None
     return Grid(shape, transform or IDENTITY, crs)
+
+
+def _swath(path: Path, arrays: Mapping[str, Any], grid: Grid) -> Swath | None:
+    """Positions of a scene that has no CRS but a longitude and a latitude for each pixel."""
+    names = next((pair for pair in (("longitude", "latitude"), ("lon", "lat")) if all(name in arrays for name in pair)), None)
+    if grid.crs is not None or names is None or any(tuple(arrays[name].shape) != grid.shape for name in names):
+        return None
+
+    def locate(window: Window) -> tuple[Degrees, Degrees]:
+        with damage_named(path, "a Zarr store", "Fetch the store again"):
+            lon, lat = (np.array(arrays[name][window.slices()], np.float64) for name in names)
+        absent = ~((np.abs(lat) <= 90) & (np.abs(lon) <= 360))
+        lon[absent] = lat[absent] = np.nan
+        return lon, lat
+
+    return Swath(grid.shape, locate, _table(path, arrays, grid.shape))
+
+
+def _table(path: Path, arrays: Mapping[str, Any], shape: tuple[int, int]) -> ZarrTable | None:
+    """The lookup table as `hsikit.writers.cf` writes it."""
+    if not all(name in arrays for name in ("glt_x", "glt_y")) or len(arrays["glt_x"].shape) != 2 or arrays["glt_x"].shape != arrays["glt_y"].shape:
+        return None
+    reference = arrays.get(str(arrays["glt_x"].attrs.get("grid_mapping", "")))
+    told = {} if reference is None else dict(reference.attrs)
+    if "GeoTransform" not in told:
+        return None
+    grid = Grid(tuple(arrays["glt_x"].shape), _geotransform(told), crs_text(told.get("crs_wkt")))
+    return ZarrTable(path, grid, arrays["glt_x"], arrays["glt_y"], shape)
+
+
+class ZarrTable:
+    """A lookup table in a store: columns `x` and rows `y`, as in `hsikit.sensors.hdf5.lookup_from_one`."""
+
+    def __init__(self, path: Path, grid: Grid, x: Any, y: Any, shape: tuple[int, int]) -> None:
+        self.grid, self._path, self._arrays, self._shape = grid, path, (x, y), shape
+
+    def read(self, window: Window) -> Lookup:
+        """See `LookupTable`."""
+        with damage_named(self._path, "a Zarr store", "Fetch the store again"):
+            x, y = (np.asarray(array[window.slices()], np.int64) for array in self._arrays)
+        return lookup_from_one(x, y, self._shape, self._path)
+
+
+def _quality(path: Path, arrays: Mapping[str, Any], shape: tuple[int, int]) -> Quality | None:
+    """What arrays with `flag_meanings` tell of the pixels."""
+    flags = {name: cf_flags(dict(array.attrs), np.dtype(array.dtype)) for name, array in arrays.items() if tuple(array.shape) == shape}
+    found = [(arrays[name], told) for name, told in flags.items() if told is not None]
+    if not found:
+        return None
+
+    def read(window: Window) -> NDArray[np.uint8]:
+        out = np.zeros(window.shape, np.uint8)
+        with damage_named(path, "a Zarr store", "Fetch the store again"):
+            for array, told in found:
+                out |= told.bits(np.asarray(array[window.slices()]))
+        return out
+
+    return Quality(in_order(told for _, told in found), read)
+
+
+def _geotransform(told: Mapping[str, Any]) -> Coefficients:
+    c, a, b, f, d, e = (float(part) for part in str(told["GeoTransform"]).split())
+    return a, b, c, d, e, f
 
 
 def _regular(arrays: Mapping[str, Any], dims: Sequence[str], axes: tuple[int, int, int], notices: list[str]) -> Coefficients | None:

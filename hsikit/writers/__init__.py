@@ -5,7 +5,7 @@ run appear by renames. Nothing heavy is imported before something is written.
 """
 
 from hsikit.writers.qgis import write_bundle
-from hsikit.writers.raster import FORMATS, format_of, raster_paths, write_raster
+from hsikit.writers.raster import FORMATS, SWATH_FORMATS, format_of, raster_paths, write_raster
 from hsikit.writers.stac import Asset, Provenance, write_item, write_provenance
 from hsikit.writers.staging import check_space, check_target, commit, undo
 from hsikit.writers.table import write_table
@@ -13,6 +13,7 @@ from hsikit.writers.vector import write_vector
 
 __all__ = [
     "FORMATS",
+    "SWATH_FORMATS",
     "Asset",
     "Provenance",
     "check_space",

@@ -93,8 +93,8 @@ def _spectrum(layer: Layer) -> dict[str, str]:
     if layer.wavelength is None or not has_wavelengths(layer):
         return {}
     fields = {"wavelength units": "Nanometers", "wavelength": _braces(repr(float(nm)) for nm in layer.wavelength)}
-    if layer.fwhm is not None and np.isfinite(layer.fwhm).all():
-        fields["fwhm"] = _braces(repr(float(nm)) for nm in layer.fwhm)
+    if layer.fwhm is not None and np.isfinite(layer.fwhm).any():
+        fields["fwhm"] = _braces(repr(float(nm)) if np.isfinite(nm) else "0" for nm in layer.fwhm)  # a list has no word for unknown
     if layer.good is not None:
         fields["bbl"] = _braces("1" if good else "0" for good in layer.good)
     return fields

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 from hsikit.errors import OptionError, OutputError
 from hsikit.geo.grid import Grid
+from hsikit.geo.swath import Swath
 from hsikit.layers import Layer, Pixels
+from hsikit.scene import Quality
 from hsikit.writers.blocks import RowsDone
 
 COG_BANDS = 8
 """A layer of more bands becomes a plain tiled GeoTIFF."""
-FORMATS = ("cog", "gtiff", "zarr", "envi")
-_SUFFIXES = {".tif": "tiff", ".tiff": "tiff", ".zarr": "zarr", ".hdr": "envi", ".img": "envi", ".dat": "envi"}
+FORMATS = ("cog", "gtiff", "zarr", "envi", "netcdf")
+SWATH_FORMATS = ("zarr", "netcdf")
+"""Formats that hold longitude and latitude of every pixel, and flags of quality."""
+_SUFFIXES = {
+    ".tif": "tiff", ".tiff": "tiff", ".zarr": "zarr", ".hdr": "envi", ".img": "envi", ".dat": "envi", ".nc": "netcdf", ".nc4": "netcdf",
+}  # fmt: skip
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def format_of(path: Path, layer: Layer) -> str:
-    """The format that a file's name asks for: "cog", "gtiff", "zarr" or "envi".
+    """The format that a file's name asks for: one of `FORMATS`.
 
     A `.tif` becomes a COG where the layer has up to 8 bands and is no cube, else a tiled GeoTIFF.
 
@@ -42,11 +48,20 @@ def raster_paths(path: Path) -> list[Path]:
 
 
 def _advice() -> str:
-    return "Known are .tif (GeoTIFF), .zarr (Zarr), and .hdr, .img or .dat (ENVI)"
+    return "Known are .tif (GeoTIFF), .zarr (Zarr), .nc (NetCDF), and .hdr, .img or .dat (ENVI)"
 
 
 def write_raster(
-    layer: Layer, grid: Grid, pixels: Pixels, path: Path, *, format: str | None = None, tags: Mapping[str, str] = _NONE, rows_done: RowsDone | None = None
+    layer: Layer,
+    grid: Grid,
+    pixels: Pixels,
+    path: Path,
+    *,
+    format: str | None = None,
+    tags: Mapping[str, str] = _NONE,
+    rows_done: RowsDone | None = None,
+    swath: Swath | None = None,
+    quality: Quality | None = None,
 ) -> list[Path]:
     """Writes a finished raster layer to exactly `path`, in bounded memory.
 
@@ -59,6 +74,8 @@ def write_raster(
         tags: facts to keep in the file, beside those of the layer. Give none that depends on the time: equal input makes
             equal bytes.
         rows_done: called with a number of rows whenever so many more are written.
+        swath: where the pixels of a layer on the sensor's own grid lie, for one of `SWATH_FORMATS`.
+        quality: flags of the pixels of a scene, for one of `SWATH_FORMATS`.
 
     Returns:
         Everything that was made, `path` first (ENVI: header and image).
@@ -68,16 +85,32 @@ def write_raster(
         OptionError: no such `format`.
     """
     kind = format or format_of(path, layer)
+    if kind not in FORMATS:
+        raise OptionError(f"format {kind!r}", "no such raster format", f"Known are {', '.join(FORMATS)}")
+    if min(grid.shape) < 1 or layer.bands < 1:
+        raise OutputError(path, f"layer {layer.name} has no pixels ({layer.bands} bands of {grid.shape[0]} x {grid.shape[1]})", "Choose a larger area")
+    if kind in SWATH_FORMATS:
+        return _cf_writer(kind)(layer, grid, pixels, path, tags=tags, rows_done=rows_done, swath=swath, quality=quality)
+    if swath is not None or quality is not None:
+        raise OutputError(path, f"{kind} holds no positions of a swath and no flags", f"Write one of {', '.join(SWATH_FORMATS)}")
+    return _grid_writer(kind)(layer, grid, pixels, path, tags=tags, rows_done=rows_done)
+
+
+def _cf_writer(kind: str) -> Callable[..., list[Path]]:
+    """The writer of one of `SWATH_FORMATS`."""
+    if kind == "zarr":
+        from hsikit.writers.zarr_store import write_zarr as write
+    else:
+        from hsikit.writers.netcdf import write_netcdf as write
+    return write
+
+
+def _grid_writer(kind: str) -> Callable[..., list[Path]]:
+    """The writer of a format whose pixels lie on a grid."""
     if kind == "cog":
         from hsikit.writers.geotiff import write_cog as write
     elif kind == "gtiff":
         from hsikit.writers.geotiff import write_gtiff as write
-    elif kind == "zarr":
-        from hsikit.writers.zarr_store import write_zarr as write
-    elif kind == "envi":
-        from hsikit.writers.envi import write_envi as write
     else:
-        raise OptionError(f"format {kind!r}", "no such raster format", f"Known are {', '.join(FORMATS)}")
-    if min(grid.shape) < 1 or layer.bands < 1:
-        raise OutputError(path, f"layer {layer.name} has no pixels ({layer.bands} bands of {grid.shape[0]} x {grid.shape[1]})", "Choose a larger area")
-    return write(layer, grid, pixels, path, tags=tags, rows_done=rows_done)
+        from hsikit.writers.envi import write_envi as write
+    return write

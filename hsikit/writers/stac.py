@@ -12,16 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hsikit.errors import OutputError
+from hsikit.geo.footprint import footprint
 from hsikit.geo.grid import Grid
 from hsikit.layers import Layer
 from hsikit.writers.provenance import Provenance, legal, write_json, write_provenance
 from hsikit.writers.tags import band_names, colours_by_code, has_wavelengths, names_by_code
 
-__all__ = ["Asset", "Provenance", "footprint", "write_item", "write_provenance"]
+__all__ = ["Asset", "Provenance", "write_item", "write_provenance"]
 
 PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
 PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
@@ -29,11 +27,10 @@ CLASSIFICATION = "https://stac-extensions.github.io/classification/v2.0.0/schema
 _COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 _MEDIA = {
     ".tif": "image/tiff; application=geotiff", ".tiff": "image/tiff; application=geotiff", ".zarr": "application/vnd.zarr; version=3",
+    ".nc": "application/netcdf",
     ".gpkg": "application/geopackage+sqlite3", ".geojson": "application/geo+json", ".parquet": "application/vnd.apache.parquet", ".csv": "text/csv",
     ".qml": "application/xml", ".xml": "application/xml", ".hdr": "text/plain", ".json": "application/json", ".html": "text/html",
 }  # fmt: skip
-_EDGE_POINTS = 21
-"""Points along each edge of the footprint: straight lines of a projection are curves on the globe."""
 
 
 @dataclass(frozen=True)
@@ -182,52 +179,3 @@ def _classes(layer: Layer) -> list[dict[str, Any]]:
 def _identifier(text: str) -> str:
     """Text of letters, digits, `-` and `_` alone."""
     return re.sub(r"[^0-9A-Za-z_-]+", "-", text).strip("-")
-
-
-def footprint(grid: Grid) -> tuple[dict[str, Any] | None, list[float] | None]:
-    """The outline of a grid in WGS 84 as GeoJSON, and its bounding box (west, south, east, north).
-
-    An outline across the antimeridian becomes two polygons, and west is then greater than east. Both are None where the
-    outline has no WGS 84 coordinates.
-    """
-    from shapely import Polygon, box, get_coordinates, make_valid
-    from shapely.affinity import translate
-    from shapely.geometry import mapping
-
-    ring = _outline(grid)
-    if not np.isfinite(ring).all():
-        return None, None
-    ring[:, 0] = np.unwrap(ring[:, 0], period=360)
-    ring[:, 0] -= 360 * np.floor((ring[:, 0].mean() + 180) / 360)
-    west, east = float(ring[:, 0].min()), float(ring[:, 0].max())
-    south, north = float(ring[:, 1].min()), float(ring[:, 1].max())
-    shape = make_valid(Polygon(ring))
-    if west >= -180 and east <= 180:
-        return _listed(mapping(shape)), [west, south, east, north]
-    parts = [translate(shape.intersection(box(left, -90, left + 360, 90)), -180 - left) for left in (-540, -180, 180)]
-    kept = [part for part in parts if not part.is_empty and get_coordinates(part).shape[0] > 2]
-    wrapped = [(lon + 180) % 360 - 180 for lon in (west, east)]
-    return {"type": "MultiPolygon", "coordinates": [_listed(mapping(part))["coordinates"] for part in kept]}, [wrapped[0], south, wrapped[1], north]
-
-
-def _outline(grid: Grid) -> NDArray[np.float64]:
-    """The outer edge of a grid, counter-clockwise where rows run downwards, as longitudes and latitudes of shape (n, 2)."""
-    from pyproj import Transformer
-
-    a, b, c, d, e, f = grid.transform
-    rows, cols = grid.shape
-    there, back = np.linspace(0, 1, _EDGE_POINTS), np.linspace(1, 0, _EDGE_POINTS)
-    zero, one = np.zeros(_EDGE_POINTS), np.ones(_EDGE_POINTS)
-    col = cols * np.concatenate([zero[:-1], there[:-1], one[:-1], back])
-    row = rows * np.concatenate([there[:-1], one[:-1], back[:-1], zero])
-    lon, lat = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True).transform(a * col + b * row + c, d * col + e * row + f)
-    return np.column_stack([lon, lat]).astype(np.float64)
-
-
-def _listed(shape: Any) -> dict[str, Any]:
-    """GeoJSON with lists instead of tuples, rounded to 1e-7 degrees (a centimetre)."""
-
-    def plain(item: Any) -> Any:
-        return [plain(part) for part in item] if isinstance(item, (list, tuple)) else round(float(item), 7)
-
-    return {"type": shape["type"], "coordinates": plain(shape["coordinates"])}

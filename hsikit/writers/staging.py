@@ -19,7 +19,7 @@ from hsikit.writers.failures import writing
 Pair = tuple[Path, Path]
 _OURS = ("zarr.json", ".zgroup", ".zarray", "model.json")
 """A folder may be overwritten only if it holds one of these, or nothing."""
-_RASTERS = (".tif", ".tiff", ".img", ".dat")
+_RASTERS = (".tif", ".tiff", ".img", ".dat", ".nc", ".nc4")
 _SIDECARS = (".aux.xml", ".ovr", ".msk")
 """What GIS programs lay beside a raster: statistics, overviews and masks of its older pixels."""
 

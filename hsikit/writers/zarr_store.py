@@ -14,21 +14,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hsikit.geo.grid import IDENTITY, Grid
+from hsikit.geo.grid import Grid
+from hsikit.geo.swath import Swath
 from hsikit.layers import Layer, Pixels
+from hsikit.scene import Quality
 from hsikit.writers.blocks import RowsDone, block_rows, pieces, read_pieces
+from hsikit.writers.cf import Coordinate, Planes, array_name, attributes, coordinates, dims_of, map_coordinates, planes
 from hsikit.writers.failures import writing
-from hsikit.writers.tags import band_names, dataset_tags, has_wavelengths, names_by_code
+from hsikit.writers.tags import dataset_tags
 
 CHUNK = 128
 CHUNK_BANDS = 64
-_TAKEN = {"wavelength", "band", "fwhm", "good_band", "x", "y", "spatial_ref"}
-"""Names of the coordinates; a layer of such a name gets `_layer` behind it."""
 
 
-def write_zarr(layer: Layer, grid: Grid, pixels: Pixels, path: Path, *, tags: Mapping[str, str], rows_done: RowsDone | None = None) -> list[Path]:
+def write_zarr(
+    layer: Layer,
+    grid: Grid,
+    pixels: Pixels,
+    path: Path,
+    *,
+    tags: Mapping[str, str],
+    rows_done: RowsDone | None = None,
+    swath: Swath | None = None,
+    quality: Quality | None = None,
+) -> list[Path]:
     """Writes a Zarr store (a folder) in bounded memory.
 
     Args:
@@ -38,6 +48,8 @@ def write_zarr(layer: Layer, grid: Grid, pixels: Pixels, path: Path, *, tags: Ma
         path: the folder to make.
         tags: attributes of the store.
         rows_done: called with the number of rows that were finished.
+        swath: where the pixels of a layer on the sensor's own grid lie.
+        quality: flags of the pixels.
 
     Returns:
         The folder.
@@ -52,8 +64,11 @@ def write_zarr(layer: Layer, grid: Grid, pixels: Pixels, path: Path, *, tags: Ma
     with writing(path):
         group = zarr.open_group(path, mode="w", zarr_format=3)
         group.attrs.update({"Conventions": "CF-1.10", **dataset_tags(layer, tags)})
-        array = _array(group, layer, grid, (rows, CHUNK))
-        _coordinates(group, layer, grid)
+        array = _array(group, layer, grid, (rows, CHUNK), attributes(layer, grid, swath, quality))
+        for coordinate in (*coordinates(layer, grid, swath), *map_coordinates(swath)):
+            _add(group, coordinate)
+        for beside in planes(swath, quality, grid.shape):
+            _add_planes(group, beside)
         for window, values in read_pieces(pixels, layer, pieces(grid, layer, rows, CHUNK), cols, rows_done):
             place = window.slices()
             array[(slice(None), *place) if array.ndim == 3 else place] = values if array.ndim == 3 else values[0]
@@ -63,46 +78,19 @@ def write_zarr(layer: Layer, grid: Grid, pixels: Pixels, path: Path, *, tags: Ma
     return [path]
 
 
-def _spectral_axis(layer: Layer) -> str:
-    """Name of the first dimension, or "" for a single band that is no cube."""
-    if has_wavelengths(layer):
-        return "wavelength"
-    return "band" if layer.bands > 1 else ""
-
-
-def _array(group: Any, layer: Layer, grid: Grid, chunk: tuple[int, int]) -> Any:
+def _array(group: Any, layer: Layer, grid: Grid, chunk: tuple[int, int], attrs: Mapping[str, Any]) -> Any:
     """The array of the pixels, empty as yet."""
-    axis = _spectral_axis(layer)
+    dims = dims_of(layer)
     space = tuple(min(size, part) for size, part in zip(grid.shape, chunk, strict=True))
     return group.create_array(
-        layer.name if layer.name not in _TAKEN else f"{layer.name}_layer",
-        shape=(layer.bands, *grid.shape) if axis else grid.shape,
-        chunks=(min(layer.bands, CHUNK_BANDS), *space) if axis else space,
+        array_name(layer),
+        shape=(layer.bands, *grid.shape) if len(dims) == 3 else grid.shape,
+        chunks=(min(layer.bands, CHUNK_BANDS), *space) if len(dims) == 3 else space,
         dtype=layer.dtype,
         fill_value=np.dtype(layer.dtype).type(layer.nodata).item(),
-        dimension_names=(axis, "y", "x") if axis else ("y", "x"),
-        attributes=_attributes(layer, grid, axis),
+        dimension_names=dims,
+        attributes={**attrs, "_FillValue": _fill(layer)},
     )
-
-
-def _attributes(layer: Layer, grid: Grid, axis: str) -> dict[str, Any]:
-    """CF attributes of the pixels."""
-    attrs: dict[str, Any] = {"long_name": layer.description or layer.name, "_FillValue": _fill(layer)}
-    attrs |= {key: value for key, value in {"units": layer.unit, "sensor": layer.sensor, "quantity": layer.quantity}.items() if value}
-    if axis and axis != "wavelength":
-        attrs["band_names"] = list(band_names(layer))
-    if layer.legend is not None:
-        names = names_by_code(layer.legend)
-        attrs["flag_values"] = list(names)
-        attrs["flag_meanings"] = " ".join("_".join(name.split()) for name in names.values())
-    beside = ["spatial_ref"] if _placed(grid) else []
-    if axis == "wavelength":
-        beside += ["band", *(["fwhm"] if layer.fwhm is not None else []), *(["good_band"] if layer.good is not None else [])]
-    if _placed(grid):
-        attrs["grid_mapping"] = "spatial_ref"
-    if beside:
-        attrs["coordinates"] = " ".join(beside)
-    return attrs
 
 
 def _fill(layer: Layer) -> int | str:
@@ -112,59 +100,26 @@ def _fill(layer: Layer) -> int | str:
     return int(layer.nodata)
 
 
-def _placed(grid: Grid) -> bool:
-    return grid.crs is not None or grid.transform != IDENTITY
-
-
-def _coordinates(group: Any, layer: Layer, grid: Grid) -> None:
-    """The coordinates along the spectral axis and along rows and columns, and the georeference."""
-    axis = _spectral_axis(layer)
-    if axis == "wavelength" and layer.wavelength is not None:
-        _add(group, "wavelength", layer.wavelength, ("wavelength",), {"standard_name": "radiation_wavelength", "units": "nm"})
-        _add(group, "band", np.array(band_names(layer), object), ("wavelength",), {"long_name": "the product's name of the band"})
-        if layer.fwhm is not None:
-            _add(group, "fwhm", layer.fwhm, ("wavelength",), {"long_name": "full width at half maximum", "units": "nm"})
-        if layer.good is not None:
-            _add(group, "good_band", layer.good, ("wavelength",), {"long_name": "whether the band should be used"})
-    elif axis:
-        _add(group, "band", np.arange(1, layer.bands + 1), ("band",), {"long_name": "number of the band"})
-    a, b, c, d, e, f = grid.transform
-    if b == 0 and d == 0:
-        _add(group, "x", c + a * (np.arange(grid.shape[1]) + 0.5), ("x",), _axis_attributes(grid, "x"))
-        _add(group, "y", f + e * (np.arange(grid.shape[0]) + 0.5), ("y",), _axis_attributes(grid, "y"))
-    if _placed(grid):
-        _add(group, "spatial_ref", np.array(0), (), _georeference(grid))
-
-
-def _add(group: Any, name: str, values: NDArray[Any], dims: tuple[str, ...], attrs: Mapping[str, Any]) -> None:
+def _add(group: Any, coordinate: Coordinate) -> None:
     """One coordinate array."""
+    values = coordinate.values
     kind = str if values.dtype == object else values.dtype
-    array = group.create_array(name, shape=values.shape, dtype=kind, chunks=values.shape, dimension_names=dims, attributes=dict(attrs))
+    array = group.create_array(
+        coordinate.name, shape=values.shape, dtype=kind, chunks=values.shape, dimension_names=coordinate.dims, attributes=coordinate.attrs
+    )
     array[...] = values
 
 
-def _axis_attributes(grid: Grid, axis: str) -> dict[str, str]:
-    """CF attributes of x or y: CF tells longitudes from metres by the standard name."""
-    attrs = {"axis": axis.upper()}
-    if grid.crs is None:
-        return attrs
-    from pyproj import CRS
-
-    system = CRS.from_user_input(grid.crs)
-    if system.is_geographic:
-        name = "longitude" if axis == "x" else "latitude"
-        return attrs | {"standard_name": name, "units": "degrees_east" if axis == "x" else "degrees_north"}
-    unit = system.axis_info[0].unit_name if system.axis_info else "metre"
-    return attrs | {"standard_name": f"projection_{axis}_coordinate", "units": "m" if unit == "metre" else unit}
-
-
-def _georeference(grid: Grid) -> dict[str, Any]:
-    """Attributes of `spatial_ref`: the CRS as CF parameters and WKT, and the transform in GDAL's order."""
-    a, b, c, d, e, f = grid.transform
-    attrs: dict[str, Any] = {"GeoTransform": " ".join(repr(float(n)) for n in (c, a, b, f, d, e))}
-    if grid.crs is None:
-        return attrs
-    from pyproj import CRS
-
-    system = CRS.from_user_input(grid.crs)
-    return {**system.to_cf(), "crs_wkt": system.to_wkt(), "spatial_ref": system.to_wkt(), **attrs}
+def _add_planes(group: Any, beside: Planes) -> None:
+    """Arrays of rows and columns beside the pixels."""
+    told: dict[str, Any] = {
+        "shape": beside.shape,
+        "chunks": tuple(min(size, 4 * CHUNK) for size in beside.shape),
+        "dtype": beside.dtype,
+        "dimension_names": beside.dims,
+        "fill_value": 0 if beside.fill is None else beside.fill,
+    }
+    arrays = [group.create_array(name, attributes=attrs, **told) for name, attrs in beside.attrs.items()]
+    for window, values in beside.strips():
+        for array, part in zip(arrays, values, strict=True):
+            array[window.slices()] = part

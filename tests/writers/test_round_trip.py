@@ -16,7 +16,7 @@ from hsikit.sensors import open_source
 from hsikit.writers import write_raster
 from tests.writers.arrays import ArrayPixels, cube
 
-FORMATS = ["c.tif", "c.img", "c.hdr", "c.zarr"]
+FORMATS = ["c.tif", "c.img", "c.hdr", "c.zarr", "c.nc"]
 COS, SIN = math.cos(0.3), math.sin(0.3)
 GRIDS = {
     "utm": Grid((23, 37), (30.0, 0.0, 400000.0, 0.0, -30.0, 5800000.0), "EPSG:32633"),

@@ -11,10 +11,10 @@ from pystac.validation.local_validator import get_local_schema_cache
 from shapely.geometry import Point, shape
 
 from hsikit.errors import OutputError
+from hsikit.geo.footprint import footprint
 from hsikit.geo.grid import Grid
 from hsikit.layers import Layer
 from hsikit.writers import Asset, Provenance, write_item, write_provenance
-from hsikit.writers.stac import footprint
 from tests.writers.arrays import LEGEND, UTM, class_map, cube
 
 MADE = Provenance("svm", {"cube": "scene.hdr"}, "model/", {"C": np.float64(2.0), "bands": np.arange(3), "gamma": float("nan")}, "0.1.0", ("two bands are bad",))
