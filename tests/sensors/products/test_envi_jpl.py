@@ -1,0 +1,195 @@
+"""Traps of JPL's scenes as ENVI files, and the real windows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hsikit.errors import SceneError
+from hsikit.geo.grid import Window
+from hsikit.scene import Source, read_window
+from hsikit.sensors import open_source
+from tests.products import envi_jpl as jpl
+from tests.products.envi import write_envi
+
+
+def cube(source: Source) -> np.ndarray:
+    return read_window(source, source.info.grid.whole)
+
+
+def opened(path: Path, **options) -> Source:
+    return open_source(path, inspect=False, **options)
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_the_real_aviris_window_is_known_by_its_band_centres(shared_data: Path) -> None:
+    path = shared_data / "sensors" / "aviris" / "AV_mastercal_testdata.hdr"
+    info = opened(path).info
+    assert (info.driver, info.sensor, info.quantity) == ("aviris-classic-envi", "aviris-classic", "surface_reflectance")
+    assert info.grid.crs == "EPSG:32610"
+    assert info.grid.rotation == pytest.approx(71.0)
+    assert (info.grid.transform[2], info.grid.transform[5]) == (716737.401375353, 4322229.096619)
+    stored = np.fromfile(path.with_suffix(".bsq"), "<i2").reshape(194, 50, 50)
+    order = np.argsort([float(x) for x in _field(path, "wavelength")], kind="stable")
+    np.testing.assert_allclose(cube(opened(path)), stored[order] * 1e-4, rtol=1e-5)
+    assert not any("no unit" in notice for notice in info.notices)  # the instrument is known, so its unit is
+    assert any("--scale" in notice for notice in info.notices)
+
+
+def test_the_real_aviris_ng_windows(shared_data: Path) -> None:
+    folder = shared_data / "sensors" / "aviris_ng"
+    path = next(folder.glob("*_2580-2590_540-550.hdr"))
+    source = opened(path)
+    assert (source.info.driver, source.info.sensor, source.info.acquired) == ("aviris-ng-envi", "aviris-ng", "2014-09-12T19:23:59Z")
+    stored = np.fromfile(path.with_suffix(".img"), "<f4").reshape(10, 10, 432).transpose(2, 0, 1)
+    values = cube(source)
+    np.testing.assert_array_equal(values[~np.isnan(values)], stored[~np.isnan(values)])
+    assert np.isnan(values).sum() == (stored == np.float32(-0.005)).sum()
+    assert source.info.bands.good.sum() == 373
+    outside = cube(opened(next(folder.glob("*_400-410_10-20.hdr"))))
+    assert np.isnan(outside).all()  # outside the flight line, where the header names no fill value
+
+
+def test_the_real_emit_window_is_reflectance_by_its_bad_bands(shared_data: Path) -> None:
+    info = opened(shared_data / "sensors" / "emit" / "emit20250324t221005_jpl_unmix_ex").info
+    assert (info.driver, info.sensor, info.quantity, info.acquired) == ("emit-envi", "emit", "surface_reflectance", "2025-03-24T22:10:05Z")
+    values = cube(opened(shared_data / "sensors" / "emit" / "emit20250324t221005_jpl_unmix_ex.hdr"))
+    np.testing.assert_allclose(values[~info.bands.good][:, 0, 0][5:15], -0.01, atol=1e-7)
+
+
+def test_a_real_window_under_another_name_is_known(shared_data: Path, tmp_path: Path) -> None:
+    path = next((shared_data / "sensors" / "aviris_ng").glob("*_2580-2590_540-550.hdr"))
+    (tmp_path / "x.hdr").write_bytes(path.read_bytes())
+    (tmp_path / "x.img").write_bytes(path.with_suffix(".img").read_bytes())
+    assert opened(tmp_path / "x.hdr").info.driver == "aviris-ng-envi"
+
+
+def test_radiance_without_gains_stays_as_stored(tmp_path: Path) -> None:
+    path = jpl.classic_radiance(tmp_path).path
+    next(tmp_path.glob("*.gain")).unlink()
+    info = opened(path).info
+    assert info.quantity == "dn"
+    assert any("gain" in notice for notice in info.notices)
+
+
+@pytest.mark.parametrize("text", ["300 1\n", "a b\n" * 40, "0.0 1\n" * 40, ""])
+def test_gains_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
+    path = jpl.classic_radiance(tmp_path).path
+    next(tmp_path.glob("*.gain")).write_text(text)
+    with pytest.raises(SceneError, match="gains"):
+        opened(path)
+
+
+def test_gains_may_stand_behind_the_number_of_their_band(tmp_path: Path) -> None:
+    built = jpl.classic_radiance(tmp_path)
+    path = next(tmp_path.glob("*.gain"))
+    path.write_text("".join("{1} {0}\n".format(*line.split()) for line in path.read_text().splitlines()))
+    np.testing.assert_allclose(cube(opened(built.path)), built.truth, rtol=1e-5)
+
+
+def test_negative_numbers_of_a_lookup_table_are_infill(tmp_path: Path) -> None:
+    built = jpl.ng_radiance(tmp_path)
+    swath = opened(built.path).info.swath
+    assert swath is not None
+    assert swath.table is not None
+    read = swath.table.read(swath.table.grid.whole)
+    stored = np.fromfile(tmp_path / "ang20140912t192359_rdn_v1_glt", "<i4").reshape(9, 2, 8)
+    np.testing.assert_array_equal(read.infill, (stored < 0).any(axis=1))
+    np.testing.assert_array_equal(read.rows[read.infill], np.abs(stored[:, 1][read.infill]) - 1)
+    part = swath.table.read(Window(2, 3, 4, 5))
+    np.testing.assert_array_equal(part.cols, read.cols[2:6, 3:8])
+
+
+def test_a_table_that_points_outside_the_scene_is_refused(tmp_path: Path) -> None:
+    built = jpl.ng_radiance(tmp_path)
+    path = tmp_path / "ang20140912t192359_rdn_v1_glt"
+    stored = np.fromfile(path, "<i4")
+    stored[5] = 999
+    stored.tofile(path)
+    swath = opened(built.path).info.swath
+    assert swath is not None
+    assert swath.table is not None
+    with pytest.raises(SceneError, match="outside"):
+        swath.table.read(swath.table.grid.whole)
+
+
+def test_side_cars_of_another_line_or_shape_are_left_aside(tmp_path: Path) -> None:
+    built = jpl.ng_radiance(tmp_path)
+    for path in tmp_path.glob("*_loc*"):
+        path.rename(path.with_name(path.name.replace("192359", "200000")))
+    for path in tmp_path.glob("*_glt*"):
+        path.unlink()
+    write_envi(tmp_path / "ang20140912t192359_rdn_v1_igm.hdr", np.zeros((3, 2, 2)), suffix="", **jpl.IGM)
+    info = opened(built.path).info
+    assert info.swath is None
+    assert any("igm" in notice and "not used" in notice for notice in info.notices)
+
+
+def test_a_damaged_side_car_is_told(tmp_path: Path) -> None:
+    built = jpl.ng_radiance(tmp_path)
+    loc = tmp_path / "ang20140912t192359_rdn_v1_loc"
+    loc.write_bytes(loc.read_bytes()[:100])
+    info = opened(built.path).info
+    assert any("_loc.hdr beside it is not used" in notice and "truncated" in notice for notice in info.notices)
+    assert info.swath is not None  # by the lookup table
+
+
+def test_map_coordinates_without_a_crs_are_not_guessed(tmp_path: Path) -> None:
+    built = jpl.aviris_3_radiance(tmp_path)
+    for path in tmp_path.glob("*_GLT*"):
+        path.unlink()
+    info = opened(built.path).info
+    assert info.swath is None
+    assert any("names the CRS" in notice for notice in info.notices)
+
+
+def test_an_orthorectified_scene_needs_no_side_cars(tmp_path: Path) -> None:
+    built = jpl.ng_reflectance(tmp_path)
+    jpl.write_table(tmp_path / "ang20140912t192359_rdn_v1_glt.hdr", np.random.default_rng(1), jpl.UTM)
+    assert opened(built.path).info.swath is None
+
+
+def test_radiance_is_in_si_units_whatever_the_user_scales(tmp_path: Path) -> None:
+    built = jpl.ng_radiance(tmp_path)
+    np.testing.assert_allclose(cube(opened(built.path, scale=1.0)) * 10, cube(opened(built.path)), rtol=1e-6)
+
+
+def test_reflectance_without_a_list_loses_its_water_vapour_bands_with_one_notice(tmp_path: Path) -> None:
+    info = opened(jpl.aviris_3_reflectance(tmp_path).path).info
+    assert sum("water vapour" in notice for notice in info.notices) == 1
+
+
+def test_side_cars_open_as_layers(tmp_path: Path) -> None:
+    jpl.ng_radiance(tmp_path)
+    loc = opened(tmp_path / "ang20140912t192359_rdn_v1_loc").info
+    assert loc.driver == "envi-layers"
+    assert loc.bands.names[0] == "Longitude (WGS-84)"
+    assert not loc.bands.spectral
+    assert opened(tmp_path / "ang20140912t192359_rdn_v1_obs.hdr").info.bands.names[0] == "Path length (m)"
+
+
+def test_a_truncated_scene_is_refused(tmp_path: Path) -> None:
+    path = jpl.emit_reflectance(tmp_path).path
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(SceneError, match="truncated"):
+        opened(path)
+
+
+@pytest.mark.parametrize(("old", "new"), [("wavelength = {", "wavelength = {x, "), ("bands = 80", "bands = 81"), ("data type = 4", "data type = 6"), ("}", "")])
+def test_damaged_headers_are_scene_errors(tmp_path: Path, old: str, new: str) -> None:
+    header = jpl.emit_reflectance(tmp_path).path.with_suffix(".hdr")
+    edit(header, old, new)
+    with pytest.raises(SceneError):
+        opened(header)
+
+
+def _field(path: Path, name: str) -> list[str]:
+    text = path.read_text()
+    return text[text.index("{", text.index(f"\n{name} =")) + 1 : text.index("}", text.index(f"\n{name} ="))].split(",")
