@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Params, RunArgs, SceneArgs, grouped, parameters
+from .options import MaskArgs, Params, RunArgs, SceneArgs, grouped, parameters
 from .running import map_scene
 
 
@@ -16,6 +16,7 @@ def anomaly(
     scene: Annotated[list[str], typer.Argument(help="A scene; or several tiles on one grid.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Scores: .tif, .zarr or .hdr.")],
     run_args: RunArgs,
+    mask_args: MaskArgs,
     scene_args: SceneArgs,
     method: Annotated[str, typer.Option(help="A method of `hsikit methods`.")] = "rx",
     hits: Annotated[Path | None, typer.Option(help="GeoPackage of what exceeds the threshold.", show_default=False)] = None,
@@ -27,7 +28,7 @@ def anomaly(
 
     named, own = ({"named": {"hits": hits}}, {"pfa": pfa}) if hits else ({}, {})
     chosen = parameters(param, own=("pfa",))
-    map_scene(lambda: make_method(method, **own, **chosen), {"cube": (scene, {})}, output, run_args, scene_args, **named)
+    map_scene(lambda: make_method(method, **own, **chosen), {"cube": (scene, {})}, output, run_args, mask_args, scene_args, **named)
 
 
 def add_to(app: typer.Typer) -> None:

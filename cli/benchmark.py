@@ -14,7 +14,7 @@ from typer.core import TyperCommand
 from hsikit.errors import OptionError
 
 from .console import Bar, say, tell, wrote
-from .options import LabelArgs, SceneArgs, SplitArgs, grouped, parameters
+from .options import LabelArgs, MaskArgs, SceneArgs, SplitArgs, grouped, parameters
 
 if TYPE_CHECKING:
     from hsikit.train.benchmark_plan import Plan
@@ -87,6 +87,7 @@ def benchmark(
     methods: Annotated[list[str], typer.Option(help="Classifiers, such as svm or mnf-lda:components=40,width=5; several words.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of cells and tables; one that is there is gone on with.")],
     label_args: LabelArgs,
+    mask_args: MaskArgs,
     scene_args: SceneArgs,
     split_args: SplitArgs,
     splits: Annotated[list[str] | None, typer.Option(help="Splits, such as class-halves or blocks:guard=6; several words.  [default: blocks]")] = None,
@@ -108,7 +109,7 @@ def benchmark(
         smooth=smooth.value, split_options=split_args.options(), against=against,
     )  # fmt: skip
     with ExitStack() as held:
-        labelled = _labelled(scenes, labels, label_args, scene_args, held, quiet)
+        labelled = _labelled(scenes, labels, label_args, mask_args, scene_args, held, quiet)
         with CellBar(quiet) as bar:
             cells = run_benchmark(labelled, plan, output, run=compute, smooth=smoothed, progress=bar)
         files = write_results(output, plan, cells, labelled)
@@ -120,7 +121,8 @@ def benchmark(
     _end(plan, cells)
 
 
-def _labelled(scenes: list[str], labels: list[str], label_args: LabelArgs, scene_args: SceneArgs, held: ExitStack, quiet: bool) -> list[Any]:
+def _labelled(scenes: list[str], labels: list[str], label_args: LabelArgs, mask_args: MaskArgs, scene_args: SceneArgs, held: ExitStack,
+              quiet: bool) -> list[Any]:  # fmt: skip
     """The scenes with their labels under one legend; `held` closes them."""
     import hsikit
     from hsikit.api import source_of
@@ -129,7 +131,8 @@ def _labelled(scenes: list[str], labels: list[str], label_args: LabelArgs, scene
     if len(labels) != len(scenes):
         raise OptionError("--labels", f"{len(labels)} label files for {len(scenes)} scenes", "Give one for each scene, in the same order")
     sources = [held.enter_context(closing(source_of(scene, **scene_args.options()))) for scene in scenes]
-    found = combine_legends([hsikit.read_labels(source, label, **label_args.options()) for source, label in zip(sources, labels, strict=True)])
+    said = {**label_args.options(), **mask_args.options()}
+    found = combine_legends([hsikit.read_labels(source, label, **said) for source, label in zip(sources, labels, strict=True)])
     if not quiet:
         for notice in (notice for scene in found for notice in (*scene.source.info.notices, *scene.notes)):
             tell(f"note: {notice}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import RunArgs, SceneArgs, grouped
+from .options import MaskArgs, RunArgs, SceneArgs, grouped
 from .running import map_scene
 
 _MAP = "The map"
@@ -19,6 +19,7 @@ def classify(
     model: Annotated[Path, typer.Option(help="Model folder.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Map: .tif, .zarr or .hdr.")],
     run_args: RunArgs,
+    mask_args: MaskArgs,
     scene_args: SceneArgs,
     confidence: Annotated[bool, typer.Option("--confidence", help="Also STEM_confidence: the highest class probability.", rich_help_panel=_MAP)] = False,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Also STEM_probabilities.", rich_help_panel=_MAP)] = False,
@@ -37,7 +38,7 @@ def classify(
         "confidence": confidence, "probabilities": probabilities, "smooth": smooth, "sieve": sieve, "unknown_below": unknown_below,
         "refit_statistics": refit_statistics,
     }  # fmt: skip
-    map_scene(lambda: load_method(model), {"cube": (scene, {})}, output, run_args, scene_args, **options)
+    map_scene(lambda: load_method(model), {"cube": (scene, {})}, output, run_args, mask_args, scene_args, **options)
 
 
 def add_to(app: typer.Typer) -> None:

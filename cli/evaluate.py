@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .console import Bar, say, tell, wrote
-from .options import LabelArgs, SceneArgs, SplitArgs, grouped
+from .options import LabelArgs, MaskArgs, SceneArgs, SplitArgs, grouped
 
 if TYPE_CHECKING:
     from hsikit.train.evaluate import Evaluation
@@ -22,6 +22,7 @@ def evaluate(
     model: Annotated[Path, typer.Option(help="Model folder.")],
     labels: Annotated[str, typer.Option(help="Polygons, points, or a raster.")],
     label_args: LabelArgs,
+    mask_args: MaskArgs,
     scene_args: SceneArgs,
     split_args: SplitArgs,
     split: Annotated[str | None, typer.Option(help="Refit the method on this split, and score that.", show_default=False)] = None,
@@ -48,7 +49,9 @@ def evaluate(
     source = source_of(scene, **scene_args.options())
     with Bar(quiet or as_json) as bar:
         method, record = load_method(model), load_record(model, TrainingRecord)
-        labelled = [read_labels(source, labels, **label_args.options())]
+        labelled = [read_labels(source, labels, **label_args.options(), **mask_args.options())]
+        for note in labelled[0].notes:
+            bar.note(f"note: {note}")
         found = scoring.evaluate(
             method, record, labelled, split=split, seed=seed, run=compute, split_options=split_args.options(), calibrate=calibrate,
             finish=smoothed if smooth else None, progress=bar,

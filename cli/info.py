@@ -17,7 +17,7 @@ def info(
     scene_args: SceneArgs,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """What a scene is: sensor, bands, wavelengths, bad bands, size, CRS, units, share of nodata."""
+    """What a scene is: sensor, bands, wavelengths, bad bands, size, place, units, how bright, quality flags, share of nodata, how it was made."""
     from hsikit.api import describe
 
     facts = describe(scene[0] if len(scene) == 1 else scene, **scene_args.options())
@@ -32,6 +32,8 @@ def info(
 def _text(value: Any) -> str:
     if isinstance(value, list):
         return "; ".join(_text(item) for item in value) if value else "none"
+    if isinstance(value, dict) and any(isinstance(item, dict) for item in value.values()):
+        return "; ".join(f"{key}: {_text(item)}" for key, item in value.items())
     if isinstance(value, dict):
         return (" " if "from" in value else ", ").join(f"{key} {_text(item)}" for key, item in value.items())
     return f"{value:.10g}" if isinstance(value, float) else str(value)

@@ -17,7 +17,7 @@ from hsikit.errors import HsikitError, OptionError
 from .console import tell
 
 VERBS = (
-    "info", "quicklook", "methods", "sensors", "datasets", "train", "evaluate", "benchmark", "classify", "sample", "accuracy", "report",
+    "info", "check", "quicklook", "methods", "sensors", "datasets", "train", "evaluate", "benchmark", "classify", "sample", "accuracy", "report",
     "superresolve", "pansharpen", "anomaly", "transform", "clip", "resample", "convert", "simulate", "demo",
 )  # fmt: skip
 RESUMING = ("benchmark", "classify", "superresolve", "pansharpen", "anomaly", "transform")
@@ -57,14 +57,16 @@ def _defaults(path: Path, command: Any, verb: str, table: Any) -> dict[str, Any]
     if not isinstance(table, dict):
         raise OptionError(path, f"'{verb}' is no table", f"Write [{verb}], and its options on the lines below")
     below = getattr(command, "commands", {})
-    named = {option.lstrip("-"): parameter.name for parameter in command.params for option in parameter.opts}
+    named = {option.lstrip("-"): parameter for parameter in command.params for option in parameter.opts}
     found: dict[str, Any] = {}
     for key, value in table.items():
         name = key.replace("_", "-")
         if name in below:
             found[name] = _defaults(path, below[name], f"{verb}.{name}", value)
         elif name in named:
-            found[named[name]] = value
+            parameter = named[name]
+            several = getattr(parameter, "multiple", False) and not isinstance(value, list)
+            found[parameter.name] = [value] if several else value
         else:
             raise OptionError(path, f"'{verb}' has no option '{key}'", f"`hsikit {verb.replace('.', ' ')} --help` lists them")
     return found

@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-SCENE, RUN, LABELS, SPLIT = "Reading the scene", "The run", "Labels", "The split"
+SCENE, RUN, MASKS, LABELS, SPLIT = "Reading the scene", "The run", "What is hidden", "Labels", "The split"
 
 
 def _option(help_: str, panel: str, *names: str, metavar: str | None = None) -> Any:
@@ -31,7 +31,10 @@ class SceneArgs:
     offset: Annotated[float | None, _option("Added after the factor.", SCENE)] = None
     nodata: Annotated[float | None, _option("Stored value of missing pixels.", SCENE)] = None
     quantity: Annotated[str | None, _option("radiance, toa_reflectance, surface_reflectance, rrs, brightness_temperature, or dn.", SCENE)] = None
-    variable: Annotated[str | None, _option("Which array of a .mat or .zarr with several.", SCENE)] = None
+    variable: Annotated[str | None, _option("Which array of a container with several.", SCENE)] = None
+    resolution: Annotated[float | None, _option("Side of a pixel (m) for products that deliver several grids.", SCENE, "--res", metavar="METRES")] = None
+    detector_overlap: Annotated[str | None, _option("Where two detectors see the same wavelengths: average, vnir, swir, or keep.", SCENE)] = None
+    dem: Annotated[Path | None, _option("Heights above the ellipsoid (m), for scenes placed by rational polynomials.", SCENE)] = None
 
     def options(self) -> dict[str, Any]:
         """Keyword arguments of `hsikit.open_scene`."""
@@ -49,7 +52,7 @@ class RunArgs:
     precision: Annotated[str, _option("float32, or bf16 for networks.", RUN)] = "float32"
     bbox: Annotated[tuple[float, float, float, float] | None, _option("Only this part: left bottom right top.", RUN, metavar="LEFT BOTTOM RIGHT TOP")] = None
     bbox_crs: Annotated[str | None, _option("CRS of --bbox; the scene's.", RUN, metavar="EPSG:N")] = None
-    mask: Annotated[Path | None, _option("Pixels to hide: a raster (non-zero) or polygons.", RUN)] = None
+    grid: Annotated[str, _option("Where results of a swath lie: on the map, or on the sensor's own grid.", RUN, metavar="map|sensor")] = "map"
     overwrite: Annotated[bool, _option("Replace an output that exists.", RUN, "--overwrite")] = False
     restart: Annotated[bool, _option("Drop the unfinished part of an earlier run.", RUN, "--restart")] = False
     quiet: Annotated[bool, _option("Say nothing but errors.", RUN, "--quiet", "-q")] = False
@@ -57,6 +60,19 @@ class RunArgs:
     def options(self) -> dict[str, Any]:
         """Keyword arguments of `hsikit.run`."""
         return {name: value for name, value in asdict(self).items() if name != "quiet"}
+
+
+@dataclass
+class MaskArgs:
+    """What is hidden of a scene."""
+
+    mask: Annotated[list[str] | None, _option("Quality flags (cloud,shadow), a raster (non-zero), or polygons; repeated.", MASKS)] = None
+    dilate: Annotated[int, _option("Pixels by which all masks are grown.", MASKS)] = 0
+    aoi: Annotated[Path | None, _option("Polygons; what lies outside is hidden.", MASKS)] = None
+
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of `hsikit.run`, `hsikit.train` and `hsikit.read_labels`."""
+        return asdict(self)
 
 
 @dataclass

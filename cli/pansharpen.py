@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Params, RunArgs, SceneArgs, grouped, parameters
+from .options import MaskArgs, Params, RunArgs, SceneArgs, grouped, parameters
 from .running import map_scene
 
 
@@ -17,6 +17,7 @@ def pansharpen(
     pan: Annotated[str, typer.Option(help="Panchromatic image, one band, finer pixels.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Sharpened cube: .tif, .zarr or .hdr.")],
     run_args: RunArgs,
+    mask_args: MaskArgs,
     scene_args: SceneArgs,
     method: Annotated[str, typer.Option(help="A method of `hsikit methods`.")] = "brovey",
     pan_range: Annotated[
@@ -31,7 +32,7 @@ def pansharpen(
     reading = {"role": "pan", "pan_range": pan_range, "variable": pan_variable}
     own = {"pan_range": pan_range} if pan_range else {}
     chosen = parameters(param, own=("pan_range",))
-    map_scene(lambda: make_method(method, **own, **chosen), {"hs": (scene, {}), "pan": ([pan], reading)}, output, run_args, scene_args)
+    map_scene(lambda: make_method(method, **own, **chosen), {"hs": (scene, {}), "pan": ([pan], reading)}, output, run_args, mask_args, scene_args)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from .console import Bar, say, tell, wrote
-from .options import RunArgs, SceneArgs
+from .options import MaskArgs, RunArgs, SceneArgs
 
 
 def map_scene(make: Callable[[], Any], inputs: Mapping[str, tuple[list[str], dict[str, Any]]], output: Path, run_args: RunArgs,
-              scene_args: SceneArgs, **options: Any) -> None:  # fmt: skip
+              mask_args: MaskArgs, scene_args: SceneArgs, **options: Any) -> None:  # fmt: skip
     """Runs a method on scenes.
 
     Args:
@@ -19,6 +19,7 @@ def map_scene(make: Callable[[], Any], inputs: Mapping[str, tuple[list[str], dic
         inputs: by role, paths and further reading options.
         output: the main raster.
         run_args: the user's options of the run.
+        mask_args: what is hidden.
         scene_args: of reading the scene; a panchromatic image has its own.
         options: further arguments of `hsikit.run`.
     """
@@ -39,7 +40,7 @@ def map_scene(make: Callable[[], Any], inputs: Mapping[str, tuple[list[str], dic
             for notice in sources[role].info.notices:
                 tell(f"note: {notice}")
     with Bar(run_args.quiet) as bar:
-        report = hsikit.run(method, sources, output, progress=bar, **run_args.options(), **options)
+        report = hsikit.run(method, sources, output, progress=bar, **run_args.options(), **mask_args.options(), **options)
     if not run_args.quiet:
         _areas(method, report)
         _hits(report)
@@ -50,8 +51,8 @@ def _hits(report: Any) -> None:
     """How many hits there are, and above which score."""
     found = report.store.get("hits")
     if found is not None:
-        law = f"a Gaussian background would have {float(found['chi_square_threshold']):.6g}"
-        say(f"{int(found['hits'])} hits above a score of {float(found['threshold']):.6g} ({law})")
+        law = f" (a Gaussian background would have {float(found['chi_square_threshold']):.6g})" if "chi_square_threshold" in found else ""
+        say(f"{int(found['hits'])} hits above a score of {float(found['threshold']):.6g}{law}")
 
 
 def _areas(method: Any, report: Any) -> None:

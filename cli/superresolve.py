@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Params, RunArgs, SceneArgs, grouped, parameters
+from .options import MaskArgs, Params, RunArgs, SceneArgs, grouped, parameters
 from .running import map_scene
 
 
@@ -16,6 +16,7 @@ def superresolve(
     scene: Annotated[list[str], typer.Argument(help="A scene; or several tiles on one grid.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Finer cube: .tif, .zarr or .hdr.")],
     run_args: RunArgs,
+    mask_args: MaskArgs,
     scene_args: SceneArgs,
     method: Annotated[str, typer.Option(help="A method of `hsikit methods`.")] = "bicubic",
     zoom: Annotated[int, typer.Option(help="How many times finer: 2 to 8.")] = 2,
@@ -25,7 +26,7 @@ def superresolve(
     from hsikit.api import make_method
 
     chosen = parameters(param, own=("zoom",))
-    map_scene(lambda: make_method(method, zoom=zoom, **chosen), {"cube": (scene, {})}, output, run_args, scene_args)
+    map_scene(lambda: make_method(method, zoom=zoom, **chosen), {"cube": (scene, {})}, output, run_args, mask_args, scene_args)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from .console import Bar, say, tell, wrote
-from .options import LabelArgs, Params, SceneArgs, SplitArgs, grouped, parameters
+from .options import LabelArgs, MaskArgs, Params, SceneArgs, SplitArgs, grouped, parameters
 
 
 @grouped
@@ -18,6 +18,7 @@ def train(
     labels: Annotated[list[str], typer.Option(help="Polygons, points, or a raster; repeated, one for each scene.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Model folder to write.")],
     label_args: LabelArgs,
+    mask_args: MaskArgs,
     scene_args: SceneArgs,
     split_args: SplitArgs,
     split: Annotated[str, typer.Option(help="blocks, class-halves, groups, leave-polygon-out, scene, fixed; or random, which leaks.")] = "blocks",
@@ -55,7 +56,7 @@ def train(
     with Bar(quiet) as bar:
         model = hsikit.train(
             method, sources, labels, split=split, split_options=split_args.options(), refit=refit, seed=seed, label_options=label_args.options(),
-            pixels=pixels, overwrite=overwrite, progress=bar, workspace=workspace, **options,
+            pixels=pixels, overwrite=overwrite, progress=bar, workspace=workspace, **mask_args.options(), **options,
         )  # fmt: skip
     model.save(output, licence=licence, overwrite=overwrite)
     shutil.rmtree(workspace, ignore_errors=True)

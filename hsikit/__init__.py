@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hsikit.api import (
         assess_map,
         benchmark,
+        check,
         describe,
         evaluate,
         list_methods,
@@ -37,6 +38,7 @@ __all__ = [
     "__version__",
     "assess_map",
     "benchmark",
+    "check",
     "describe",
     "evaluate",
     "list_methods",

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
     from hsikit.assess.accuracy import Assessment
     from hsikit.assess.sample import Sample
+    from hsikit.check import Finding
     from hsikit.engine import RunOptions, RunReport
-    from hsikit.engine.options import Progress
+    from hsikit.engine.options import OutputGrid, Progress
     from hsikit.geo.grid import Window
     from hsikit.method import Job, Method
+    from hsikit.sensors.masking import Masks
     from hsikit.train.benchmark_plan import Smoothing
     from hsikit.train.benchmark_statistics import Standing
     from hsikit.train.evaluate import Evaluation
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from hsikit.train.record import TrainingRecord
 
 __all__ = [
-    "assess_map", "benchmark", "describe", "draw_quicklook", "evaluate", "list_methods", "list_sensors", "load_method", "make_method",
+    "assess_map", "benchmark", "check", "describe", "draw_quicklook", "evaluate", "list_methods", "list_sensors", "load_method", "make_method",
     "open_scene", "read_labels", "run", "sample_map", "save_method", "train", "write_report",
 ]  # fmt: skip
 
@@ -86,34 +88,18 @@ def _opened(scene: Scene, **reading: Any) -> Iterator[Source]:
 
 def describe(scene: Scene, **reading: Any) -> dict[str, Any]:
     """What a scene is, as JSON-able facts: what `hsikit info` prints."""
-    import numpy as np
+    from hsikit.sensors.describe import describe as facts
 
     with _opened(scene, **reading) as source:
-        info = source.info
-    bands, grid = info.bands, info.grid
-    widths = bands.fwhm[np.isfinite(bands.fwhm)]
-    runs = np.split(bands.wavelength[~bands.good], np.flatnonzero(np.diff(np.flatnonzero(~bands.good)) > 1) + 1) if not bands.good.all() else []
-    return {
-        "scene": info.name,
-        "format": info.driver,
-        "sensor": info.sensor or "unknown",
-        "size": {"rows": grid.shape[0], "cols": grid.shape[1]},
-        "bands": len(bands),
-        "wavelength_nm": {"from": round(float(bands.wavelength[0]), 2), "to": round(float(bands.wavelength[-1]), 2)},
-        "fwhm_nm": {"from": round(float(widths.min()), 2), "to": round(float(widths.max()), 2)} if widths.size else "unknown",
-        "bad_bands": [f"{run[0]:.1f}" if len(run) == 1 else f"{run[0]:.1f} to {run[-1]:.1f} ({len(run)})" for run in runs if len(run)],
-        "crs": grid.crs_name,
-        "extent": [round(edge, 6) for edge in grid.bounds] if grid.georeferenced else "none",
-        "pixel_size": [round(size, 9) for size in grid.pixel_size] if grid.georeferenced else "none",
-        "rotation_degrees": round(grid.rotation, 3),
-        "quantity": info.quantity,
-        "units": info.units,
-        "stored_as": info.dtype,
-        "nodata": "none" if info.nodata is None else info.nodata,
-        "missing_share": f"{float(info.attrs.get('missing_share', 'nan')):.1%} (sampled)",
-        "acquired": info.acquired or "unknown",
-        "notices": list(info.notices),
-    }
+        return facts(source)
+
+
+def check(scene: Scene, labels: Any = None, *, label_options: Mapping[str, Any] | None = None, **reading: Any) -> list[Finding]:
+    """Looks for the traps of a scene, and of labels: see `hsikit.check.check_scene`."""
+    from hsikit.check import check_scene
+
+    with _opened(scene, inspect=False, **reading) as source:
+        return check_scene(source, labels, label_options)
 
 
 def draw_quicklook(scene: Scene, output: str | Path, *, max_size: int = 1024, overwrite: bool = False, **reading: Any) -> str:
@@ -188,12 +174,22 @@ def save_method(method: Method, folder: str | Path, *, record: TrainingRecord | 
     return save(method, folder, record=record, licence=licence, overwrite=overwrite)
 
 
-def read_labels(scene: Scene, labels: Any, **options: Any) -> LabelledScene:
-    """Labels on a scene's grid: see `hsikit.train.labels.read_labels`; pixels where the scene is missing are dropped."""
-    from hsikit.train.extract import drop_invalid
+def read_labels(scene: Scene, labels: Any, *, mask: Masks = None, dilate: int = 0, aoi: str | Path | None = None, **options: Any) -> LabelledScene:
+    """Labels on a scene's grid: see `hsikit.train.labels.read_labels`; pixels where the scene is missing are dropped.
+
+    With `mask`, `dilate` or `aoi` (see `run`) so are the label pixels that these hide, and the labelled scene is one in which what
+    is hidden is missing: neither training nor scoring sees it.
+    """
+    from hsikit.sensors.masking import MaskedSource, open_masks
+    from hsikit.train.extract import drop_hidden, drop_invalid
     from hsikit.train.labels import read_labels as read
 
-    return drop_invalid(read(source_of(scene), labels, **options))
+    source = source_of(scene)
+    hidden = open_masks(source.info, mask, dilate, aoi)
+    if hidden is None:
+        return drop_invalid(read(source, labels, **options))
+    found = drop_hidden(read(MaskedSource(source, hidden), labels, **options), hidden)
+    return drop_invalid(replace(found, notes=(*found.notes, f"{source.info.name}: {hidden.told()}")))
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,8 +220,8 @@ class Trained:
 
 def train(method: str, scenes: Scene, labels: Any, *, split: str = "blocks", split_options: Mapping[str, Any] | None = None, refit: bool = True,
           calibrate: bool = True, seed: int = 0, label_options: Mapping[str, Any] | None = None, class_field: str | None = None,
-          pixels: str | Path | None = None, overwrite: bool = False, progress: Progress | None = None, workspace: Path | None = None,
-          **options: Any) -> Trained:  # fmt: skip
+          pixels: str | Path | None = None, mask: Masks = None, dilate: int = 0, aoi: str | Path | None = None, overwrite: bool = False,
+          progress: Progress | None = None, workspace: Path | None = None, **options: Any) -> Trained:  # fmt: skip
     """Trains a classifier: spatially disjoint split, score beside its floors, a temperature, then a fit on all labels.
 
     Example:
@@ -244,6 +240,9 @@ def train(method: str, scenes: Scene, labels: Any, *, split: str = "blocks", spl
         label_options: further arguments of `read_labels` (`crosswalk`, `ignore`, `buffer`, `group_field`, ...).
         class_field: field of the class in vector labels.
         pixels: GeoPackage to write the label pixels to.
+        mask: what is neither trained on nor scored: see `run`.
+        dilate: as for `run`.
+        aoi: as for `run`.
         overwrite: whether that file may be replaced.
         progress: told of progress.
         workspace: folder for snapshots of a network's training: the same call after a kill goes on from there.
@@ -268,30 +267,37 @@ def train(method: str, scenes: Scene, labels: Any, *, split: str = "blocks", spl
             raise OptionError(name, f"{method} has no such training option")
     if pixels is not None:
         require_new(check_pixels_target(pixels), overwrite)
-    with _labelled(scenes, labels, label_options, class_field) as labelled:
+    with _labelled(scenes, labels, label_options, class_field, (mask, dilate, aoi)) as labelled:
         model, record = train_classifier(
             kind, labelled, split=split, refit=refit, calibrate=calibrate, seed=seed, run=compute, options=options, split_options=split_options,
             progress=progress, workspace=workspace,
         )  # fmt: skip
         if pixels is not None:
             write_label_pixels(labelled, Path(pixels))
-    return Trained(model, record)
+        told = dict.fromkeys(note for scene in labelled for note in scene.notes)
+    return Trained(model, replace(record, notes=(*told, *record.notes)))
 
 
 @contextmanager
-def _labelled(scenes: Scene, labels: Any, options: Mapping[str, Any] | None, class_field: str | None) -> Iterator[list[LabelledScene]]:
-    """Pairs of scene and labels under one legend; scenes that were opened here are closed again."""
+def _labelled(scenes: Scene, labels: Any, options: Mapping[str, Any] | None, class_field: str | None, hide: tuple[Masks, int, Any],
+              progress: Progress | None = None) -> Iterator[list[LabelledScene]]:  # fmt: skip
+    """Pairs of scene and labels under one legend, their notes told to `progress`; scenes that were opened here are closed again."""
     from hsikit.train.labels import combine_legends
 
+    mask, dilate, aoi = hide
     pairs = list(zip(scenes, labels, strict=True)) if isinstance(labels, list) and isinstance(scenes, list) else [(scenes, labels)]
-    chosen = {**(options or {}), **({"class_field": class_field} if class_field else {})}
+    chosen = {**(options or {}), **({"class_field": class_field} if class_field else {}), "mask": mask, "dilate": dilate, "aoi": aoi}
     with ExitStack() as held:
-        yield combine_legends([read_labels(held.enter_context(_opened(scene)), label, **chosen) for scene, label in pairs])
+        found = [read_labels(held.enter_context(_opened(scene)), label, **chosen) for scene, label in pairs]
+        for note in (note for scene in found for note in scene.notes):
+            if progress is not None:
+                progress.note(f"note: {note}")
+        yield combine_legends(found)
 
 
 def evaluate(model: str | Path | Trained, scenes: Scene, labels: Any, *, split: str | None = None, split_options: Mapping[str, Any] | None = None,
              seed: int = 0, calibrate: bool = True, smooth: bool = False, label_options: Mapping[str, Any] | None = None, class_field: str | None = None,
-             progress: Progress | None = None) -> Evaluation:  # fmt: skip
+             mask: Masks = None, dilate: int = 0, aoi: str | Path | None = None, progress: Progress | None = None) -> Evaluation:  # fmt: skip
     """Scores a model on label pixels that it has not seen; with `split`, refits its method on that split and says so.
 
     Args:
@@ -305,6 +311,9 @@ def evaluate(model: str | Path | Trained, scenes: Scene, labels: Any, *, split: 
         smooth: whether the class probabilities are smoothed along edges first, as `run` does.
         label_options: as for `train`.
         class_field: field of the class in vector labels.
+        mask: what is not scored: see `run`.
+        dilate: as for `run`.
+        aoi: as for `run`.
         progress: told of progress.
 
     Raises:
@@ -317,7 +326,7 @@ def evaluate(model: str | Path | Trained, scenes: Scene, labels: Any, *, split: 
     from hsikit.train.record import TrainingRecord
 
     known = Trained(load_method(model), load_record(model, TrainingRecord)) if isinstance(model, str | Path) else model  # type: ignore[arg-type]
-    with _labelled(scenes, labels, label_options, class_field) as labelled:
+    with _labelled(scenes, labels, label_options, class_field, (mask, dilate, aoi), progress) as labelled:
         return score(known.method, known.record, labelled, split=split, seed=seed, run=compute, split_options=split_options, calibrate=calibrate,
                      finish=smoothed if smooth else None, progress=progress)  # fmt: skip
 
@@ -325,8 +334,9 @@ def evaluate(model: str | Path | Trained, scenes: Scene, labels: Any, *, split: 
 def run(method: Any, scene: Any, output: str | Path, *, confidence: bool = False, probabilities: bool = False, smooth: bool = False, sieve: int = 0,
         unknown_below: float = 0.0, refit_statistics: bool = False, named: Mapping[str, str | Path] | None = None, tile: int | None = None,
         memory: int | str | None = None, threads: int | None = None, device: str = "cpu", precision: str = "float32",
-        bbox: tuple[float, float, float, float] | None = None, bbox_crs: str | None = None, mask: str | Path | None = None, overwrite: bool = False,
-        restart: bool = False, progress: Progress | None = None) -> RunReport:  # fmt: skip
+        bbox: tuple[float, float, float, float] | None = None, bbox_crs: str | None = None, mask: Masks = None, dilate: int = 0,
+        aoi: str | Path | None = None, grid: OutputGrid = "map", overwrite: bool = False, restart: bool = False,
+        progress: Progress | None = None) -> RunReport:  # fmt: skip
     """Maps a scene of any size, tile by tile, into finished, georeferenced files.
 
     Example:
@@ -350,8 +360,11 @@ def run(method: Any, scene: Any, output: str | Path, *, confidence: bool = False
         device: "cpu", "cuda", "cuda:1".
         precision: "float32" or "bf16".
         bbox: left, bottom, right, top of the part to run.
-        bbox_crs: its CRS; None: the scene's.
-        mask: raster or polygons of pixels to hide.
+        bbox_crs: its CRS; None: the scene's, or longitude and latitude for a swath.
+        mask: what to hide: quality flags of the product ("cloud,shadow"), a raster, or polygons; one or several.
+        dilate: pixels by which all that is grown.
+        aoi: polygons; what lies outside is hidden.
+        grid: where the results of a swath lie: on the "map", or on the "sensor"'s own grid.
         overwrite: whether existing outputs may be replaced.
         restart: whether the unfinished part of an earlier run is dropped.
         progress: told of progress.
@@ -363,7 +376,7 @@ def run(method: Any, scene: Any, output: str | Path, *, confidence: bool = False
     from hsikit.engine.device import require_device, require_precision
     from hsikit.engine.resources import parse_memory
     from hsikit.geo.bbox import window_of
-    from hsikit.geo.mask import open_mask
+    from hsikit.sensors.masking import open_masks
 
     bound = load_method(method) if isinstance(method, str | Path) else getattr(method, "method", method)
     inputs = scene if isinstance(scene, Mapping) else {bound.roles[0]: scene}
@@ -373,19 +386,17 @@ def run(method: Any, scene: Any, output: str | Path, *, confidence: bool = False
         sources = {role: held.enter_context(_opened(given)) for role, given in inputs.items()}
         job = _job(bound, sources, confidence, probabilities, smooth, sieve, unknown_below, refit_statistics)
         info = sources[job.reference].info
-        area: Window | None = window_of(info.grid, bbox, bbox_crs, info.name) if bbox else None
-        hidden = held.enter_context(closing(open_mask(mask, info.grid))) if mask else None
+        area: Window | None = window_of(info.grid, bbox, bbox_crs, info.name, info.swath) if bbox else None
+        hidden = open_masks(info, mask, dilate, aoi, [source.info for role, source in sources.items() if role != job.reference])
+        if hidden is not None:
+            held.callback(hidden.close)
+            job = replace(job, identity={**job.identity, "masked": hidden.said}, provenance={**job.provenance, "hsikit_masked": hidden.said})
+            if progress is not None:
+                progress.note(hidden.told(area))
         options = RunOptions(
-            tile=tile,
-            memory=parse_memory(memory) if isinstance(memory, str) else memory,
-            threads=threads,
-            device=require_device(device),
-            precision=require_precision(precision),
-            area=area,
-            mask=hidden,
-            overwrite=overwrite,
-            restart=restart,
-        )
+            tile=tile, memory=parse_memory(memory) if isinstance(memory, str) else memory, threads=threads, device=require_device(device),
+            precision=require_precision(precision), area=area, mask=hidden, grid=grid, overwrite=overwrite, restart=restart,
+        )  # fmt: skip
         return _run_job(job, sources, output, {name: Path(path) for name, path in (named or {}).items()}, options, progress)
 
 
@@ -436,10 +447,11 @@ def require_new(path: str | Path, overwrite: bool) -> None:
 
 def benchmark(scenes: Scene, labels: Any, methods: Sequence[Any], folder: str | Path, *, splits: Sequence[Any] = ("blocks",),
               seeds: Iterable[int] = range(10), smooth: Smoothing = "no", against: str | None = None, split_options: Mapping[str, Any] | None = None,
-              label_options: Mapping[str, Any] | None = None, class_field: str | None = None, progress: Progress | None = None) -> list[Standing]:  # fmt: skip
+              label_options: Mapping[str, Any] | None = None, class_field: str | None = None, mask: Masks = None, dilate: int = 0,
+              aoi: str | Path | None = None, progress: Progress | None = None) -> list[Standing]:  # fmt: skip
     """Compares classifiers on the same draws: methods x splits x seeds, kept in a folder, ranked, with paired differences.
 
-    A method or split is a name, or (name, options). See docs/benchmark.md.
+    A method or split is a name, or (name, options). `mask`, `dilate` and `aoi` are those of `run`. See docs/benchmark.md.
 
     Raises:
         OptionError, MethodError, LabelError: a plan that cannot be run.
@@ -452,7 +464,7 @@ def benchmark(scenes: Scene, labels: Any, methods: Sequence[Any], folder: str | 
     from hsikit.train.benchmark_table import write_results
 
     plan = make_plan(methods, splits, seeds, smooth=smooth, split_options=split_options, against=against)
-    with _labelled(scenes, labels, label_options, class_field) as labelled:
+    with _labelled(scenes, labels, label_options, class_field, (mask, dilate, aoi), progress) as labelled:
         cells = run_benchmark(labelled, plan, folder, run=compute, smooth=smoothed, progress=progress)
         write_results(folder, plan, cells, labelled)
     return standings(plan, cells)

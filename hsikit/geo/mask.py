@@ -1,27 +1,26 @@
 """Masks: what a user wants hidden in a map (cloud, water, built-up land), as a raster or as polygons, read window by window.
 
 A raster may lie on any grid in any CRS: a pixel of the scene is hidden where the mask's pixel under its centre is neither
-zero nor nodata. Polygons come from any vector file in any CRS: a pixel is hidden where its centre lies inside one.
+zero nor nodata. Polygons come from any vector file in any CRS: a pixel is hidden where its centre lies inside one. The scene
+lies on a map grid, or is a swath whose pixels each have a place of their own.
 """
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hsikit.errors import GridError, OptionError
-from hsikit.geo.grid import Coefficients, Grid, Window
-from hsikit.geo.handles import HandlePool
+from hsikit.errors import OptionError
+from hsikit.geo.grid import Grid, Window
+from hsikit.geo.places import places_of
+from hsikit.geo.swath import Swath
 
 Booleans = NDArray[np.bool_]
-Indices = NDArray[np.intp]
 
-RASTER_SAMPLES = 4 << 20
-"""Samples of a mask raster that are read at once, at most, however much finer than the scene it is."""
 VECTOR_SUFFIXES = frozenset({".gpkg", ".geojson", ".json", ".shp", ".fgb", ".kml", ".gml", ".gdb", ".sqlite", ".zip"})
 
 
@@ -43,257 +42,101 @@ class Mask(Protocol):
         ...
 
 
-def open_mask(path: str | Path, grid: Grid, name: str = "--mask") -> Mask:
+def open_mask(path: str | Path, grid: Grid, name: str = "--mask", swath: Swath | None = None) -> Mask:
     """Opens a mask for a scene's grid.
 
     Args:
         path: a raster that GDAL reads, or a vector file of polygons.
         grid: the grid of the scene.
         name: the option, for messages.
+        swath: where the scene's pixels lie, if it is on the sensor's grid.
 
     Raises:
         OptionError: the file is missing, cannot be read, or holds no polygon.
         GridError: it has no CRS (or the scene has none), or does not overlap the scene.
     """
+    from hsikit.geo.mask_rasters import RasterMask
+
+    file = existing(path, name)
+    if file.suffix.lower() in VECTOR_SUFFIXES:
+        return open_polygons(file, grid, name, swath)
+    return RasterMask(file, grid, places_of(grid, swath), name)
+
+
+def open_polygons(path: str | Path, grid: Grid, name: str, swath: Swath | None = None) -> Mask:
+    """Opens a vector file of polygons for a scene's grid: True inside them. Arguments and errors are those of `open_mask`."""
+    from hsikit.geo.mask_polygons import PolygonMask, SwathPolygonMask
+
+    file = existing(path, name)
+    return PolygonMask(file, grid, name) if swath is None else SwathPolygonMask(file, swath, name)
+
+
+def existing(path: str | Path, name: str) -> Path:
+    """The path of a file that is there.
+
+    Raises:
+        OptionError: it is not.
+    """
     file = Path(path)
     if not file.exists():
         raise OptionError(file, f"the file given for {name} does not exist", "Check the path")
-    return PolygonMask(file, grid, name) if file.suffix.lower() in VECTOR_SUFFIXES else RasterMask(file, grid, name)
+    return file
 
 
-def _identity(path: Path) -> tuple[Any, ...]:
+def file_identity(path: Path) -> tuple[Any, ...]:
+    """(absolute path, size in bytes, time of change in ns)."""
     facts = path.stat()
     return str(path.absolute()), facts.st_size, facts.st_mtime_ns
 
 
-class RasterMask:
-    """A mask raster on any grid and CRS, sampled at the pixel centres of the scene (nearest neighbour)."""
+class Grown:
+    """All that several masks hide, and the pixels around.
 
-    def __init__(self, path: Path, grid: Grid, name: str = "--mask") -> None:
-        self._path, self._grid, self._name = path, grid, name
-        self.identity = _identity(path)
-        self._local = threading.local()
-        self._handles: HandlePool[Any] = HandlePool(self._open, _close)
-        with self._handles.lend() as data:
-            self._inverse, self._shape, self._nodata = (~data.transform)[:6], data.shape, data.nodata
-            crs, self._bounds = data.crs, data.bounds
-        if grid.georeferenced != (crs is not None):
-            self._place_alike(crs is not None)
-        self._from = grid.crs if grid.georeferenced else None
-        self._to = crs.to_wkt() if crs is not None else None
-        self._reproject = self._from is not None and not _same_crs(self._from, crs)
-        if self._from is None:
-            self._check_shape()
-        elif not self._overlaps():
-            raise GridError(path, "the mask does not overlap the scene", f"Give {name} a mask of the same area")
+    A pixel is hidden where the centre of one that a mask hides lies no further away than `reach`. A window's surroundings are
+    read with it, so that the result does not depend on how a scene is cut.
 
-    def _place_alike(self, mask_is_placed: bool) -> None:
-        if mask_is_placed:
-            raise GridError(self._path, "the mask is georeferenced but the scene is not", "Give a mask without CRS, pixel by pixel like the scene")
-        raise GridError(self._path, "the mask has no coordinate reference system", "Assign its CRS, for example with gdal_edit.py -a_srs")
+    Args:
+        masks: what is joined.
+        whole: the scene.
+        reach: pixels; 0 grows nothing.
+    """
 
-    def _check_shape(self) -> None:
-        if self._shape != self._grid.shape:
-            wrong = f"neither mask nor scene is georeferenced, and their sizes differ: {self._shape} and {self._grid.shape} (rows, columns)"
-            raise GridError(self._path, wrong, "Give a mask pixel by pixel like the scene")
-        self._inverse = (~self._grid.affine)[:6]
-
-    def _open(self) -> Any:
-        import rasterio
-        from rasterio.errors import RasterioError
-
-        try:
-            return rasterio.open(self._path)
-        except RasterioError as error:
-            raise OptionError(self._path, f"the file given for {self._name} is neither a raster nor a vector file that can be read", str(error)) from error
-
-    def _overlaps(self) -> bool:
-        """Whether some pixel centre out of a lattice lies in the mask, or a mask's corner in the scene."""
-        rows, cols = self._grid.shape
-        row, col = (np.unique(np.linspace(0, n - 1, 65).astype(np.intp)) for n in (rows, cols))
-        line, column = self._positions(row, col)
-        if self._inside(line, column).any():
-            return True
-        from rasterio.warp import transform_bounds
-
-        try:
-            left, bottom, right, top = transform_bounds(self._to, self._from, *self._bounds)
-        except Exception as error:  # PROJ and GDAL raise several kinds
-            raise GridError(self._path, f"the mask's CRS cannot be related to the scene's ({error})", "Reproject the mask") from error
-        mine = self._grid.bounds
-        return bool(max(left, mine[0]) < min(right, mine[2]) and max(bottom, mine[1]) < min(top, mine[3]))
-
-    def _positions(self, row: Indices, col: Indices) -> tuple[Any, Any]:
-        """Row and column in the mask, as real numbers, of each pixel's centre; shape (len(row), len(col))."""
-        column, line = np.meshgrid(col + 0.5, row + 0.5)
-        x, y = _apply(self._grid.transform, column, line)
-        if self._reproject:
-            x, y = self._transformer().transform(x, y)
-        across, down = _apply(self._inverse, x, y)
-        return down, across
-
-    def _transformer(self) -> Any:
-        """This thread's transformation from the scene's CRS to the mask's."""
-        from pyproj import Transformer
-
-        if not hasattr(self._local, "transformer"):
-            self._local.transformer = Transformer.from_crs(self._from, self._to, always_xy=True)
-        return self._local.transformer
-
-    def _inside(self, line: Any, column: Any) -> Booleans:
-        inside: Booleans = np.isfinite(line) & np.isfinite(column)
-        inside &= (line >= 0) & (line < self._shape[0]) & (column >= 0) & (column < self._shape[1])
-        return inside
-
-    def read(self, window: Window) -> Booleans:
-        """See `Mask`.
-
-        Raises:
-            OptionError: the file is truncated or damaged.
-        """
-        out = np.zeros(window.shape, bool)
-        self._fill(window, out)
-        return out
-
-    def _fill(self, window: Window, out: Booleans) -> None:
-        line, column = self._positions(np.arange(window.row, window.row_end), np.arange(window.col, window.col_end))
-        inside = self._inside(line, column)
-        if not inside.any():
-            return
-        rows, cols = line[inside].astype(np.intp), column[inside].astype(np.intp)
-        needed = Window(int(rows.min()), int(cols.min()), int(np.ptp(rows)) + 1, int(np.ptp(cols)) + 1)
-        if needed.size > RASTER_SAMPLES and window.size > 1:
-            for part in _halves(window):
-                self._fill(part, out[part.slices((window.row, window.col))])
-            return
-        out[inside] = self._hidden(needed)[rows - needed.row, cols - needed.col]
-
-    def _hidden(self, needed: Window) -> Booleans:
-        from rasterio.errors import RasterioError
-        from rasterio.windows import Window as RasterWindow
-
-        try:
-            with self._handles.lend() as data:
-                values = data.read(1, window=RasterWindow(needed.col, needed.row, needed.cols, needed.rows))
-        except RasterioError as error:
-            raise OptionError(self._path, "the mask is truncated or damaged", str(error)) from error
-        hidden: Booleans = values != 0
-        if values.dtype.kind == "f":
-            hidden &= ~np.isnan(values)
-        if self._nodata is not None and not np.isnan(self._nodata):
-            hidden &= values != self._nodata
-        return hidden
-
-    def close(self) -> None:
-        """Closes the handles that no thread is using; a later read opens the file again."""
-        self._handles.close()
-
-
-def _close(data: Any) -> None:
-    data.close()
-
-
-def _apply(transform: Coefficients, x: Any, y: Any) -> tuple[Any, Any]:
-    a, b, c, d, e, f = transform
-    return a * x + b * y + c, d * x + e * y + f
-
-
-def _halves(window: Window) -> tuple[Window, Window]:
-    """The window cut across its longer side."""
-    if window.rows >= window.cols:
-        top = window.rows // 2
-        return Window(window.row, window.col, top, window.cols), Window(window.row + top, window.col, window.rows - top, window.cols)
-    left = window.cols // 2
-    return Window(window.row, window.col, window.rows, left), Window(window.row, window.col + left, window.rows, window.cols - left)
-
-
-def _same_crs(text: str | None, crs: Any) -> bool:
-    from rasterio.crs import CRS
-
-    return bool(CRS.from_user_input(text) == crs)
-
-
-class PolygonMask:
-    """Polygons of a vector file, burnt window by window; those that touch the scene are held in memory, no other."""
-
-    def __init__(self, path: Path, grid: Grid, name: str = "--mask") -> None:
-        from shapely import STRtree
-
-        if not grid.georeferenced:
-            raise GridError(path, "the scene has no georeference, so polygons cannot be placed in it", f"Give {name} a raster, pixel by pixel like the scene")
-        self._grid, self.identity = grid, _identity(path)
-        self._polygons = _polygons(path, grid, name)
-        self._tree = STRtree(self._polygons)
+    def __init__(self, masks: Sequence[Mask], whole: Window, reach: int = 0) -> None:
+        self._masks, self._whole, self._reach = masks, whole, reach
+        self.identity = (*(mask.identity for mask in masks), reach)
 
     def read(self, window: Window) -> Booleans:
         """See `Mask`."""
-        from rasterio.features import rasterize
-        from shapely import Polygon
+        around = window.expand((self._reach, self._reach)).intersect(self._whole)
+        hidden = np.zeros(around.shape, bool)
+        for mask in self._masks:
+            hidden |= mask.read(around)
+        if self._reach and hidden.any() and not hidden.all():
+            from scipy.ndimage import distance_transform_edt
 
-        part = self._grid.crop(window)
-        a, b, c, d, e, f = part.transform
-        rows, cols = window.shape
-        outline = Polygon([(a * x + b * y + c, d * x + e * y + f) for x, y in ((0, 0), (cols, 0), (cols, rows), (0, rows))])
-        near = self._tree.query(outline)
-        if not len(near):
-            return np.zeros(window.shape, bool)
-        burnt = rasterize(self._polygons[np.sort(near)].tolist(), out_shape=window.shape, transform=part.affine, default_value=1, dtype="uint8")
-        return np.asarray(burnt, bool)
+            hidden = np.asarray(distance_transform_edt(~hidden) <= self._reach)
+        return hidden[window.slices((around.row, around.col))]
 
     def close(self) -> None:
-        """Nothing stays open."""
+        """See `Mask`."""
+        for mask in self._masks:
+            mask.close()
 
 
-def _polygons(path: Path, grid: Grid, name: str) -> NDArray[Any]:
-    """Polygons in the scene's CRS that touch its extent."""
-    import shapely
+class Outside:
+    """Hides what lies outside of an area.
 
-    frame = _read_vector(path, grid, name)
-    if not len(frame):
-        raise GridError(path, "the mask does not overlap the scene", f"Give {name} a mask of the same area")
-    shapes = np.asarray(_placed(frame.geometry, grid.crs, path).array, dtype=object)
-    shapes = shapes[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))]
-    flat = shapely.make_valid(shapes[shapely.get_dimensions(shapes) == 2])
-    if not len(flat):
-        raise OptionError(path, f"the file given for {name} holds no polygon", "Give polygons, or a raster")
-    touching = flat[shapely.intersects(flat, shapely.box(*grid.bounds))]
-    if not len(touching):
-        raise GridError(path, "the mask does not overlap the scene", f"Give {name} a mask of the same area")
-    return np.asarray(touching, dtype=object)
+    Args:
+        area: True inside it.
+    """
 
+    def __init__(self, area: Mask) -> None:
+        self._area, self.identity = area, ("outside", *area.identity)
 
-def _placed(shapes: Any, crs: Any, path: Path) -> Any:
-    """Geometries in another CRS."""
-    try:
-        return shapes.to_crs(crs)
-    except Exception as error:  # PROJ raises several kinds
-        raise GridError(path, f"the mask's CRS cannot be related to the scene's ({error})", "Reproject the mask") from error
+    def read(self, window: Window) -> Booleans:
+        """See `Mask`."""
+        return ~self._area.read(window)
 
-
-def _read_vector(path: Path, grid: Grid, name: str) -> Any:
-    """Features near the scene, geometry only."""
-    import geopandas
-    import pyogrio
-
-    try:
-        crs = pyogrio.read_info(path)["crs"]
-    except Exception as error:  # GDAL and pyogrio raise each their own
-        raise OptionError(path, f"the file given for {name} cannot be read as polygons", str(error)) from error
-    if crs is None:
-        raise GridError(path, "the mask has no coordinate reference system", "Assign its CRS before use")
-    extent = _placed(_around(grid), crs, path).total_bounds
-    try:
-        return geopandas.read_file(path, bbox=tuple(extent) if np.isfinite(extent).all() else None, columns=[])
-    except Exception as error:  # as above
-        raise OptionError(path, "the mask is truncated or damaged", str(error)) from error
-
-
-def _around(grid: Grid) -> Any:
-    """The scene's extent with a margin, its sides cut into pieces short enough to follow the curves of another CRS."""
-    import geopandas
-    import shapely
-
-    left, bottom, right, top = grid.bounds
-    longest = max(right - left, top - bottom)
-    box = shapely.box(left, bottom, right, top).buffer(0.01 * longest, join_style="mitre").segmentize(longest / 64)
-    return geopandas.GeoSeries([box], crs=grid.crs)
+    def close(self) -> None:
+        """See `Mask`."""
+        self._area.close()

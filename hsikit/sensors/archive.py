@@ -225,5 +225,5 @@ def _check_size(path: Path, total: int) -> None:
 
 def _check_name(path: Path, name: str) -> None:
     parts = name.replace("\\", "/").split("/")
-    if name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0] or "\0" in name or "}" in name:
+    if not name or name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0] or "\0" in name or "}" in name:
         raise SceneError(path, f"a name in it leads outside the archive ({name!r})", "Check where the archive comes from")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,31 @@ from hsikit.errors import SceneError
 from hsikit.geo.grid import Window
 from hsikit.geo.handles import HandlePool
 from hsikit.scene import Indices, Source
-from hsikit.sensors.envi_header import EnviLayout, envi_facts, envi_layout, read_header
+from hsikit.sensors.envi_header import EnviLayout, Tokens, envi_facts, envi_layout, read_header
 from hsikit.sensors.envi_read import ShortRead, read_stored
-from hsikit.sensors.facts import Layout, Options, OrderedSource, layout
+from hsikit.sensors.facts import FileFacts, Layout, Options, OrderedSource, layout
 
-DATA_SUFFIXES = ("", ".img", ".dat", ".bsq", ".bil", ".bip", ".raw", ".bin", ".IMG", ".DAT", ".BSQ", ".BIL", ".BIP", ".RAW", ".BIN")
+DATA_SUFFIXES = ("", ".img", ".dat", ".bsq", ".bil", ".bip", ".raw", ".bin", ".hyspex", ".IMG", ".DAT", ".BSQ", ".BIL", ".BIP", ".RAW", ".BIN")
 STRIP_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class EnviFile:
+    """An ENVI scene before it is interpreted.
+
+    Attributes:
+        header: the header's path.
+        data: the data file's path.
+        tokens: the header's parameters.
+        stored: how the numbers lie in the data file.
+        facts: what the header says, which a reader of a product may correct.
+    """
+
+    header: Path
+    data: Path
+    tokens: Tokens
+    stored: EnviLayout
+    facts: FileFacts
 
 
 class Reader:
@@ -32,19 +52,30 @@ class Reader:
         Raises:
             SceneError: header or data file are missing, disagree, or are of a kind that is not read.
         """
-        header = path if path.suffix.lower() == ".hdr" else find_header(path)
-        if header is None:
-            raise SceneError(path, "has no ENVI header beside it", f"Put {path.name}.hdr beside it")
-        tokens = read_header(header)
-        stored = envi_layout(header, tokens)
-        data = path if path != header else find_data(header, stored.file_size)
-        size = _size(data)
-        if size != stored.file_size:
-            what = "is truncated, or its header is wrong" if size < stored.file_size else "disagrees with its header"
-            raise SceneError(
-                data, f"{what}: {size} bytes where {header.name} says {stored.file_size}", "Correct lines, samples, bands, data type or header offset"
-            )
-        return EnviSource(layout(envi_facts(str(path), header, data, tokens, stored), options), stored, data)
+        file = envi_file(path)
+        return EnviSource(layout(file.facts, options), file.stored, file.data)
+
+
+def envi_file(path: Path) -> EnviFile:
+    """What a header says, held against the size of its data file.
+
+    Args:
+        path: the header or the data file.
+
+    Raises:
+        SceneError: header or data file are missing, disagree, or are of a kind that is not read.
+    """
+    header = path if path.suffix.lower() == ".hdr" else find_header(path)
+    if header is None:
+        raise SceneError(path, "has no ENVI header beside it", f"Put {path.name}.hdr beside it")
+    tokens = read_header(header)
+    stored = envi_layout(header, tokens)
+    data = path if path != header else find_data(header, stored.file_size)
+    size = _size(data)
+    if size != stored.file_size:
+        what = "is truncated, or its header is wrong" if size < stored.file_size else "disagrees with its header"
+        raise SceneError(data, f"{what}: {size} bytes where {header.name} says {stored.file_size}", "Correct lines, samples, bands, data type or header offset")
+    return EnviFile(header, data, tokens, stored, envi_facts(str(path), header, data, tokens, stored))
 
 
 class EnviSource(OrderedSource):

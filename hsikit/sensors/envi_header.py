@@ -188,7 +188,7 @@ def _grid(header: Path, tokens: Tokens, shape: tuple[int, int], notices: list[st
     if not parts:
         return Grid(shape)
     try:
-        transform = _transform(parts)
+        transform = map_info_transform(parts)
     except (ValueError, IndexError):
         raise SceneError(header, f"map info {{{', '.join(parts)}}} cannot be understood", "Repair or remove it") from None
     system = tokens.get("coordinate system string")
@@ -202,7 +202,13 @@ def _grid(header: Path, tokens: Tokens, shape: tuple[int, int], notices: list[st
     return Grid(shape, transform, crs)
 
 
-def _transform(parts: Sequence[str]) -> Coefficients:
+def map_info_transform(parts: Sequence[str]) -> Coefficients:
+    """The transform that the parts of a map info say, its rotation included.
+
+    Raises:
+        ValueError: they are no numbers, or make no sense.
+        IndexError: they are too few.
+    """
     col, row, x, y, width, height = (float(part) for part in parts[1:7])
     if not (width > 0 and height != 0 and np.isfinite([col, row, x, y, width, height]).all()):
         raise ValueError("pixel size")

@@ -18,7 +18,7 @@ from hsikit.sensors.damage import damage_named
 from hsikit.sensors.facts import Options
 from hsikit.sensors.probe import HDF5, Probe
 from hsikit.sensors.products import product_reader
-from hsikit.sensors.products.unread import unread_product
+from hsikit.sensors.products.names import named_like
 
 GROUP = "hsikit.readers"
 HEAD_BYTES = 1024
@@ -85,14 +85,14 @@ class GuardedReader:
 
 
 def refuse_product(path: Path) -> None:
-    """Says so where a path is an agency's delivery that is not read yet.
+    """Says so where a path that no reader recognises is named like an agency's product.
 
     Raises:
-        SceneError: it is one.
+        SceneError: it is.
     """
-    found = unread_product(path)
-    if found is not None:
-        raise SceneError(path, f"is {found[0]} as its agency delivers it, which is not read yet", found[1])
+    kind = named_like(path)
+    if kind is not None:
+        raise SceneError(path, f"is named like {kind}, but does not hold one", "Fetch the whole product again: its metadata belongs beside its images")
 
 
 def load_reader(name: str) -> SceneReader:

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from hsikit.geo.grid import Window
 from hsikit.scene import Bands, Decoding, Floats, Indices, Raw, SceneInfo, Source
 
+LEAST_STEP = 0.25
+"""Least distance of two neighbouring bands of two detectors, in their widths."""
+
 
 @dataclass(frozen=True, eq=False)
 class Mix:
@@ -52,7 +55,11 @@ def join_detectors(source: Source, shorter: Sequence[bool], how: str) -> Source:
     inside = (bands.wavelength >= low) & (bands.wavelength <= high)
     if low > high or not (inside & vnir).any() or not (inside & ~vnir).any():
         return source
-    drop = inside & (vnir if how == "swir" else ~vnir)
+    # A band of the other detector just beyond the overlap would nearly repeat the last one that is kept; where both are averaged
+    # it does no harm, since that one has passed over to the other detector.
+    beyond = np.nan_to_num(bands.fwhm) * (0.0 if how == "average" else LEAST_STEP)
+    reach = (low - beyond, high) if how == "swir" else (low, high + beyond)
+    drop = (vnir if how == "swir" else ~vnir) & (bands.wavelength >= reach[0]) & (bands.wavelength <= reach[1])
     kept = np.flatnonzero(~drop)
     joined = f"the detectors overlap from {low:.0f} to {high:.0f} nm, where {_said(how)} (--detector-overlap)"
     info = source.info.with_(bands=bands.take(kept), notices=(*source.info.notices, joined))

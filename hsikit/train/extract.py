@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsikit.errors import LabelError
 from hsikit.geo.grid import Window
+from hsikit.geo.places import windows_around
 from hsikit.scene import Indices, Source
 from hsikit.spectral.gaps import fill_gaps, valid_spectra
 from hsikit.train.labelled import LabelledScene
@@ -127,3 +129,38 @@ def drop_invalid(scene: LabelledScene, bands: Indices | None = None) -> Labelled
         raise LabelError(scene.name, f"at all {len(scene)} label pixels the scene {info.name} has no data", "Give labels where the scene has data")
     note = f"{scene.name}: {int((~valid).sum())} of {len(scene)} label pixels were left out, the scene has no data there"
     return replace(scene.take(valid), notes=(*scene.notes, note))
+
+
+class Hidden(Protocol):
+    """What a mask hides of a scene."""
+
+    def read(self, window: Window) -> NDArray[np.bool_]:
+        """True where a pixel is hidden, of the window's shape."""
+        ...
+
+
+def drop_hidden(scene: LabelledScene, mask: Hidden) -> LabelledScene:
+    """Leaves out the label pixels that a mask hides, and notes how many.
+
+    Args:
+        scene: the labelled scene.
+        mask: on its grid.
+
+    Raises:
+        LabelError: none is left.
+    """
+    hidden = hidden_at(mask, scene.rows, scene.cols, scene.source.info.grid.shape)
+    if not hidden.any():
+        return scene
+    if hidden.all():
+        raise LabelError(scene.name, f"the mask hides all {len(scene)} label pixels", "Give labels elsewhere, or hide less")
+    note = f"{scene.name}: {int(hidden.sum())} of {len(scene)} label pixels were left out, the mask hides them"
+    return replace(scene.take(~hidden), notes=(*scene.notes, note))
+
+
+def hidden_at(mask: Hidden, rows: Indices, cols: Indices, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which pixels a mask hides, shape (n,); it is read in strips around them."""
+    hidden = np.zeros(len(rows), bool)
+    for part, window in windows_around(rows, cols, shape):
+        hidden[part] = mask.read(window)[rows[part] - window.row, cols[part] - window.col]
+    return hidden

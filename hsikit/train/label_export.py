@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsikit.errors import OutputError
+from hsikit.geo.places import LONGITUDE_LATITUDE, places_of
 from hsikit.train.labelled import LabelledScene
 
 if TYPE_CHECKING:
@@ -36,8 +37,9 @@ def check_pixels_target(path: str | Path) -> Path:
 def write_label_pixels(scenes: Sequence[LabelledScene], path: str | Path, split: Split | None = None) -> None:
     """Writes one point per label pixel, at the pixel's centre, with scene, row, col, class, code, group and part.
 
-    Scenes of one CRS share a layer (`label_pixels`); further CRS get `label_pixels_2` and so on. Without georeference points lie at
-    (column + 0.5, -(row + 0.5)), where a GIS shows such an image. An existing file is replaced, at once.
+    Of swaths that is in longitude and latitude. Scenes of one CRS share a layer (`label_pixels`); further CRS get `label_pixels_2`
+    and so on. Without georeference points lie at (column + 0.5, -(row + 0.5)), where a GIS shows such an image. An existing file is
+    replaced, at once.
 
     Args:
         scenes: the labelled scenes.
@@ -53,8 +55,8 @@ def write_label_pixels(scenes: Sequence[LabelledScene], path: str | Path, split:
     try:
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
             part = Path(folder) / target.name
-            for number, crs in enumerate(dict.fromkeys(scene.source.info.grid.crs for scene in scenes), start=1):
-                chosen = [(scene, _parts(scene, k, split)) for k, scene in enumerate(scenes) if scene.source.info.grid.crs == crs]
+            for number, crs in enumerate(dict.fromkeys(_crs(scene) for scene in scenes), start=1):
+                chosen = [(scene, _parts(scene, k, split)) for k, scene in enumerate(scenes) if _crs(scene) == crs]
                 frame = _frame(chosen, crs)
                 frame.to_file(part, layer="label_pixels" if number == 1 else f"label_pixels_{number}", driver="GPKG", engine="pyogrio", promote_to_multi=False)
             part.replace(target)
@@ -86,11 +88,16 @@ def _frame(scenes: Sequence[tuple[LabelledScene, NDArray[Any]]], crs: str | None
     return geopandas.GeoDataFrame(pandas.concat(tables, ignore_index=True), crs=crs)
 
 
+def _crs(scene: LabelledScene) -> str | None:
+    """The CRS of a scene's points."""
+    info = scene.source.info
+    return info.grid.crs if info.swath is None else LONGITUDE_LATITUDE
+
+
 def _centres(scene: LabelledScene) -> NDArray[np.float64]:
     """Map coordinates of the label pixels' centres, shape (n, 2)."""
-    grid = scene.source.info.grid
-    x, y = scene.cols + 0.5, scene.rows + 0.5
-    if not grid.georeferenced:
-        return np.column_stack([x, -y])
-    a, b, c, d, e, f = grid.transform
-    return np.column_stack([a * x + b * y + c, d * x + e * y + f])
+    info = scene.source.info
+    places = places_of(info.grid, info.swath)
+    if places is None:
+        return np.column_stack([scene.cols + 0.5, -(scene.rows + 0.5)])
+    return np.column_stack(places.at(scene.rows, scene.cols))

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from hsikit.errors import LabelError
 from hsikit.geo.grid import Grid, Window, tile_windows
+from hsikit.geo.places import Places, places_of
+from hsikit.geo.swath import Swath
 from hsikit.layers import RESERVED, Colour
 from hsikit.train.crosswalk import Value
 from hsikit.train.label_pixels import LabelPixels, extent_text, place_on
@@ -99,8 +101,8 @@ def pixels_of_array(labels: NDArray[Any], shape: tuple[int, int], name: str) -> 
     return found.pixels({}, {})
 
 
-def pixels_of_raster(path: Path, grid: Grid, name: str) -> LabelPixels:
-    """Labels in a raster file, on whatever grid.
+def pixels_of_raster(path: Path, grid: Grid, name: str, swath: Swath | None = None) -> LabelPixels:
+    """Labels in a raster file, on whatever grid, for a scene on a map grid or a swath.
 
     Raises:
         LabelError: unreadable, without CRS, beside the scene, or not whole numbers.
@@ -115,16 +117,17 @@ def pixels_of_raster(path: Path, grid: Grid, name: str) -> LabelPixels:
             nodata = file.nodata
             names, colours = names_in_raster(path, file), _colours(file)
             label_grid = Grid((file.height, file.width), tuple(file.transform)[:6], _crs_text(file.crs))
-            if _on_scene_grid(label_grid, grid, name):
+            places = places_of(grid, swath)
+            if _on_scene_grid(label_grid, grid, places, name):
                 for window in tile_windows(grid.whole, (max(1, WINDOW_PIXELS // grid.shape[1]), grid.shape[1])):
                     part = read(window)
                     rows, cols = np.nonzero(part)
                     found.add(rows + window.row, cols + window.col, part[rows, cols], nodata, name)
-            else:
+            elif places is not None:
                 found = _Found(ordered=False)
-                reached = _sample(read, label_grid, grid, nodata, name, found)
+                reached = _sample(read, label_grid, places, nodata, name, found)
                 if not reached:
-                    wrong = f"the labels lie at {extent_text(label_grid.bounds, label_grid.crs)}, the scene at {extent_text(grid.bounds, grid.crs)}"
+                    wrong = f"the labels lie at {extent_text(label_grid.bounds, label_grid.crs)}, the scene at {extent_text(places.bounds, places.crs)}"
                     raise LabelError(name, f"no label lies inside the scene: {wrong}", "Check that they belong together, and the CRS of both")
     except (RasterioError, OSError) as error:
         raise LabelError(name, f"the label raster cannot be read ({_short(error)})", "Check that the file is whole") from error
@@ -150,16 +153,16 @@ def _crs_text(crs: Any) -> str | None:
     return f"EPSG:{code}" if code else str(crs.to_wkt())
 
 
-def _on_scene_grid(labels: Grid, scene: Grid, name: str) -> bool:
+def _on_scene_grid(labels: Grid, scene: Grid, places: Places | None, name: str) -> bool:
     """Whether the label raster's pixels are the scene's; False when it must be sampled.
 
     Raises:
         LabelError: where it lies cannot be known.
     """
     same_shape = labels.shape == scene.shape
-    if same_shape and (not labels.georeferenced or not scene.georeferenced):
+    if same_shape and (not labels.georeferenced or places is None):
         return True
-    if not scene.georeferenced:
+    if places is None:
         wrong = f"has the shape {labels.shape}, the scene {scene.shape} (rows, columns), and the scene has no georeference"
         raise LabelError(name, wrong, "Give labels of the scene's shape")
     if labels.crs is None:
@@ -167,7 +170,12 @@ def _on_scene_grid(labels: Grid, scene: Grid, name: str) -> bool:
         raise LabelError(
             name, f"the label raster {wrong} and another shape {labels.shape} than the scene {scene.shape}", "Give it its CRS (gdal_edit.py -a_srs)"
         )
-    return same_shape and np.allclose(labels.transform, scene.transform, rtol=0, atol=1e-3 * abs(scene.transform[0])) and _same_crs(labels.crs, scene.crs)
+    return (
+        scene.georeferenced
+        and same_shape
+        and np.allclose(labels.transform, scene.transform, rtol=0, atol=1e-3 * abs(scene.transform[0]))
+        and _same_crs(labels.crs, scene.crs)
+    )
 
 
 def _same_crs(one: str | None, other: str | None) -> bool:
@@ -181,12 +189,12 @@ def _same_crs(one: str | None, other: str | None) -> bool:
         return False  # `projection` then says which is unknown
 
 
-def _sample(read: Read, labels: Grid, scene: Grid, nodata: float | None, name: str, found: _Found) -> bool:
+def _sample(read: Read, labels: Grid, scene: Places, nodata: float | None, name: str, found: _Found) -> bool:
     """The label at each scene pixel's centre; returns whether any centre lies inside the label raster."""
     project = projection(scene.crs, labels.crs, name)
     reached = False
     tile = (max(1, WINDOW_PIXELS // scene.shape[1] // 4), scene.shape[1])
-    for window in tile_windows(scene.whole, tile):
+    for window in tile_windows(Window.whole(scene.shape), tile):
         for rows, cols, label_rows, label_cols in _centres(window, scene, labels, project):
             area = _box(label_rows, label_cols)
             values = read(area)[label_rows - area.row, label_cols - area.col]
@@ -195,10 +203,10 @@ def _sample(read: Read, labels: Grid, scene: Grid, nodata: float | None, name: s
     return reached
 
 
-def _centres(window: Window, scene: Grid, labels: Grid, project: Project) -> Iterator[tuple[NDArray[np.intp], ...]]:
+def _centres(window: Window, scene: Places, labels: Grid, project: Project) -> Iterator[tuple[NDArray[np.intp], ...]]:
     """Scene pixels of a window and the label pixels that hold their centres, in parts whose label window is small."""
     rows, cols = (index.ravel() for index in np.mgrid[window.row : window.row_end, window.col : window.col_end])
-    x, y = place_on(scene.affine, cols + 0.5, rows + 0.5)
+    x, y = (values.ravel() for values in scene.centres(window))
     label_x, label_y = project(x, y)
     with np.errstate(invalid="ignore"):
         place_col, place_row = place_on(~labels.affine, label_x, label_y)

@@ -1,8 +1,9 @@
 """Vector labels: polygons and points of any file and CRS, put on the scene's grid.
 
 A polygon labels the pixels of which it covers at least a given share, computed exactly. A pixel that polygons of two
-classes merely share along their border goes to the one that covers more of it; polygons that overlap there are an error. A field
-`colour` with `#rrggbb` gives the classes their colours in the map.
+classes merely share along their border goes to the one that covers more of it; polygons that overlap there are an error. On a
+swath, whose pixels have centres but no known outlines, a polygon labels the pixels whose centres lie inside. A field `colour`
+with `#rrggbb` gives the classes their colours in the map.
 """
 
 from __future__ import annotations
@@ -17,15 +18,19 @@ from numpy.typing import NDArray
 
 from hsikit.errors import LabelError, OptionError
 from hsikit.geo.grid import Grid
+from hsikit.geo.places import Bounds, places_of
+from hsikit.geo.swath import Swath
 from hsikit.layers import Colour
 from hsikit.train.coverage import covered_pixels
 from hsikit.train.crosswalk import Value, as_code, ignored, parse_colour
 from hsikit.train.label_pixels import LabelPixels, extent_text, place_on
 from hsikit.train.label_rasters import projection
+from hsikit.train.swath_claims import centres_claimed
 
 LAYER_MARK = "|layername="
 COLOUR_FIELDS = ("colour", "color")
 COLOUR_TEXT = r"#[0-9a-fA-F]{6}"
+HALF = 0.5
 TOUCHED = 1e-6
 """The least share of a pixel that counts as touched: a border shared with the pixel's edge is not a touch."""
 
@@ -37,7 +42,7 @@ class VectorOptions:
     class_field: str | None = None
     ignore: tuple[Value, ...] = (0,)
     buffer: float = 0.0
-    min_coverage: float = 0.5
+    min_coverage: float = HALF
     all_touched: bool = False
     group_field: str | None = None
 
@@ -47,6 +52,13 @@ class VectorOptions:
             raise OptionError("--buffer", f"{self.buffer} is not a distance inward", "Give metres, 0 or more")
         if not 0 < self.min_coverage <= 1:
             raise OptionError("--min-coverage", f"{self.min_coverage} is no share of a pixel", "Give a share above 0 and up to 1, or --all-touched")
+
+    def check_swath(self) -> None:
+        """Raises OptionError for what only map grids know: how much of a pixel a polygon covers."""
+        for option, given in (("--min-coverage", self.min_coverage != HALF), ("--all-touched", self.all_touched)):
+            if given:
+                wrong = "the outlines of a swath's pixels are not known, only their centres, so a polygon labels the pixels whose centres it holds"
+                raise OptionError(option, wrong, "Leave the option out; --buffer shrinks polygons")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +70,7 @@ class _Claims:
     share: NDArray[np.float64]
 
 
-def pixels_of_file(path: str, grid: Grid, options: VectorOptions, name: str) -> LabelPixels:
+def pixels_of_file(path: str, grid: Grid, options: VectorOptions, name: str, swath: Swath | None = None) -> LabelPixels:
     """Label pixels of a vector file; `path` may end with QGIS's `|layername=NAME`.
 
     Raises:
@@ -76,27 +88,29 @@ def pixels_of_file(path: str, grid: Grid, options: VectorOptions, name: str) -> 
             raise LabelError(name, f"has no layer {layer!r}", f"Its layers are {', '.join(layers)}")
         chosen = layer or (layers[0] if layers else None)
         info = pyogrio.read_info(file, layer=chosen, force_feature_count=True, force_total_bounds=True)
-        _check_place(name, info["crs"], grid)
+        bounds, scene_crs = _scene_place(name, info["crs"], grid, swath)
         if info["features"] == 0:
             raise LabelError(name, "has no features", "Draw polygons or points, or give another file")
         _check_fields(name, [str(f) for f in info["fields"]], options)
-        frame = pyogrio.read_dataframe(file, layer=chosen, bbox=_search_box(grid, info["crs"], name), fid_as_index=True)
+        frame = pyogrio.read_dataframe(file, layer=chosen, bbox=_search_box(bounds, scene_crs, info["crs"], name), fid_as_index=True)
     except DataSourceError as error:
         raise LabelError(name, "is neither a label raster nor a vector file that GDAL reads", "Give a GeoPackage, GeoJSON, shapefile or GeoTIFF") from error
     except (pyogrio.errors.DataLayerError, pyogrio.errors.FieldError, pyogrio.errors.FeatureError, pyogrio.errors.GeometryError) as error:
         raise LabelError(name, f"cannot be read ({error})", "Check that the file is whole") from error
     if not len(frame):
-        raise _outside(name, info["total_bounds"], info["crs"], grid)
-    return pixels_of_frame(frame, grid, options, name)
+        raise _outside(name, info["total_bounds"], info["crs"], bounds, scene_crs)
+    return pixels_of_frame(frame, grid, options, name, swath)
 
 
-def _check_place(name: str, crs: Any, grid: Grid) -> None:
-    """Both the features and the scene must have a place on the ground."""
-    if not grid.georeferenced:
+def _scene_place(name: str, crs: Any, grid: Grid, swath: Swath | None) -> tuple[Bounds, str]:
+    """Extent and CRS of the scene; both the features and the scene must have a place on the ground."""
+    places = places_of(grid, swath)
+    if places is None:
         wrong = "these are vector labels, but the scene has no georeference to place them by"
         raise LabelError(name, wrong, "Give a label raster or array of the scene's shape")
     if not crs:
         raise LabelError(name, "the labels' CRS is unknown", "Give the file its CRS (a .prj beside a shapefile; ogr2ogr -a_srs)")
+    return places.bounds, places.crs
 
 
 def _check_fields(name: str, fields: Sequence[str], options: VectorOptions) -> str:
@@ -112,33 +126,33 @@ def _check_fields(name: str, fields: Sequence[str], options: VectorOptions) -> s
     return fields[0]
 
 
-def _search_box(grid: Grid, crs: Any, name: str) -> tuple[float, float, float, float] | None:
+def _search_box(bounds: Bounds, scene_crs: str, crs: Any, name: str) -> Bounds | None:
     """The scene's extent in the labels' CRS, a little wider; None (read all) where it cannot be projected."""
-    left, bottom, right, top = grid.bounds
+    left, bottom, right, top = bounds
     edge = np.linspace(0, 1, 33)
     x = np.concatenate([left + edge * (right - left), left + edge * (right - left), np.full(33, left), np.full(33, right)])
     y = np.concatenate([np.full(33, bottom), np.full(33, top), bottom + edge * (top - bottom), bottom + edge * (top - bottom)])
-    out_x, out_y = projection(grid.crs, crs, name)(x, y)
+    out_x, out_y = projection(scene_crs, crs, name)(x, y)
     if not (np.isfinite(out_x).all() and np.isfinite(out_y).all()) or (np.ptp(out_x) > 180 and abs(out_x).max() <= 360):
         return None
     margin = 0.01 * max(np.ptp(out_x), np.ptp(out_y))
     return float(out_x.min() - margin), float(out_y.min() - margin), float(out_x.max() + margin), float(out_y.max() + margin)
 
 
-def _outside(name: str, bounds: Sequence[float], crs: Any, grid: Grid) -> LabelError:
+def _outside(name: str, bounds: Sequence[float], crs: Any, scene: Bounds, scene_crs: str) -> LabelError:
     """The error for labels beside the scene, with both extents."""
-    wrong = f"no label lies inside the scene: the labels lie at {extent_text(bounds, str(crs))}, the scene at {extent_text(grid.bounds, grid.crs)}"
+    wrong = f"no label lies inside the scene: the labels lie at {extent_text(bounds, str(crs))}, the scene at {extent_text(scene, scene_crs)}"
     return LabelError(name, wrong, "Check that they belong together, and the CRS of both")
 
 
-def pixels_of_frame(frame: Any, grid: Grid, options: VectorOptions, name: str) -> LabelPixels:
+def pixels_of_frame(frame: Any, grid: Grid, options: VectorOptions, name: str, swath: Swath | None = None) -> LabelPixels:
     """Label pixels of a GeoDataFrame; its index names the features in messages.
 
     Raises:
         LabelError: see `read_labels`.
     """
     crs = frame.crs
-    _check_place(name, crs, grid)
+    place = _scene_place(name, crs, grid, swath)
     if not len(frame):
         raise LabelError(name, "has no features", "Draw polygons or points, or give another file")
     fields = [str(column) for column in frame.columns if column != frame.geometry.name]
@@ -146,20 +160,36 @@ def pixels_of_frame(frame: Any, grid: Grid, options: VectorOptions, name: str) -
     notes: list[str] = []
     frame = _usable(frame, field, options, name, notes)
     bounds = frame.total_bounds
-    frame, shapes = _in_pixels(frame, grid, options.buffer, name, notes)
+    frame, shapes, claims = _claimed(frame, grid, swath, options, name, notes)
     classes = [_value(v) for v in frame[field]]
     values = list(dict.fromkeys(classes))
     colours = _colours(frame, classes, name, notes)
     kind = np.array([values.index(c) for c in classes], np.intp)
-    claims = _claims(shapes, grid, TOUCHED if options.all_touched else options.min_coverage)
     if not len(claims.flat):
-        if _meets(shapes, grid):
+        if swath is None and _meets(shapes, grid):
             raise LabelError(name, "the labels inside the scene cover no pixel enough", "Lower --min-coverage or --buffer, or give --all-touched")
-        raise _outside(name, bounds, crs.to_string(), grid)
+        raise _outside(name, bounds, crs.to_string(), *place)
     best = _settle(claims, kind, [str(i) for i in frame.index], [str(values[k]) for k in kind], grid.shape[1], name, notes)
     flat, feature = claims.flat[best], claims.feature[best]
     groups, group_names = _groups(frame, feature, shapes, options.group_field, name)
     return LabelPixels(flat // grid.shape[1], flat % grid.shape[1], kind[feature], values, groups, group_names, colours=colours, notes=tuple(notes))
+
+
+def _claimed(frame: Any, grid: Grid, swath: Swath | None, options: VectorOptions, name: str, notes: list[str]) -> tuple[Any, NDArray[Any], _Claims]:
+    """The features that are left, their shapes, and the pixels that they claim."""
+    import shapely
+
+    shapes, crs = _shrunk(frame, grid, options.buffer, name, notes)
+    if swath is not None:
+        options.check_swath()
+        frame, shapes = _left(frame, shapes, options.buffer, name, notes)
+        flat, feature = centres_claimed(shapes, crs, swath)
+        return frame, shapes, _Claims(flat, feature, np.ones(len(flat)))
+    shapes = _project(shapes, crs, grid.crs, name)
+    inverse = ~grid.affine
+    shapes = shapely.transform(shapes, lambda xy: np.column_stack(place_on(inverse, xy[:, 0], xy[:, 1])))
+    frame, shapes = _left(frame, shapes, options.buffer, name, notes)
+    return frame, shapes, _claims(shapes, grid, TOUCHED if options.all_touched else options.min_coverage)
 
 
 def _value(value: Any) -> Value:
@@ -197,8 +227,8 @@ def _usable(frame: Any, field: str, options: VectorOptions, name: str, notes: li
     return frame
 
 
-def _in_pixels(frame: Any, grid: Grid, buffer: float, name: str, notes: list[str]) -> tuple[Any, NDArray[Any]]:
-    """The features' shapes in pixel coordinates (column, row), valid and shrunk inward; features that vanish are dropped."""
+def _shrunk(frame: Any, grid: Grid, buffer: float, name: str, notes: list[str]) -> tuple[NDArray[Any], Any]:
+    """The features' shapes, valid and shrunk inward, and the CRS that they are in."""
     import shapely
 
     areas = frame.geometry.geom_type.isin(["Polygon", "MultiPolygon"]).to_numpy()
@@ -212,9 +242,13 @@ def _in_pixels(frame: Any, grid: Grid, buffer: float, name: str, notes: list[str
         source = _metric(grid, frame)
         shapes = _project(shapes, frame.crs, source, name)
         shapes[areas] = shapely.buffer(shapes[areas], -buffer)
-    shapes = _project(shapes, source, grid.crs, name)
-    inverse = ~grid.affine
-    shapes = shapely.transform(shapes, lambda xy: np.column_stack(place_on(inverse, xy[:, 0], xy[:, 1])))
+    return shapes, source
+
+
+def _left(frame: Any, shapes: NDArray[Any], buffer: float, name: str, notes: list[str]) -> tuple[Any, NDArray[Any]]:
+    """Without the features that have vanished."""
+    import shapely
+
     kept = ~shapely.is_empty(shapes)
     if not kept.any():
         raise LabelError(name, f"no polygon is left after shrinking by {buffer} m", "Give a smaller --buffer")
@@ -224,12 +258,14 @@ def _in_pixels(frame: Any, grid: Grid, buffer: float, name: str, notes: list[str
 
 
 def _metric(grid: Grid, frame: Any) -> Any:
-    """A CRS in metres to shrink polygons in: the scene's, or the UTM zone of the labels."""
+    """A CRS in metres to shrink polygons in: the scene's or the labels' own, or the UTM zone of the labels."""
     from pyproj import CRS
 
-    crs = CRS.from_user_input(grid.crs)
-    metres = crs.is_projected and all(abs(axis.unit_conversion_factor - 1) < 1e-9 for axis in crs.axis_info[:2])
-    return crs if metres else frame.estimate_utm_crs()
+    for given in (grid.crs, frame.crs):
+        crs = None if given is None else CRS.from_user_input(given)
+        if crs is not None and crs.is_projected and all(abs(axis.unit_conversion_factor - 1) < 1e-9 for axis in crs.axis_info[:2]):
+            return crs
+    return frame.estimate_utm_crs()
 
 
 def _project(shapes: NDArray[Any], source: Any, target: Any, name: str) -> NDArray[Any]:

@@ -48,7 +48,8 @@ def read_labels(
     """Puts labels on a scene's grid.
 
     Args:
-        source: the scene; no pixel of it is read. A scene without georeference takes label rasters and arrays of its own shape.
+        source: the scene; no pixel of it is read. A scene without georeference takes label rasters and arrays of its own shape;
+            on a swath, polygons, points and rasters are placed by the longitude and latitude of its pixels' centres.
         labels: a vector file (any CRS; `FILE|layername=NAME` for one of several layers), a label raster (any grid, any CRS;
             nearest by pixel centre), a `.npy` or `.mat` array, an array of the scene's shape, or a GeoDataFrame.
         class_field: the field of a vector file with the class, a code or a name; may be left out where there is only one field.
@@ -56,8 +57,8 @@ def read_labels(
         legend: the classes to use, such as a model's. None: integer codes 1 to 250 are kept, names are numbered alphabetically.
         ignore: codes or names to leave out.
         buffer: polygons are shrunk inward by so many metres first.
-        min_coverage: the share of a pixel, above 0 to 1, that a polygon must cover.
-        all_touched: take every pixel that a polygon touches.
+        min_coverage: the share of a pixel, above 0 to 1, that a polygon must cover; not on a swath, where it must hold the centre.
+        all_touched: take every pixel that a polygon touches; not on a swath.
         group_field: a field (parcel, flight line) of whose values no split may cut one.
         test_labels: further labels, read alike, to test on: the split `fixed` then trains on `labels`.
 
@@ -92,10 +93,10 @@ def read_labels(
 
 def _pixels(source: Source, labels: Any, options: VectorOptions) -> tuple[str, LabelPixels]:
     """The name of the labels for messages, and their pixels."""
-    grid = source.info.grid
+    grid, swath = source.info.grid, source.info.swath
     if not isinstance(labels, (str, Path)):
         if hasattr(labels, "geometry"):
-            return "labels (GeoDataFrame)", pixels_of_frame(labels, grid, options, "labels (GeoDataFrame)")
+            return "labels (GeoDataFrame)", pixels_of_frame(labels, grid, options, "labels (GeoDataFrame)", swath)
         _refuse_fields(options, "an array")
         return "labels (array)", pixels_of_array(np.asarray(labels), grid.shape, "labels (array)")
     name = str(labels)
@@ -110,9 +111,9 @@ def _pixels(source: Source, labels: Any, options: VectorOptions) -> tuple[str, L
         return name, pixels_of_npy(path, grid.shape, name) if suffix == ".npy" else pixels_of_mat(path, grid.shape, name)
     raster = None if suffix in VECTORS or LAYER_MARK in name else _raster_path(path)
     if raster is None:
-        return name, pixels_of_file(name, grid, options, name)
+        return name, pixels_of_file(name, grid, options, name, swath)
     _refuse_fields(options, "a label raster")
-    return name, pixels_of_raster(raster, grid, name)
+    return name, pixels_of_raster(raster, grid, name, swath)
 
 
 def _refuse_fields(options: VectorOptions, kind: str) -> None:

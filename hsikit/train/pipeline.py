@@ -8,7 +8,7 @@ scores, the answers at the test pixels and the pixels used, so that no later eva
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -76,6 +76,7 @@ def train_classifier(
     floors: bool = True,
     progress: Any = None,
     workspace: Path | None = None,
+    fitted: Callable[[Sequence[LabelledScene]], object] = lambda scenes: None,
 ) -> tuple[Any, TrainingRecord]:
     """Splits, fits, calibrates, scores, and fits again on all labels.
 
@@ -92,6 +93,7 @@ def train_classifier(
         floors: whether the two floors are scored beside it.
         progress: passed to `run`.
         workspace: folder for snapshots of trainings that keep any, so that the same call after a kill goes on.
+        fitted: told the labels that the model returned was fitted on, while their scenes are open.
 
     Returns:
         The model, and how it was trained.
@@ -116,6 +118,7 @@ def train_classifier(
         kept = _snapshots(kind, workspace, "all-labels")
         model = again(scenes, seed=seed, run=run, progress=progress, **kept, **chosen).with_options(temperature=found.temperature)
         used, notes = list(scenes), [*notes, REFITTED]
+    fitted(used)
     record = TrainingRecord(
         split=drawn.name,
         seed=seed,

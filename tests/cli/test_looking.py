@@ -202,3 +202,17 @@ def test_config_may_follow_the_verb(tmp_path):
     assert _config_first(["classify", "a.tif", "--config", "c.toml", "-o", "m.tif"]) == ["--config", "c.toml", "classify", "a.tif", "-o", "m.tif"]
     assert _config_first(["classify", "--config=c.toml"]) == ["--config=c.toml", "classify"]
     assert _config_first(["info", "--", "--config", "x"]) == ["info", "--", "--config", "x"]
+
+
+def test_info_says_how_bright_the_scene_is(hsikit: Hsikit, place: Field) -> None:
+    said = {line.split("  ")[0]: line for line in hsikit("info", place.scene).out.splitlines()}
+    assert "871.1 nm: 2 % 0." in said["percentiles"] and ", 98 % 0." in said["percentiles"]
+    assert said["quality flags"].endswith("none") and said["pixels lie"].endswith("on a map grid")
+
+
+@pytest.mark.parametrize(
+    ("words", "wrong"), [(("--detector-overlap", "both"), "--detector-overlap: 'both' is not known"), (("--res", "-3"), "--res: -3.0 is no size of a pixel")]
+)
+def test_options_of_products_that_make_no_sense(hsikit: Hsikit, place: Field, words: tuple[str, ...], wrong: str) -> None:
+    done = hsikit("info", place.scene, *words)
+    assert done.code == 2 and wrong in done.err

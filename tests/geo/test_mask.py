@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
-import hsikit.geo.mask as mask_module
+import hsikit.geo.mask_rasters as mask_module
 from hsikit.errors import GridError, OptionError
 from hsikit.geo.grid import Grid, Window, tile_windows
 from hsikit.geo.mask import open_mask

@@ -2,7 +2,47 @@
 
 from __future__ import annotations
 
-from tests.products import landsat
+from tests.products import (
+    ahsi,
+    aviris_netcdf,
+    desis,
+    emit,
+    enmap,
+    envi_jpl,
+    envi_raw,
+    hisui,
+    hyperion,
+    landsat,
+    neon,
+    netcdf_cf,
+    pace,
+    planetscope,
+    prisma,
+    sentinel2,
+    tanager,
+    worldview,
+    wyvern,
+)
 from tests.products.case import Case
 
-CASES: tuple[Case, ...] = (*landsat.CASES,)
+CASES: tuple[Case, ...] = (
+    *emit.CASES,
+    *aviris_netcdf.CASES,
+    *pace.CASES,
+    *tanager.CASES,
+    *landsat.CASES,
+    *enmap.CASES,
+    *desis.CASES,
+    *hyperion.CASES,
+    *ahsi.CASES,
+    *hisui.CASES,
+    *prisma.CASES,
+    *sentinel2.CASES,
+    *envi_jpl.CASES,
+    *envi_raw.CASES,
+    *neon.CASES,
+    *netcdf_cf.CASES,
+    *planetscope.CASES,
+    *worldview.CASES,
+    *wyvern.CASES,
+)

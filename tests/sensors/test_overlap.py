@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -67,6 +69,16 @@ def test_one_detector_is_kept(how: str, kept: list[float]) -> None:
     np.testing.assert_array_equal(joined.info.bands.wavelength, kept)
     np.testing.assert_array_equal(whole(joined)[:, 1, 2], np.float32(kept))
     assert joined.info.dtype == source.info.dtype
+
+
+def test_a_band_that_nearly_repeats_the_last_one_kept_goes() -> None:
+    source, shorter = scene()
+    wavelength = np.where(source.info.bands.wavelength == 1000, 991.0, source.info.bands.wavelength)
+    source.info = source.info.with_(bands=replace(source.info.bands, wavelength=wavelength))
+    kept = join_detectors(source, shorter, "vnir").info.bands.wavelength
+    assert 990 in kept
+    assert 991 not in kept
+    assert 991 in join_detectors(source, shorter, "average").info.bands.wavelength
 
 
 def test_keep_and_no_overlap_change_nothing() -> None:

@@ -39,7 +39,42 @@ class Product:
 _HERE = "hsikit.sensors.products."
 DELIVERED = ("folder", "zip", "tar")
 PRODUCTS: tuple[Product, ...] = (
+    Product("enmap", f"{_HERE}enmap:Reader", (*DELIVERED, "xml", "tiff"), "EnMAP, levels 1B, 1C and 2A", METADATA),
+    Product("prisma", f"{_HERE}prisma:Reader", ("hdf5", "zip"), "PRISMA, levels 1, 2B, 2C and 2D", METADATA),
+    Product("desis", f"{_HERE}desis:Reader", (*DELIVERED, "xml", "tiff"), "DESIS, levels 1B, 1C and 2A", SPECIFICATION),
+    Product("hyperion", f"{_HERE}hyperion:Reader", (*DELIVERED, "text", "other"), "EO-1 Hyperion, levels 1T and 1Gst", SPECIFICATION),
+    Product("ahsi", f"{_HERE}ahsi:Reader", (*DELIVERED, "tiff"), "GF-5, GF-5B and ZY1-02D AHSI, level 1", SPECIFICATION),
+    Product("hisui", f"{_HERE}hisui:Reader", (*DELIVERED, "tiff", "other"), "HISUI, level 1G", SPECIFICATION),
+    Product("emit", f"{_HERE}emit:Reader", ("hdf5",), "EMIT L1B radiance, L2A reflectance and its uncertainty, NetCDF on the sensor's grid", SPECIFICATION),
+    Product("emit-layers", f"{_HERE}emit:LayersReader", ("hdf5",), "EMIT L1B observation, L2A masks (V001; V002 by its specification), NetCDF", REAL),
+    Product("emit-minerals", f"{_HERE}emit:FlatReader", ("hdf5",), "EMIT L2B minerals on the sensor's grid, NetCDF", SPECIFICATION),
+    Product("emit-gas", f"{_HERE}emit_gas:Reader", ("tiff",), "EMIT L2B methane and carbon dioxide, maps as cloud-optimised GeoTIFF", SPECIFICATION),
+    Product("aviris-netcdf", f"{_HERE}aviris_netcdf:Reader", ("hdf5",), "AVIRIS-3 (and its sisters) L1B and L2A as NetCDF", SPECIFICATION),
+    Product("tanager", f"{_HERE}tanager:Reader", ("hdf5",), "Tanager radiance and surface reflectance, basic and ortho, HDF-EOS5", SPECIFICATION),
+    Product("pace-l1b", f"{_HERE}pace:Reader", ("hdf5",), "PACE OCI L1B, three detectors joined, NetCDF swath", SPECIFICATION),
+    Product("pace-l2", f"{_HERE}pace:Level2Reader", ("hdf5",), "PACE OCI L2 Rrs (OC_AOP) and surface reflectance (SFREFL), NetCDF swaths", SPECIFICATION),
     Product("landsat", f"{_HERE}landsat:Reader", (*DELIVERED, "text", "xml", "json", "tiff"), "Landsat 4 to 9, Collection 2, Level 1 and 2", REAL),
+    Product("sentinel-2", f"{_HERE}sentinel2:Reader", (*DELIVERED, "xml"), "Sentinel-2 MSI, Level 1C and 2A", METADATA),
+    Product("aviris-classic-envi", f"{_HERE}envi_jpl:AvirisClassic", ("envi",), "AVIRIS Classic radiance and reflectance as ENVI", REAL),
+    Product("aviris-ng-envi", f"{_HERE}envi_jpl:AvirisNg", ("envi",), "AVIRIS-NG radiance and reflectance as ENVI", REAL),
+    Product("aviris-3-envi", f"{_HERE}envi_jpl:Aviris3", ("envi",), "AVIRIS-3 radiance and reflectance as ENVI", SPECIFICATION),
+    Product("prism-envi", f"{_HERE}envi_jpl:Prism", ("envi",), "PRISM radiance and reflectance as ENVI", SPECIFICATION),
+    Product("emit-envi", f"{_HERE}envi_jpl:Emit", ("envi",), "EMIT reflectance and radiance as ENVI", REAL),
+    Product("envi-raw", f"{_HERE}envi_raw:Reader", ("envi",), "raw ENVI of Specim, HySpex, Headwall, Resonon with white and dark references", SPECIFICATION),
+    Product("envi-swath", f"{_HERE}envi_jpl:SwathReader", ("envi",), "ENVI on the sensor's grid with LOC, IGM or GLT beside", SPECIFICATION),
+    Product("envi-layers", f"{_HERE}envi_sidecars:LayersReader", ("envi",), "ENVI side-cars: LOC, IGM, GLT, OBS", SPECIFICATION),
+    Product("neon", f"{_HERE}neon:Reader", ("hdf5",), "NEON AOP reflectance (.001, .002) and radiance, HDF5", SPECIFICATION),
+    Product(
+        "planetscope",
+        f"{_HERE}planetscope:Reader",
+        (*DELIVERED, "xml", "tiff"),
+        "PlanetScope SuperDove, surface and top-of-atmosphere reflectance",
+        SPECIFICATION,
+    ),
+    Product(
+        "worldview", f"{_HERE}worldview:Reader", (*DELIVERED, "xml", "tiff", "other"), "WorldView-2 and -3 as radiance, with their IMD or XML", SPECIFICATION
+    ),
+    Product("wyvern", f"{_HERE}wyvern:Reader", (*DELIVERED, "json", "tiff"), "Wyvern Dragonette, levels 1B and 2A", SPECIFICATION),
 )
 """In the order in which they are asked."""
 

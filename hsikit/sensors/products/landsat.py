@@ -102,13 +102,15 @@ def _from_json(text: str, found: dict[str, str], name: str) -> None:
 
 def _open(delivery: Delivery, fields: Fields, options: Options) -> Source:
     satellite = fields["SPACECRAFT_ID"].rpartition("_")[2]
-    if satellite not in FAMILIES:
-        raise SceneError(delivery.path, f"is of {fields['SPACECRAFT_ID']}, whose multispectral scanner is not read", "Landsat 4 to 9 are")
+    if satellite not in FAMILIES or fields.get("SENSOR_ID") == "MSS":
+        raise SceneError(delivery.path, f"is of {fields['SPACECRAFT_ID']}'s multispectral scanner, which is not read", "TM, ETM+ and OLI of Landsat 4 to 9 are")
     surface = fields["PROCESSING_LEVEL"].startswith("L2")
     centres = _centres(satellite, surface)
     if options.role == "pan":
+        if surface:
+            raise SceneError(delivery.path, "is of Level 2, which has no panchromatic band", "Fetch the Level 1 product")
         centres = {"8": PAN[FAMILIES[satellite]]} if FAMILIES[satellite] in PAN else {}
-    wanted = sorted((band for band in centres if f"FILE_NAME_BAND_{band}" in fields), key=centres.__getitem__)
+    wanted = sorted(centres, key=centres.__getitem__)
     names = {band: _file(delivery, fields, f"FILE_NAME_BAND_{band}", f"band {band}") for band in wanted}
     if not names:
         what = "panchromatic band" if options.role == "pan" else "reflective bands"

@@ -71,6 +71,23 @@ def test_a_real_window_under_another_name_is_known(shared_data: Path, tmp_path: 
     assert opened(tmp_path / "x.hdr").info.driver == "aviris-ng-envi"
 
 
+def test_centres_in_micrometres_without_a_unit_are_understood(tmp_path: Path) -> None:
+    nm = np.linspace(366, 2496, 50)
+    write_envi(tmp_path / "f970620t01p02_r03_sc01.a.rfl.hdr", np.ones((50, 2, 3), np.float32), suffix="", wavelength=list(nm / 1000), wavelength_units=None)
+    info = opened(tmp_path / "f970620t01p02_r03_sc01.a.rfl.hdr").info
+    assert (info.driver, info.quantity, info.acquired) == ("aviris-classic-envi", "surface_reflectance", "1997-06-20")
+    np.testing.assert_allclose(info.bands.wavelength, nm)
+
+
+def test_a_scene_known_by_its_centres_is_what_its_name_says(shared_data: Path, tmp_path: Path) -> None:
+    path = next((shared_data / "sensors" / "aviris_ng").glob("*_2580-2590_540-550.hdr"))
+    text = path.read_text().replace("correction factors", "other factors")
+    (tmp_path / "field_rdn.hdr").write_text(text)
+    (tmp_path / "field_rdn.img").write_bytes(path.with_suffix(".img").read_bytes())
+    info = opened(tmp_path / "field_rdn.hdr").info
+    assert (info.driver, info.quantity, info.nodata) == ("aviris-ng-envi", "radiance", -9999)
+
+
 def test_radiance_without_gains_stays_as_stored(tmp_path: Path) -> None:
     path = jpl.classic_radiance(tmp_path).path
     next(tmp_path.glob("*.gain")).unlink()

@@ -1,0 +1,87 @@
+"""`--mask`, `--dilate` and `--aoi` on the command line, in every verb that trains, applies or scores."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pytest
+import rasterio
+
+from tests.cli.conftest import Field, Hsikit, codes_of, square
+from tests.laws.scenes import CRS, write_codes
+
+
+@pytest.fixture(scope="module")
+def files(place: Field, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("masks")
+    geopandas.GeoDataFrame(geometry=[square(30, 30, 10)], crs=CRS).to_file(folder / "clouds.gpkg")
+    geopandas.GeoDataFrame(geometry=[square(20, 12, 36)], crs=CRS).to_file(folder / "area.gpkg")
+    hidden = np.zeros(place.made.truth.shape, np.uint8)
+    hidden[40:50, 20:26] = 1
+    write_codes(folder / "haze.tif", hidden)
+    return folder
+
+
+def test_several_masks_grown_within_an_area(hsikit: Hsikit, place: Field, files: Path, tmp_path: Path) -> None:
+    map_ = ["classify", place.scene, "--model", place.model]
+    assert hsikit(*map_, "-o", tmp_path / "plain.tif").code == 0
+    done = hsikit(
+        *map_, "-o", tmp_path / "map.tif", "--mask", files / "clouds.gpkg", "--mask", files / "haze.tif", "--dilate", "1", "--aoi", files / "area.gpkg"
+    )
+    assert done.code == 0, done.err
+    hidden = np.zeros(place.made.truth.shape, bool)
+    hidden[29:41, 30:40] = hidden[30:40, 29:41] = hidden[39:51, 20:26] = hidden[40:50, 19:27] = True
+    inside = np.zeros_like(hidden)
+    inside[20:56, 12:48] = True
+    hidden |= ~inside
+    plain, got = codes_of(tmp_path / "plain.tif"), codes_of(tmp_path / "map.tif")
+    np.testing.assert_array_equal(got, np.where(hidden & (plain > 0), 255, plain))
+    assert f"masked: {hidden.mean():.1%} of the pixels" in done.err and "outside the area 70.0%" in done.err
+    with rasterio.open(tmp_path / "map.tif") as found:
+        said = found.tags()["hsikit_masked"]
+    assert said == "clouds.gpkg, haze.tif, outside the area; grown by 1 pixels"
+    assert json.loads((tmp_path / "map.json").read_text())["properties"]["hsikit:parameters"]["masked"] == said
+
+
+@pytest.mark.parametrize("verb", ["superresolve", "anomaly"])
+def test_other_maps_leave_out_what_is_hidden(hsikit: Hsikit, place: Field, files: Path, tmp_path: Path, verb: str) -> None:
+    done = hsikit(verb, place.scene, "-o", tmp_path / "out.tif", "--mask", files / "clouds.gpkg")
+    assert done.code == 0 and "masked: 2.3% of the pixels" in done.err
+    with rasterio.open(tmp_path / "out.tif") as found:
+        zoom = found.height // place.made.truth.shape[0]
+        assert not found.read_masks(1)[30 * zoom : 40 * zoom, 30 * zoom : 40 * zoom].any() and found.read_masks(1).any()
+
+
+def test_training_and_scoring_tell_what_they_leave_out(hsikit: Hsikit, place: Field, files: Path, tmp_path: Path) -> None:
+    hide = ("--mask", files / "clouds.gpkg", "--dilate", "2")
+    done = hsikit("train", "svm", place.scene, "--labels", place.labels, "-o", tmp_path / "model", *hide)
+    assert done.code == 0 and "label pixels were left out, the mask hides them" in done.err and "masked: " in done.err
+    done = hsikit("evaluate", place.scene, "--model", place.kept, "--labels", place.labels, *hide)
+    assert done.code == 0 and "label pixels were left out, the mask hides them" in done.err
+    done = hsikit("benchmark", place.scene, "--labels", place.labels, "--methods", "svm", "--seeds", "0", "-o", tmp_path / "b", *hide)
+    assert done.code == 0 and "label pixels were left out, the mask hides them" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "wrong"),
+    [
+        (("--mask", "cloud"), "'cloud' cannot be told"),
+        (("--mask", "cloud,fog"), "--mask: 'fog' is no quality flag"),
+        (("--dilate", "3"), "--dilate: there is no mask to grow"),
+        (("--aoi", "nowhere.gpkg"), "nowhere.gpkg: the file given for --aoi does not exist"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["classify", "train"])
+def test_masks_that_cannot_be(hsikit: Hsikit, place: Field, tmp_path: Path, verb: str, words: tuple[str, ...], wrong: str) -> None:
+    what = ("--model", place.model) if verb == "classify" else ("--labels", place.labels)
+    done = hsikit(verb, *(("svm",) if verb == "train" else ()), place.scene, *what, "-o", tmp_path / "out.tif", *words)
+    assert done.code == 2 and wrong in done.err and not list(tmp_path.iterdir())
+
+
+def test_masks_in_a_configuration(hsikit: Hsikit, place: Field, files: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(f'[classify]\nmask = ["{files}/clouds.gpkg"]\ndilate = 1\n')
+    done = hsikit("--config", tmp_path / "c.toml", "classify", place.scene, "--model", place.model, "-o", tmp_path / "map.tif")
+    assert done.code == 0 and "masked: 3." in done.err and codes_of(tmp_path / "map.tif")[29, 35] in (0, 255)
