@@ -1,0 +1,62 @@
+"""Writes docs/readers.md, the list of what is read and of the sensors at hand, from the code itself.
+
+For whoever adds a reader or a table of bands: run `python docs/make_readers.py`. `tests/test_docs.py` holds the page and the code together.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hsikit.sensors import FORMATS, list_sensors
+from hsikit.sensors.products import METADATA, PRODUCTS, REAL, SPECIFICATION
+
+PAGE = Path(__file__).with_name("readers.md")
+CONTAINERS = {
+    "hdf5": "HDF5, NetCDF-4", "tiff": "GeoTIFF", "envi": "ENVI", "folder": "folder", "zip": "zip", "tar": "tar", "xml": "its XML file",
+    "json": "its JSON file", "text": "its text file", "other": "file",
+}  # fmt: skip
+STATES = {
+    REAL: "held against real files",
+    METADATA: "held against real structure and headers, pixels built by us",
+    SPECIFICATION: "written after the agency's document; no real file was at hand. Tell us when one does not open",
+}
+
+HEAD = """# What is read
+
+Made from the code by `python docs/make_readers.py`. A product is recognised by what is in it, not by its name alone;
+`hsikit check` says what to look at before a scene is trusted, [masks](masks.md) how its quality flags are used, and
+[geometry](geometry.md) how scenes on the sensor's own grid become maps. What a reader may be told otherwise:
+`--scale --offset --nodata --quantity --wavelengths --sensor --variable --res --detector-overlap --dem`.
+
+## Products
+"""
+
+SENSORS = """
+## Sensors
+
+Band centres and widths for files that lack theirs (`--sensor`) and for `hsikit resample --to`. The source of each stands in
+its table, `hsikit/sensors/tables/NAME.csv`.
+
+| name | bands | nm | responses | what it is |
+|---|---|---|---|---|"""
+
+
+def page() -> str:
+    """The whole page."""
+    lines = [HEAD, *(f"* **{state}**: {meaning}." for state, meaning in STATES.items()), ""]
+    lines += ["| name | what it is | delivered as | state |", "|---|---|---|---|"]
+    for product in PRODUCTS:
+        containers = ", ".join(CONTAINERS[container] for container in product.containers)
+        lines.append(f"| `{product.name}` | {product.description} | {containers} | {product.state} |")
+    lines += ["", "## General formats", "", "| name | what it is |", "|---|---|"]
+    lines += [f"| `{name}` | {form.description} |" for name, form in FORMATS.items()]
+    lines += [SENSORS]
+    for entry in list_sensors():
+        responses = "measured" if entry.measured else "Gaussian"
+        lines.append(f"| `{entry.name}` | {entry.bands} | {entry.range[0]:.0f} to {entry.range[1]:.0f} | {responses} | {entry.description} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"wrote {PAGE}")
