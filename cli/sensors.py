@@ -1,7 +1,8 @@
-"""`hsikit sensors`: instruments whose bands are at hand."""
+"""`hsikit sensors`: products that are read, and instruments whose bands are at hand."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,17 +11,30 @@ from .console import say
 
 if TYPE_CHECKING:
     from hsikit.sensors import SensorEntry
+    from hsikit.sensors.products import Product
 
 
 def sensors() -> None:
-    """Instruments whose bands are at hand, for files that lack theirs and for `hsikit resample`."""
+    """Products that are read, and instruments whose bands are at hand (for `--sensor` and `hsikit resample`)."""
     from hsikit.sensors import list_sensors
+    from hsikit.sensors.products import PRODUCTS
 
+    say("Products that are read, and what each reader was held against:")
+    for line in product_table(PRODUCTS):
+        say(line)
+    say("")
+    say("Sensors whose bands are at hand:")
     for line in table(list_sensors()):
         say(line)
 
 
-def table(entries: list[SensorEntry]) -> list[str]:
+def product_table(products: Sequence[Product]) -> list[str]:
+    """A line for each product: name, state, what it is."""
+    width, states = max(len(product.name) for product in products), max(len(product.state) for product in products)
+    return [f"{product.name:<{width}}  {product.state:<{states}}  {product.description}" for product in products]
+
+
+def table(entries: Sequence[SensorEntry]) -> list[str]:
     """A line for each sensor: name, bands, range, responses, what it is."""
     width = max(len(entry.name) for entry in entries)
     return [
