@@ -17,6 +17,7 @@ from hsikit.errors import MemoryPlanError, MethodError, OptionError
 from hsikit.registry import list_methods, load_class
 from hsikit.scene import Source
 from hsikit.sensors import list_sensors, open_source
+from hsikit.sensors.libraries import open_library
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "assess_map", "benchmark", "check", "describe", "draw_quicklook", "evaluate", "list_methods", "list_sensors", "load_method", "make_method",
-    "open_scene", "read_labels", "run", "sample_map", "save_method", "train", "write_report",
+    "open_library", "open_scene", "read_labels", "run", "sample_map", "save_method", "train", "write_report",
 ]  # fmt: skip
 
 Scene = Any

@@ -69,6 +69,7 @@ def target_of(wanted: Wanted, fwhm: ArrayLike | None = None) -> Target:
     """
     if isinstance(wanted, (str, Path)):
         return _by_name(str(wanted))
+    wanted = getattr(wanted, "bands", wanted)
     if hasattr(wanted, "wavelength") and hasattr(wanted, "fwhm"):
         # The names of a library are those of its spectra.
         return _sorted(wanted.wavelength, wanted.fwhm, wanted.names if isinstance(wanted, (Bands, BandTable)) else ())

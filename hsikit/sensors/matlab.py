@@ -15,6 +15,7 @@ from hsikit.scene import Indices, Source
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.container import choose_variable, find_wavelengths, to_band_axes
 from hsikit.sensors.facts import FileFacts, Layout, Options, OrderedSource, layout
+from hsikit.sensors.mat5 import arrays_of, read_mat5
 from hsikit.sensors.numpy_file import array_scene
 
 NUMERIC = {"double", "single", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "logical"}
@@ -37,19 +38,11 @@ class Reader:
 
 
 def _open_v5(path: Path, options: Options) -> Source:
-    import scipy.io
-
-    try:
-        shapes = {name: tuple(shape) for name, shape, kind in scipy.io.whosmat(path) if kind in NUMERIC}
-        chosen = choose_variable(str(path), shapes, options)
-        key = find_wavelengths(shapes)
-        loaded = scipy.io.loadmat(path, variable_names=[chosen, *([key] if key else [])])
-        values, own = np.asarray(loaded[chosen]), None if key is None else np.ravel(loaded[key])
-    except SceneError:
-        raise
-    except Exception as error:  # SciPy's parser meets damage with errors of many classes
-        raise SceneError(path, f"is no MATLAB file, or it is truncated or damaged ({type(error).__name__})", "Save it again") from None
-    return array_scene(path, "matlab", values, own, options)
+    shapes = {array.name: array.shape for array in arrays_of(path) if not array.text}
+    chosen = choose_variable(str(path), shapes, options)
+    key = find_wavelengths(shapes)
+    loaded = read_mat5(path, {chosen, *([key] if key else [])})
+    return array_scene(path, "matlab", loaded[chosen], None if key is None else np.ravel(loaded[key]), options)
 
 
 def _open_hdf5(path: Path, options: Options) -> Source:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hsikit.spectral.resample import gaussian_resampling
+from hsikit.spectral.resample import Resampling, gaussian_resampling
 
 Floats = NDArray[np.float64]
 
@@ -58,7 +58,17 @@ def sensor_change(
     Raises:
         WavelengthError: centres or widths that make no sense.
     """
-    found = gaussian_resampling(from_wavelength, from_fwhm, to_wavelength, to_fwhm)
+    return change_by(gaussian_resampling(from_wavelength, from_fwhm, to_wavelength, to_fwhm), to_wavelength, least=least)
+
+
+def change_by(found: Resampling, to_wavelength: ArrayLike, *, least: float = LEAST_COVERAGE) -> SensorChange:
+    """The same from weights that were found by any responses.
+
+    Args:
+        found: weights from the first sensor's bands to the other's.
+        to_wavelength: band centres of the other (nm), shape (D',).
+        least: the least coverage of a band that is used, 0 to 1.
+    """
     weights = np.asarray(found.weights.todense(), np.float64)
     used = np.flatnonzero((found.coverage >= least) & (weights.sum(axis=1) > 0))
     return SensorChange(weights[used], used, np.asarray(to_wavelength, np.float64)[used], found.coverage, np.asarray((weights[used] > 1e-3).any(axis=0)))

@@ -7,7 +7,7 @@ from pathlib import Path
 import geopandas
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
 from shapely.geometry import box
@@ -67,6 +67,7 @@ def test_reflectance_comes_back() -> None:
 
 
 @given(row=st.integers(0, 14), col=st.integers(0, 11), rows=st.integers(1, 15), cols=st.integers(1, 12), seed=st.integers(0, 99))
+@settings(max_examples=40)
 def test_any_window_is_the_slice_of_the_whole(row: int, col: int, rows: int, cols: int, seed: int) -> None:
     source, library = scene(), field()
     library = Library(library.spectra[:, FINE < 2000], FINE[FINE < 2000], library.fwhm[FINE < 2000], library.names, library.metadata)

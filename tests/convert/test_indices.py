@@ -110,6 +110,7 @@ def test_mistakes_are_named() -> None:
         (["NDVY"], {}, OptionError, "Near are"), ([], {}, OptionError, "none is named"), (["NDVI", "ndvi"], {}, OptionError, "NDVI is named twice"),
         (["N + q"], {}, OptionError, "needs q, which no band"), (["VVVHR"], {}, OptionError, "needs VV"), (["NIRvP"], {}, OptionError, "Photosynthetically"),
         (["NDVI"], {"L": 1.0}, OptionError, "none of the indices has such a constant"), (["1 + 2"], {}, OptionError, "names no band"),
+        (["SAVI"], {"L": "half"}, OptionError, "'half' is no number"),
         (["b300"], {}, WavelengthError, "no good band at 300"), (["x = N.real"], {}, OptionError, "an attribute"),
     ):  # fmt: skip
         with pytest.raises(error, match=words):
@@ -119,3 +120,17 @@ def test_mistakes_are_named() -> None:
     base.info.bands.wavelength[:] = np.nan
     with pytest.raises(SceneError, match="no wavelengths"):
         index_source(base, ["NDVI"])
+
+
+def test_real_trees_are_green_and_real_water_is_wet(shared_data: Path) -> None:
+    folder = shared_data / "classification" / "enmap_potsdam"
+    found: dict[int, list[np.ndarray]] = {4: [], 6: [], 1: []}
+    for tile in sorted((folder / "images").glob("*.tif")):
+        source = open_source(tile, wavelengths=folder / "enmap_potsdam_srf.csv", scale=1e-4)
+        values = read_window(index_source(source, ["NDVI", "MNDWI"]), source.info.grid.whole)
+        with rasterio.open(folder / "labels" / tile.name) as labels:
+            codes = labels.read(1)
+        for code, parts in found.items():
+            parts.append(values[:, codes == code])
+    tree, water, roof = (np.nanmedian(np.concatenate(parts, axis=1), axis=1) for parts in found.values())
+    assert tree[0] > 0.7 > 0.4 > roof[0] and water[1] > 0.9 > 0 > max(tree[1], roof[1])

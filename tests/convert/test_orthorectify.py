@@ -181,3 +181,16 @@ def test_an_output_that_exists_or_a_resolution_that_is_none_is_refused(tmp_path)
         lost = Swath((75, 48), lambda window: (np.full(window.shape, np.nan), np.full(window.shape, np.nan)))
         orthorectify(swath_scene(swath=lost), tmp_path / "other.tif")
     assert [path.name for path in tmp_path.iterdir()] == ["map.tif"]
+
+
+def test_a_real_granule_is_put_where_its_own_table_says(shared_data, tmp_path):
+    import h5py
+
+    path = shared_data / "sensors" / "emit" / "EMIT_L1B_OBS_001_20220827T060753_9999999_999.nc"
+    with h5py.File(path) as file:
+        values, x, y = file["obs"][:], file["location/glt_x"][:], file["location/glt_y"][:]
+    source = open_source(path)
+    orthorectify(source, tmp_path / "map.tif")
+    wanted = np.where(x == 0, np.float32(-9999), values[np.abs(y) - 1, np.abs(x) - 1].transpose(2, 0, 1))
+    with rasterio.open(tmp_path / "map.tif") as file:
+        np.testing.assert_array_equal(file.read(), wanted)

@@ -1,0 +1,226 @@
+"""A swath put on a map and written as GeoTIFF in one sweep over the sensor's rows: each part of the scene is read, and decoded, once.
+
+A ring of the sensor's rows goes down the track. A tile of the map is put together as soon as the last row that it needs is there,
+from spectra that lie together in the ring, and is written to its place with all its bands by one call. The ring is as high as the
+rows that one tile needs, which at an angle to the track is half as much again as its side; so the tile is as large as the memory allows.
+Where a file decodes blocks of some bands only (chunks of HDF5), one such group of bands goes down the track after the other.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsikit.convert.map_index import SIDES, MapIndex
+from hsikit.convert.write import Progress
+from hsikit.geo.grid import Window
+from hsikit.layers import Layer
+from hsikit.scene import Indices, Source
+from hsikit.writers import check_space
+from hsikit.writers.plain_tiff import PlainTiff
+
+if TYPE_CHECKING:
+    from hsikit.convert.orthorectify import OrthorectifiedSource
+
+RING_BYTES = 120 << 20
+"""The most that the ring, one piece of the scene as it is read, and a tile for each thread take."""
+PIECE_BYTES = 6 << 20
+"""Bytes of the scene that are read at once, where a file does not decode more."""
+SPECTRA = 256
+"""Spectra that are turned into bands at once: what a processor's cache holds."""
+THREADS = 2
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """How a scene is swept.
+
+    Attributes:
+        side: of a map tile.
+        strip: rows of the sensor that are read at once.
+        rows: of the ring.
+        width: columns that are read at once.
+        bands: that go down the track together.
+        ahead: whether the next strip is read while tiles are put together.
+    """
+
+    side: int
+    strip: int
+    rows: int
+    width: int
+    bands: int
+    ahead: bool
+
+
+def plan_sweep(source: Source, dtype: np.dtype[Any], index: MapIndex, budget: int = RING_BYTES) -> SweepPlan:
+    """The largest tile whose ring fits the memory; with more bands at once before larger tiles, since a file may decode them together.
+
+    Args:
+        source: the scene on the sensor's grid; it may say in `band_block` how many bands its file decodes at once.
+        dtype: of the numbers that are kept.
+        index: which rows the tiles need.
+        budget: bytes.
+    """
+    (rows, cols), bands = source.info.grid.shape, len(source.info.bands)
+    block_rows, block_cols = source.block
+    group = min(bands, getattr(source, "band_block", None) or bands)
+    piece = min(PIECE_BYTES, budget // 16)
+    spans = {side: _span(*index.rows_needed(side)) for side in SIDES}
+    while True:
+        pixel = group * dtype.itemsize
+        fitting = max(1, piece // (pixel * cols))
+        strip = min(rows, block_rows if block_rows > 1 else fitting)
+        width = min(cols, max(block_cols, piece // (pixel * strip) // block_cols * block_cols))
+        for side, ahead in ((128, True), (64, True), (64, False), (32, True), (32, False), (16, False)):
+            height = min(rows, strip * (2 if ahead else 1) + spans[side] - 1)
+            if height * cols * pixel + strip * width * pixel + THREADS * side * side * pixel <= budget:
+                return SweepPlan(side, strip, height, width, group, ahead)
+        if group == 1:
+            return SweepPlan(SIDES[-1], strip, min(rows, strip + spans[SIDES[-1]] - 1), width, 1, False)
+        group = -(-group // 2)
+
+
+def _span(first: NDArray[np.int64], last: NDArray[np.int64]) -> int:
+    """The most rows that one tile needs."""
+    return max(1, int((last - first).max()) + 1)
+
+
+def sweep_to_geotiff(mapped: OrthorectifiedSource, layer: Layer, path: Path, tags: Mapping[str, str], progress: Progress | None = None,
+                     budget: int = RING_BYTES) -> list[Path]:  # fmt: skip
+    """Writes an orthorectified scene as an uncompressed GeoTIFF, tiled and band-interleaved, in stored numbers.
+
+    Args:
+        mapped: the scene, and its table.
+        layer: names, wavelengths and units of its bands.
+        path: the file to make.
+        tags: facts to keep in it.
+        progress: told of tiles.
+        budget: bytes of memory: see `plan_sweep`.
+
+    Returns:
+        The file.
+
+    Raises:
+        OutputError: the disk does not take it.
+        SceneError: the scene is truncated or damaged, or its table points outside it.
+    """
+    info, dtype = mapped.swath.info, mapped.dtype
+    with MapIndex(mapped.table, info.grid.shape, path.parent, info.name) as index:
+        plan = plan_sweep(mapped.swath, dtype, index, budget)
+        tiles = int(np.prod(index.tiles(plan.side)))
+        check_space(path.parent, tiles * plan.side**2 * dtype.itemsize * layer.bands)
+        index.arrange(plan.side)
+        decoding = mapped.decoding(np.arange(layer.bands))
+        factors = [np.broadcast_to(np.asarray(factor, float), (layer.bands,)).tolist() for factor in (decoding.scale, decoding.offset)]
+        stored = replace(layer, dtype=dtype.name, nodata=mapped.fill)
+        with PlainTiff(path, stored, mapped.info.grid, plan.side, tags, factors[0], factors[1]) as tiff:
+            sweep = _Sweep(mapped, plan, index, tiff)
+            if progress is not None:
+                progress.begin("", tiles * len(sweep.groups), 0)
+            told = (lambda count: None) if progress is None else partial(progress.advance, "writing")
+            for group in sweep.groups:
+                sweep.run(group, told)
+            tiff.finish(sweep.positions(), plan.side**2 * dtype.itemsize)
+    return [path]
+
+
+class _Sweep:
+    """The tiles of one scene in the order in which they are finished, and the passes over it."""
+
+    def __init__(self, mapped: OrthorectifiedSource, plan: SweepPlan, index: MapIndex, tiff: PlainTiff) -> None:
+        self.mapped, self.plan, self.index, self.tiff = mapped, plan, index, tiff
+        self.rows, self.cols = mapped.swath.info.grid.shape
+        self.bands = len(mapped.info.bands)
+        last = index.rows_needed(plan.side)[1]
+        self.order = np.argsort(np.where(last < 0, self.rows, last), kind="stable")
+        self.ready = np.searchsorted(np.where(last < 0, self.rows, last)[self.order], np.arange(0, self.rows + 1, plan.strip))
+        self.groups = [np.arange(band, min(band + plan.bands, self.bands)) for band in range(0, self.bands, plan.bands)]
+        self.block = plan.side**2 * mapped.dtype.itemsize
+
+    def positions(self) -> NDArray[np.uint64]:
+        """Where each block lies, shape (bands, tiles)."""
+        tiles, rank = len(self.order), np.empty(len(self.order), np.int64)
+        rank[self.order] = np.arange(tiles)
+        band = np.arange(self.bands)[:, np.newaxis]
+        first = band // self.plan.bands * self.plan.bands
+        count = np.minimum(self.plan.bands, self.bands - first)
+        return (self.tiff.start + self.block * (first * tiles + rank * count + band - first)).astype(np.uint64)
+
+    def run(self, bands: Indices, told: Callable[[int], None]) -> None:
+        """Sweeps one group of bands down the track."""
+        ring = _Ring(self.mapped, self.plan, bands)
+        starts = range(0, self.rows, self.plan.strip)
+        local = threading.local()
+
+        def finish(rank: int) -> None:
+            if not hasattr(local, "tile"):
+                local.tile = np.empty((len(bands), self.plan.side**2), self.mapped.dtype)
+            ring.gather(self.index.tile(int(self.order[rank])), local.tile)
+            self.tiff.write(local.tile, self.tiff.start + self.block * (int(bands[0]) * len(self.order) + rank * len(bands)))
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            ring.load(0)
+            for number, row in enumerate(starts):
+                following = row + self.plan.strip
+                final = following >= self.rows
+                ranks = range(int(self.ready[number]), len(self.order) if final else int(self.ready[number + 1]))
+                ahead = [pool.submit(ring.load, following)] if self.plan.ahead and not final else []
+                for done in [*ahead, *(pool.submit(finish, rank) for rank in ranks)]:
+                    done.result()
+                if not self.plan.ahead and not final:
+                    ring.load(following)
+                told(len(ranks))
+
+
+class _Ring:
+    """The latest rows of a scene, in the order of axes in which its source gives them, and one more row of the fill value."""
+
+    def __init__(self, mapped: OrthorectifiedSource, plan: SweepPlan, bands: Indices) -> None:
+        self._source, self._plan, self._bands = mapped.swath, plan, bands
+        self._shape = mapped.swath.info.grid.shape
+        sample = mapped.swath.read(Window(0, 0, min(2, self._shape[0]), min(2, self._shape[1])), bands).values
+        order = sorted(range(3), key=lambda axis: (-sample.strides[axis], axis))
+        shape = (len(bands), plan.rows + 1, self._shape[1])
+        stored = np.empty([shape[axis] for axis in order], mapped.dtype)
+        self._flat = stored.reshape(-1)
+        self._view = stored.transpose(np.argsort(order))
+        self._view[:, plan.rows] = mapped.fill
+        self._steps = [stride // stored.itemsize for stride in self._view.strides]
+
+    def load(self, row: int) -> None:
+        """Reads the strip that begins at a row."""
+        rows = min(self._plan.strip, self._shape[0] - row)
+        for col in range(0, self._shape[1], self._plan.width):
+            window = Window(row, col, rows, min(self._plan.width, self._shape[1] - col))
+            values = self._source.read(window, self._bands).values
+            slot = row % self._plan.rows
+            before = min(rows, self._plan.rows - slot)
+            self._view[:, slot : slot + before, col : window.col_end] = values[:, :before]
+            if before < rows:
+                self._view[:, : rows - before, col : window.col_end] = values[:, before:]
+
+    def gather(self, numbers: NDArray[np.int32], out: NDArray[Any]) -> None:
+        """Puts the spectra of a tile together: shape (bands, n)."""
+        row, col = np.divmod(numbers.astype(np.int64), self._shape[1])
+        nothing = numbers < 0
+        row, col = np.where(nothing, self._plan.rows, row % self._plan.rows), np.where(nothing, 0, col)
+        if self._steps[0] != 1 or len(self._bands) == 1:
+            places = row * self._steps[1] + col * self._steps[2]
+            for band in range(len(out)):
+                np.take(self._flat[band * self._steps[0] :], places, out=out[band], mode="clip")
+            return
+        spectra = self._flat.reshape(-1, len(self._bands))
+        places = row * self._shape[1] + col if self._steps[1] > self._steps[2] else col * (self._plan.rows + 1) + row
+        buffer = np.empty((SPECTRA, len(self._bands)), self._flat.dtype)
+        for first in range(0, len(places), SPECTRA):
+            part = places[first : first + SPECTRA]
+            np.take(spectra, part, axis=0, out=buffer[: len(part)], mode="clip")
+            out[:, first : first + len(part)] = buffer[: len(part)].T
