@@ -63,8 +63,11 @@ def open_tiles(paths: Sequence[Path], options: Options, name: str) -> Source:
         GridError: a tile lies on another grid.
     """
     sources: list[Source] = []
+    reader = reader_for(paths[0])
     for path in paths:
-        source = reader_for(path).open(path, options)
+        # What kind a file is takes a look at its neighbours: of thousands of tiles, one is looked at.
+        like_first = path.suffix == paths[0].suffix and path.is_file() and path.stat().st_size > 0
+        source = (reader if like_first else reader_for(path)).open(path, options)
         source.close()
         if sources:
             _check_alike(sources[0], source)
