@@ -31,14 +31,14 @@ def classify(
     ] = False,
     seed: Annotated[int, typer.Option(help="Of everything random (no classifier here draws when it maps).")] = 0,
 ) -> None:
-    """Maps the classes of a scene of any size, tile by tile."""
-    from hsikit.api import load_method
+    """Maps the classes of a scene of any size, tile by tile; of another sensor than the model's by what the model keeps of its classes."""
+    from hsikit.transfer import open_model
 
     options = {
         "confidence": confidence, "probabilities": probabilities, "smooth": smooth, "sieve": sieve, "unknown_below": unknown_below,
         "refit_statistics": refit_statistics,
     }  # fmt: skip
-    map_scene(lambda: load_method(model), {"cube": (scene, {})}, output, run_args, mask_args, scene_args, **options)
+    map_scene(lambda: open_model(model), {"cube": (scene, {})}, output, run_args, mask_args, scene_args, **options)
 
 
 def add_to(app: typer.Typer) -> None:

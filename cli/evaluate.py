@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .as_sensors import refuse_beside, scores_as_sensors, show_as_sensors
 from .console import Bar, say, tell, wrote
 from .options import LabelArgs, MaskArgs, SceneArgs, SplitArgs, grouped
 
@@ -27,6 +29,9 @@ def evaluate(
     split_args: SplitArgs,
     split: Annotated[str | None, typer.Option(help="Refit the method on this split, and score that.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    as_sensor: Annotated[
+        str | None, typer.Option(help="What is lost on other sensors: names or CSV files of bands, with commas between them.", show_default=False)
+    ] = None,
     smooth: Annotated[bool, typer.Option("--smooth", help="Score the map that `classify --smooth` makes.")] = False,
     calibrate: Annotated[bool, typer.Option("--calibrate/--no-calibrate", help="With --split: find a temperature inside the training part.")] = True,
     confusion: Annotated[bool, typer.Option("--confusion", help="Also print the confusion matrix.")] = False,
@@ -52,16 +57,26 @@ def evaluate(
         labelled = [read_labels(source, labels, **label_args.options(), **mask_args.options())]
         for note in labelled[0].notes:
             bar.note(f"note: {note}")
+        if as_sensor is not None:
+            refuse_beside(smooth=smooth, confusion=confusion)
+            lost = scores_as_sensors(model, labelled, as_sensor, split=split, split_options=split_args.options(), seed=seed, bar=bar)
+            _deliver([score.to_json() for score in lost], output, as_json, lambda: show_as_sensors(lost))
+            return
         found = scoring.evaluate(
             method, record, labelled, split=split, seed=seed, run=compute, split_options=split_args.options(), calibrate=calibrate,
             finish=smoothed if smooth else None, progress=bar,
         )  # fmt: skip
+    _deliver(found.to_json(), output, as_json, lambda: _show(found, confusion))
+
+
+def _deliver(facts: Any, output: Path | None, as_json: bool, show: Callable[[], None]) -> None:
+    """JSON into a file, and onto stdout; or words."""
     if output is not None:
-        _write(found, output)
+        _write(facts, output)
     if as_json:
-        say(json.dumps(found.to_json(), indent=2))
+        say(json.dumps(facts, indent=2))
         return
-    _show(found, confusion)
+    show()
     wrote([output] if output else [])
 
 
@@ -80,14 +95,14 @@ def _show(found: Evaluation, confusion: bool) -> None:
         show_confusion(found.scores, names)
 
 
-def _write(found: Evaluation, target: Path) -> None:
+def _write(facts: Any, target: Path) -> None:
     """The JSON file, written beside its place and renamed."""
     from hsikit.writers import commit
     from hsikit.writers.failures import writing
 
     with writing(target), tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
         part = Path(folder) / target.name
-        part.write_text(json.dumps(found.to_json(), indent=2) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         commit([(part, target)])
 
 

@@ -17,6 +17,7 @@ from hsikit.errors import MemoryPlanError, MethodError, OptionError
 from hsikit.registry import list_methods, load_class
 from hsikit.scene import Source
 from hsikit.sensors import list_sensors, open_source
+from hsikit.transfer import adapt, gather_transfer, method_for, open_model
 from hsikit.sensors.libraries import open_library
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from hsikit.train.record import TrainingRecord
 
 __all__ = [
-    "assess_map", "benchmark", "check", "describe", "draw_quicklook", "evaluate", "list_methods", "list_sensors", "load_method", "make_method",
-    "open_library", "open_scene", "read_labels", "run", "sample_map", "save_method", "train", "write_report",
+    "adapt", "assess_map", "benchmark", "check", "describe", "draw_quicklook", "evaluate", "list_methods", "list_sensors", "load_method", "make_method",
+    "method_for", "open_library", "open_scene", "read_labels", "run", "sample_map", "save_method", "train", "write_report",
 ]  # fmt: skip
 
 Scene = Any
@@ -168,11 +169,11 @@ def load_method(folder: str | Path) -> Method:
     return load(folder)
 
 
-def save_method(method: Method, folder: str | Path, *, record: TrainingRecord | None = None, licence: str = "", overwrite: bool = False) -> Path:
+def save_method(method: Method, folder: str | Path, *, record: Any = None, transfer: Any = None, licence: str = "", overwrite: bool = False) -> Path:
     """Writes a model folder (`model.safetensors`, `model.json`)."""
     from hsikit.models import save_method as save
 
-    return save(method, folder, record=record, licence=licence, overwrite=overwrite)
+    return save(method, folder, record=record, transfer=transfer, licence=licence, overwrite=overwrite)
 
 
 def read_labels(scene: Scene, labels: Any, *, mask: Masks = None, dilate: int = 0, aoi: str | Path | None = None, **options: Any) -> LabelledScene:
@@ -200,10 +201,12 @@ class Trained:
     Attributes:
         method: the trained method.
         record: split, scores, floors, pixels used.
+        transfer: what scenes of other sensors are mapped by; None where nothing was kept.
     """
 
     method: Any
     record: TrainingRecord
+    transfer: Any = None
 
     def bind(self, inputs: Mapping[str, Any]) -> Job:
         """See `hsikit.method.Method`."""
@@ -211,7 +214,7 @@ class Trained:
 
     def save(self, folder: str | Path, *, licence: str = "", overwrite: bool = False) -> Path:
         """Writes the model folder."""
-        return save_method(self.method, folder, record=self.record, licence=licence, overwrite=overwrite)
+        return save_method(self.method, folder, record=self.record, transfer=self.transfer, licence=licence, overwrite=overwrite)
 
     @property
     def scores(self) -> Mapping[str, Any]:
@@ -222,7 +225,7 @@ class Trained:
 def train(method: str, scenes: Scene, labels: Any, *, split: str = "blocks", split_options: Mapping[str, Any] | None = None, refit: bool = True,
           calibrate: bool = True, seed: int = 0, label_options: Mapping[str, Any] | None = None, class_field: str | None = None,
           pixels: str | Path | None = None, mask: Masks = None, dilate: int = 0, aoi: str | Path | None = None, overwrite: bool = False,
-          progress: Progress | None = None, workspace: Path | None = None, **options: Any) -> Trained:  # fmt: skip
+          progress: Progress | None = None, workspace: Path | None = None, spectra: bool = True, **options: Any) -> Trained:  # fmt: skip
     """Trains a classifier: spatially disjoint split, score beside its floors, a temperature, then a fit on all labels.
 
     Example:
@@ -247,6 +250,7 @@ def train(method: str, scenes: Scene, labels: Any, *, split: str = "blocks", spl
         overwrite: whether that file may be replaced.
         progress: told of progress.
         workspace: folder for snapshots of a network's training: the same call after a kill goes on from there.
+        spectra: whether the model keeps labelled spectra, by which `adapt` refits it for other sensors.
         **options: the method's own.
 
     Raises:
@@ -263,20 +267,21 @@ def train(method: str, scenes: Scene, labels: Any, *, split: str = "blocks", spl
     kind = load_class(method)
     if not hasattr(kind, "train"):
         raise MethodError(method, "learns nothing from labels", "Choose a classifier of `hsikit methods`")
-    for name in options:
-        if name in ("scenes", "run"):
-            raise OptionError(name, f"{method} has no such training option")
+    for name in {"scenes", "run"} & set(options):
+        raise OptionError(name, f"{method} has no such training option")
     if pixels is not None:
         require_new(check_pixels_target(pixels), overwrite)
+    fitted: list[LabelledScene] = []
     with _labelled(scenes, labels, label_options, class_field, (mask, dilate, aoi)) as labelled:
         model, record = train_classifier(
             kind, labelled, split=split, refit=refit, calibrate=calibrate, seed=seed, run=compute, options=options, split_options=split_options,
-            progress=progress, workspace=workspace,
+            progress=progress, workspace=workspace, fitted=fitted.extend,
         )  # fmt: skip
+        kept = gather_transfer(fitted, spectra=spectra, seed=seed)
         if pixels is not None:
             write_label_pixels(labelled, Path(pixels))
         told = dict.fromkeys(note for scene in labelled for note in scene.notes)
-    return Trained(model, replace(record, notes=(*told, *record.notes)))
+    return Trained(model, replace(record, notes=(*told, *record.notes)), kept)
 
 
 @contextmanager
@@ -379,7 +384,7 @@ def run(method: Any, scene: Any, output: str | Path, *, confidence: bool = False
     from hsikit.geo.bbox import window_of
     from hsikit.sensors.masking import open_masks
 
-    bound = load_method(method) if isinstance(method, str | Path) else getattr(method, "method", method)
+    bound = open_model(method, progress)
     inputs = scene if isinstance(scene, Mapping) else {bound.roles[0]: scene}
     if set(inputs) != set(bound.roles):
         raise OptionError(bound.name, f"its inputs are {', '.join(bound.roles)}, not {', '.join(inputs)}", "Give a mapping of these names to scenes")

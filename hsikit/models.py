@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 FACTS, ARRAYS, STAGED = "model.json", "model.safetensors", ".new"
 ADAPTER, ADAPTER_ARRAYS, ADAPTER_FACTS = "adapter", "adapter_model.safetensors", "adapter_config.json"
-_RECORD = "record/"
+_PARTS = {"training": "record/", "transfer": "transfer/"}
+"""What stands beside the method in its folder: the name of its facts, and what the names of its arrays begin with."""
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -70,7 +71,8 @@ def check_target(folder: str | Path, *, overwrite: bool = False) -> Path:
     return folder
 
 
-def save_method(method: Any, folder: str | Path, *, record: Stateful | None = None, licence: str = "", overwrite: bool = False) -> Path:
+def save_method(method: Any, folder: str | Path, *, record: Stateful | None = None, transfer: Stateful | None = None, licence: str = "",
+                overwrite: bool = False) -> Path:  # fmt: skip
     """Writes a model folder.
 
     Args:
@@ -78,6 +80,7 @@ def save_method(method: Any, folder: str | Path, *, record: Stateful | None = No
             layout), that is written too.
         folder: where; its parent must exist.
         record: how it was trained: split, scores, pixels used.
+        transfer: what other sensors need of its training.
         licence: of the model, as text.
         overwrite: whether an older model there may be replaced.
 
@@ -89,9 +92,10 @@ def save_method(method: Any, folder: str | Path, *, record: Stateful | None = No
     folder = check_target(folder, overwrite=overwrite)
     arrays, facts = method.state()
     document: dict[str, Any] = {"format": FORMAT, "method": method.name, "hsikit": _version(), "licence": licence, **facts}
-    if record is not None:
-        kept, document["training"] = record.state()
-        arrays |= {_RECORD + key: value for key, value in kept.items()}
+    for part, held in (("training", record), ("transfer", transfer)):
+        if held is not None:
+            kept, document[part] = held.state()
+            arrays |= {_PARTS[part] + key: value for key, value in kept.items()}
     adapter = method.adapter() if hasattr(method, "adapter") else None
     beside = folder.absolute().parent / f".{folder.name}.{os.getpid()}{STAGED}"
     try:
@@ -115,7 +119,7 @@ def load_method(folder: str | Path) -> Method:
     """
     folder = Path(folder)
     facts, arrays = read_folder(folder)
-    loaded: Restorable = _restored(_method_class(folder, facts), {k: v for k, v in arrays.items() if not k.startswith(_RECORD)}, facts, folder)
+    loaded: Restorable = _restored(_method_class(folder, facts), {k: v for k, v in arrays.items() if not k.startswith(tuple(_PARTS.values()))}, facts, folder)
     return loaded  # type: ignore[return-value]
 
 
@@ -125,11 +129,24 @@ def load_record(folder: str | Path, kind: type[R]) -> R | None:
     Raises:
         ModelError: as `load_method`.
     """
-    folder = Path(folder)
+    return _load_part(Path(folder), kind, "training")
+
+
+def load_transfer(folder: str | Path, kind: type[R]) -> R | None:
+    """What a model folder keeps for other sensors, as a `kind` (a `Transfer`); None where it keeps nothing.
+
+    Raises:
+        ModelError: as `load_method`.
+    """
+    return _load_part(Path(folder), kind, "transfer")
+
+
+def _load_part(folder: Path, kind: type[R], part: str) -> R | None:
     facts, arrays = read_folder(folder)
-    if "training" not in facts:
+    if part not in facts:
         return None
-    return _restored(kind, {k.removeprefix(_RECORD): v for k, v in arrays.items() if k.startswith(_RECORD)}, facts["training"], folder)
+    prefix = _PARTS[part]
+    return _restored(kind, {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}, facts[part], folder)
 
 
 def read_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from hsikit.errors import ModelError, OutputError
-from hsikit.models import check_target, load_method, load_record, read_folder, save_method
+from hsikit.models import check_target, load_method, load_record, load_transfer, read_folder, save_method
 from hsikit.tasks.classification.svm import Svm
+from hsikit.tasks.classification.transfer import Transfer, gather_transfer
 from hsikit.train.record import TrainingRecord, UsedPixels
 from tests.tasks.classification.scenes import fields, labelled, run_with, source
 
@@ -38,6 +39,27 @@ def test_what_is_saved_is_loaded(folder: Path) -> None:
     record = load_record(folder, TrainingRecord)
     assert record is not None and record.state()[1] == json.loads(json.dumps(RECORD.state()[1]))
     np.testing.assert_array_equal(record.used[0].rows, LABELS.rows)
+
+
+def test_what_is_kept_for_other_sensors_is_no_part_of_the_model(folder: Path, tmp_path: Path) -> None:
+    kept = gather_transfer([LABELS])
+    other = save_method(MODEL, tmp_path / "other", record=RECORD, transfer=kept)
+    assert load_method(other).identity() == load_method(folder).identity()
+    again = load_transfer(other, Transfer)
+    assert kept is not None and again is not None and again.arrays.keys() == kept.arrays.keys()
+    record = load_record(other, TrainingRecord)
+    assert record is not None and record.state()[0].keys() == RECORD.state()[0].keys()
+    assert load_transfer(folder, Transfer) is None
+
+
+def test_a_folder_whose_spectra_are_damaged_is_refused_where_they_are_asked_for(tmp_path: Path) -> None:
+    kept = gather_transfer([LABELS])
+    assert kept is not None
+    cut = dataclasses.replace(kept, arrays={**kept.arrays, "spectra": kept.arrays["spectra"][1:]})
+    folder = save_method(MODEL, tmp_path / "cut", transfer=cut)
+    assert isinstance(load_method(folder), Svm)
+    with pytest.raises(ModelError, match="do not fit together"):
+        load_transfer(folder, Transfer)
 
 
 def test_the_folder_says_what_a_person_asks(folder: Path) -> None:

@@ -19,8 +19,8 @@ from hsikit.convert.write import Progress, cube_layer, losses, refuse_input, sce
 from hsikit.errors import GridError
 from hsikit.geo.grid import Grid, Window
 from hsikit.geo.nearest import make_table
-from hsikit.geo.swath import LookupTable
-from hsikit.geo.table import gather, pieces
+from hsikit.geo.swath import CroppedTable, LookupTable
+from hsikit.geo.table import gather, pieces, trimmed
 from hsikit.scene import QUALITY_FLAGS, Decoding, Indices, Quality, Raw, SceneInfo, Source
 from hsikit.sensors.mosaic import decoding_of
 
@@ -34,6 +34,8 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 def table_of(info: SceneInfo, *, grid: Grid | None = None, resolution: float | None = None, crs: str | None = None,
              radius: float | None = None) -> LookupTable:  # fmt: skip
     """The lookup table of a scene: the product's own, else (or where the user wants another map) one made from the positions.
+
+    That of a part of a product holds no more of the map than the part needs.
 
     Args:
         info: facts of a scene on the sensor's own grid.
@@ -49,8 +51,9 @@ def table_of(info: SceneInfo, *, grid: Grid | None = None, resolution: float | N
     if info.swath is None:
         what = "lies on a map grid already" if info.grid.georeferenced else "has no georeference: nobody knows where its pixels lie"
         raise GridError(info.name, what, "Use `hsikit warp` for another grid" if info.grid.georeferenced else "Give a product with positions")
-    if info.swath.table is not None and grid is None and resolution is None and crs is None and radius is None:
-        return info.swath.table
+    table = info.swath.table
+    if table is not None and grid is None and resolution is None and crs is None and radius is None:
+        return trimmed(table) if isinstance(table, CroppedTable) else table
     return make_table(info.swath, grid, resolution=resolution, crs=crs, radius=radius, name=info.name)
 
 
@@ -103,14 +106,15 @@ def orthorectify(source: Source, path: Path, *, resolution: float | None = None,
         GridError, OptionError: as `table_of`.
         SceneError: the scene is truncated or damaged.
     """
+    refuse_input(source.info, path)
+    mapped = _mapped(source, None, resolution, crs, radius)
+    if progress is not None:
+        progress.note(f"note: {mapped.info.notices[-1]}")
     if path.suffix.lower() not in (".tif", ".tiff"):
-        mapped = orthorectified(source, resolution=resolution, crs=crs, radius=radius)
         return write_scene(mapped, path, overwrite=overwrite, progress=progress, tags=tags)
     from hsikit.convert.staged import write_staged
     from hsikit.convert.sweep import sweep_to_geotiff
 
-    refuse_input(source.info, path)
-    mapped = _mapped(source, None, resolution, crs, radius)
     if progress is not None:
         for loss in losses(mapped.info, "gtiff"):
             progress.note(f"note: {loss}")
@@ -120,9 +124,8 @@ def orthorectify(source: Source, path: Path, *, resolution: float | None = None,
 
 def _mapped(source: Source, grid: Grid | None, resolution: float | None, crs: str | None, radius: float | None) -> OrthorectifiedSource:
     table = table_of(source.info, grid=grid, resolution=resolution, crs=crs, radius=radius)
-    swath = source.info.swath
-    own = swath is not None and table is swath.table
-    return OrthorectifiedSource(source, table, "the product's table" if own else f"positions within {radius or 'the usual'} m")
+    own = all(given is None for given in (grid, resolution, crs, radius))
+    return OrthorectifiedSource(source, table, "the product's table, if it has one" if own else f"positions, radius {radius}")
 
 
 class OrthorectifiedSource:
@@ -131,7 +134,7 @@ class OrthorectifiedSource:
     Args:
         swath: an open scene on the sensor's own grid.
         table: for each map pixel, where its measurement is.
-        told: how the table was made; two that differ make two inputs of a run.
+        told: what its grid does not tell of the table; two that differ make two inputs of a run.
     """
 
     def __init__(self, swath: Source, table: LookupTable, told: str = "") -> None:

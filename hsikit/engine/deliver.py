@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from hsikit.engine.context import Context
 from hsikit.engine.layerfile import LayerFile
 from hsikit.engine.options import Progress
+from hsikit.engine.placing import SENSOR, MappedLayer, Placement, mapped_areas, place_features, placement_of
 from hsikit.engine.stages import LayerStrips
 from hsikit.errors import OutputError
 from hsikit.geo.area import class_areas
 from hsikit.geo.grid import Grid, Window
-from hsikit.layers import Layer
+from hsikit.layers import Features, Layer
 from hsikit.method import Job
 from hsikit.version import __version__
 from hsikit.writers import Asset, Provenance, format_of, raster_paths, write_bundle, write_item, write_provenance, write_raster, write_table, write_vector
@@ -66,6 +67,9 @@ def deliver(context: Context, paths: Mapping[str, Path], progress: Progress) -> 
     """
     folder = context.folder / "products"
     folder.mkdir(exist_ok=True)
+    info = context.sources[context.job.reference].info
+    placement = placement_of(info, context.area) if context.options.grid == "map" else None
+    place = _Place(context, placement, swath=info.swath is not None)
     pairs: list[Pair] = []
     assets: list[Asset] = []
     areas: dict[str, ClassAreas] = {}
@@ -74,27 +78,81 @@ def deliver(context: Context, paths: Mapping[str, Path], progress: Progress) -> 
         with _named(final):
             home = folder / name  # two layers may have files of one name in two folders
             home.mkdir(exist_ok=True)
-            made, beside_it = _deliver_layer(context, context.job.layer(name), final, home, areas)
+            made, beside_it = _deliver_layer(place, context.job.layer(name), final, home, areas, progress)
         assets += beside_it
         pairs += made
     main = next(iter(paths.values()))
-    return [*_describe(context, main, list(reversed(assets)), areas, folder), *pairs], areas
+    return [*_describe(place, main, list(reversed(assets)), areas, folder), *pairs], areas
 
 
-def _deliver_layer(context: Context, layer: Layer, final: Path, folder: Path, areas: dict[str, ClassAreas]) -> tuple[list[Pair], list[Asset]]:
+@dataclass(frozen=True)
+class _Place:
+    """Where the results of a run lie.
+
+    Attributes:
+        context: the run.
+        placement: how they are put on the map; None where they stay on the reference grid.
+        swath: whether that is the sensor's own grid.
+    """
+
+    context: Context
+    placement: Placement | None
+    swath: bool
+
+    def on_map(self, layer: Layer) -> bool:
+        """Whether a layer is put on the map."""
+        return self.placement is not None and (layer.kind == "vector" or (layer.kind == "raster" and layer.zoom == 1))
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the products as a whole."""
+        return self.context.grid.crop(self.context.area) if self.placement is None else self.placement.grid
+
+    def tags(self, layer: Layer) -> dict[str, str]:
+        """What a product says of its place; a scene on a map grid needs no words."""
+        if self.placement is not None and self.on_map(layer):
+            return self.placement.tags()
+        return {"hsikit_grid": SENSOR} if self.swath else {}
+
+
+def _deliver_layer(place: _Place, layer: Layer, final: Path, folder: Path, areas: dict[str, ClassAreas], progress: Progress) -> tuple[list[Pair], list[Asset]]:
     """One layer and what lies beside it; the layer's own file comes last."""
+    context = place.context
     if layer.kind != "raster":
-        made = (write_vector if layer.kind == "vector" else write_table)(context.features[layer.name], folder / final.name)
+        features = _placed(place, layer, final, progress)
+        made = (write_vector if layer.kind == "vector" else write_table)(features, folder / final.name)
         return [(path, final.parent / path.name) for path in made], [Asset(layer.name, final, layer)]
+    pixels: FinishedLayer | MappedLayer = FinishedLayer(context.files[layer.name])
     grid = context.grid.crop(context.area).finer(layer.zoom)
-    made = write_raster(layer, grid, FinishedLayer(context.files[layer.name]), folder / final.name, tags=_tags(context, layer))
+    if place.placement is not None and place.on_map(layer):
+        pixels, grid = MappedLayer(pixels, layer, place.placement.table), place.placement.grid
+    elif place.placement is not None:
+        progress.note(f"note: {final.name} stays on the sensor's grid: its pixels are finer than those that the lookup table knows")
+    made = write_raster(layer, grid, pixels, folder / final.name, tags={**_tags(context, layer), **place.tags(layer)})
     pairs: list[Pair] = []
     if layer.legend is not None:
-        areas[layer.name] = class_areas(((window, arrays[layer.name][0]) for window, arrays in LayerStrips(context).strips(layer.name)), grid)
+        areas[layer.name] = mapped_areas(pixels) if isinstance(pixels, MappedLayer) else _areas_on_reference(context, layer, grid)
         pairs = write_bundle(final, folder, layer.legend, areas[layer.name])
     assets = [Asset(f"{layer.name} {path.suffix[1:]}", path) for _, path in pairs]
-    assets.append(Asset(layer.name, final, layer, format_of(final, layer) == "cog", grid if layer.zoom != 1 else None))
+    # An asset without a layer claims no place: one that stays on the sensor's grid beside a map has none.
+    described = layer if place.on_map(layer) or place.placement is None else None
+    assets.append(Asset(layer.name, final, described, format_of(final, layer) == "cog", grid if layer.zoom != 1 and place.placement is None else None))
     return [*pairs, *((path, final.parent / path.name) for path in reversed(made))], assets
+
+
+def _areas_on_reference(context: Context, layer: Layer, grid: Grid) -> ClassAreas:
+    return class_areas(((window, arrays[layer.name][0]) for window, arrays in LayerStrips(context).strips(layer.name)), grid)
+
+
+def _placed(place: _Place, layer: Layer, final: Path, progress: Progress) -> Features:
+    """The features of a layer, in the map's CRS where there is a map."""
+    found = place.context.features[layer.name]
+    if place.placement is None or not place.on_map(layer):
+        return found
+    placed, lost = place_features(found, place.placement)
+    if lost:
+        progress.note(f"note: {lost} points of {final.name} are left out: their pixels have no position")
+    return placed
 
 
 @contextmanager
@@ -113,14 +171,19 @@ def _tags(context: Context, layer: Layer) -> dict[str, str]:
     return {**facts, **inputs, **context.job.provenance}
 
 
-def _describe(context: Context, main: Path, assets: list[Asset], areas: Mapping[str, ClassAreas], folder: Path) -> list[Pair]:
+def _describe(place: _Place, main: Path, assets: list[Asset], areas: Mapping[str, ClassAreas], folder: Path) -> list[Pair]:
     """The STAC item, or for a scene without georeference a plain provenance file, named after the main output."""
-    grid: Grid = context.grid.crop(context.area)
+    context, grid = place.context, place.grid
+    where = {"grid": place.placement.told if place.placement is not None else SENSOR} if place.swath else {}
     provenance = Provenance(
         method=context.job.method,
         inputs={role: source.info.name for role, source in context.sources.items()},
         model=context.job.provenance.get("model", ""),
-        parameters={**context.job.identity, **({"areas": {name: _areas(context.job.layer(name), found) for name, found in areas.items()}} if areas else {})},
+        parameters={
+            **context.job.identity,
+            **where,
+            **({"areas": {name: _areas(context.job.layer(name), found) for name, found in areas.items()}} if areas else {}),
+        },
         version=__version__,
         notices=tuple(notice for source in context.sources.values() for notice in source.info.notices),
     )

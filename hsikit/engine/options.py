@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hsikit.errors import OptionError
 from hsikit.geo.grid import Window
 
 Precision = Literal["float32", "bf16"]
+OutputGrid = Literal["map", "sensor"]
 
 
 class HiddenPixels(Protocol):
@@ -54,7 +56,7 @@ class Silent:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a Job is run. None changes a result beyond float rounding, except `area`, `mask` and `precision`.
+    """How a Job is run. None changes a result beyond float rounding, except `area`, `mask`, `precision` and `grid`.
 
     Attributes:
         tile: rows and columns of a tile's core; None: chosen from the memory.
@@ -66,6 +68,7 @@ class RunOptions:
         mask: pixels to hide.
         overwrite: whether existing outputs may be replaced.
         restart: whether the unfinished part of an earlier run is dropped.
+        grid: where the results of a swath lie: on the "map", or on the "sensor"'s own grid. A scene on a map grid keeps it.
     """
 
     tile: int | None = None
@@ -77,3 +80,8 @@ class RunOptions:
     mask: HiddenPixels | None = None
     overwrite: bool = False
     restart: bool = False
+    grid: OutputGrid = "map"
+
+    def __post_init__(self) -> None:
+        if self.grid not in get_args(OutputGrid):
+            raise OptionError("grid", f"{self.grid!r} is not known", f"Known are {', '.join(get_args(OutputGrid))}")

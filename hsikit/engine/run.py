@@ -14,6 +14,7 @@ from hsikit.engine.device import computing_on
 from hsikit.engine.layerfile import scaled
 from hsikit.engine.ledger import COMMITTING, run_key, work_folder
 from hsikit.engine.options import Progress, RunOptions, Silent
+from hsikit.engine.placing import check_places
 from hsikit.engine.stages import run_stages, total_steps
 from hsikit.errors import EmptySceneError, HsikitError, OptionError, OutputError
 from hsikit.layers import Layer
@@ -23,6 +24,9 @@ from hsikit.version import __version__
 from hsikit.writers import check_space, check_target, commit, format_of
 from hsikit.writers.table import require_csv
 from hsikit.writers.vector import driver_of
+
+TYPICAL_GROWTH = 2.5
+"""Pixels of a map for each of the swath's, where no table tells yet."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,8 @@ def run_job(job: Job, sources: Mapping[str, Source], output: str | Path, *, name
     committing = (folder / COMMITTING).exists() and not chosen.restart
     check_target(path, chosen.overwrite or committing, also=others)
     _check_one_disk(finals)
+    if chosen.grid == "map":
+        check_places(sources[job.reference].info)
     context = open_context(job, sources, chosen, folder, _key(job, sources, chosen, paths), told)
     try:
         report = _run(context, paths, told)
@@ -192,7 +198,7 @@ def _key(job: Job, sources: Mapping[str, Source], options: RunOptions, paths: Ma
             "inputs": {role: source.info.identity for role, source in sources.items()},
             "bands": {role: spec.bands for role, spec in job.inputs.items()},
             "stages": [stage.name for stage in job.stages], "area": options.area, "tile": options.tile,
-            "mask": options.mask.identity if options.mask else None, "outputs": {name: str(path) for name, path in paths.items()},
+            "mask": options.mask.identity if options.mask else None, "outputs": {name: str(path) for name, path in paths.items()}, "grid": options.grid,
         }
     )  # fmt: skip
 
@@ -218,9 +224,18 @@ def _steps_done(context: Context, stages: tuple[Stage, ...], prefix: str = "") -
 def _disk_bytes(context: Context) -> int:
     """Bytes of all working files and all products, uncompressed."""
     rasters = [layer for layer in context.job.layers if layer.kind == "raster"]
-    sizes = [scaled(context.area, layer.zoom).size * layer.bands * _itemsize(layer.dtype) * (2 if layer.delivered else 1) for layer in rasters]
+    larger = _growth(context)
+    sizes = [scaled(context.area, layer.zoom).size * layer.bands * _itemsize(layer.dtype) * (1 + larger if layer.delivered else 1) for layer in rasters]
     held = sum(path.stat().st_blocks * 512 for path in context.folder.rglob("*") if path.is_file())
-    return max(0, sum(sizes) + context.area.size - held)
+    return max(0, int(sum(sizes)) + context.area.size - held)
+
+
+def _growth(context: Context) -> float:
+    """Pixels of the products for each pixel that is run: a map around a swath has empty corners."""
+    swath = context.sources[context.job.reference].info.swath
+    if swath is None or context.options.grid == "sensor":
+        return 1.0
+    return TYPICAL_GROWTH if swath.table is None else max(1.0, swath.table.grid.whole.size / context.grid.whole.size)
 
 
 def _itemsize(dtype: str) -> int:

@@ -105,10 +105,25 @@ def test_a_table_is_made_from_positions_where_the_product_has_none_or_another_ma
     assert orthorectified(own, resolution=150.0).info.grid.pixel_size == (150.0, 150.0)
 
 
+def test_a_part_of_a_swath_gets_the_map_of_that_part(tmp_path):
+    from hsikit.cube import from_cube, to_cube
+
+    source = swath_scene()
+    part = from_cube(to_cube(source).isel(downtrack=slice(20, 50), crosstrack=slice(10, 40)))
+    mapped = orthorectified(part)
+    found, grid = read_window(mapped, mapped.info.grid.whole), mapped.info.grid
+    whole, rows, cols = gathered(source, np.nan, "float32"), *turned_table()
+    inside = (rows >= 20) & (rows < 50) & (cols >= 10) & (cols < 40)
+    row, col = (int(np.flatnonzero(inside.any(axis=axis))[0]) for axis in (1, 0))
+    window = Window(row, col, *grid.shape)
+    assert grid == MAP.crop(window) and inside.sum() == np.isfinite(found[0]).sum()
+    np.testing.assert_array_equal(found, np.where(inside, whole, np.nan)[(slice(None), *window.slices())])
+
+
 def test_two_maps_of_one_scene_are_two_inputs():
     source = swath_scene()
-    found = [orthorectified(source, **options).info.identity for options in ({}, {"resolution": 100.0}, {"radius": 50.0}, {"radius": 500.0})]
-    assert len(set(map(str, found))) == 4
+    found = [orthorectified(source, **options).info.identity for options in ({}, {"grid": MAP}, {"resolution": 100.0}, {"radius": 50.0}, {"radius": 500.0})]
+    assert len(set(map(str, found))) == 5
 
 
 def test_scenes_that_are_no_swath_are_refused():

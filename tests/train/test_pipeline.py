@@ -53,6 +53,15 @@ def test_the_record_says_how_it_was_trained(trained: tuple[Svm, TrainingRecord])
     assert set(zip(record.used[0].rows.tolist(), record.used[0].cols.tolist(), strict=True)) == places(LABELS)
 
 
+@pytest.mark.parametrize("refit", [True, False])
+def test_it_tells_which_labels_the_saved_model_knows(refit: bool) -> None:
+    told: list[LabelledScene] = []
+    _, record = train_classifier(Svm, [LABELS], run=RUN, seed=4, refit=refit, floors=False, calibrate=False, fitted=told.extend)
+    used = record.used[0]
+    assert places(told[0]) == set(zip(used.rows.tolist(), used.cols.tolist(), strict=True))
+    assert (len(told[0]) == len(LABELS)) == refit and told[0].source is SCENE
+
+
 @pytest.mark.parametrize(("calibrated", "uncalibrated", "harm"), [(0.5, 0.95, True), (0.95, 0.5, False), (0.9, 0.905, False)])
 def test_calibration_that_does_harm_is_told(calibrated: float, uncalibrated: float, harm: bool) -> None:
     """All answers are right, so that the error is what the confidence lacks to 1."""

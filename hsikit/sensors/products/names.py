@@ -8,8 +8,8 @@ from pathlib import Path
 PRODUCTS: dict[str, str] = {
     r"PRS_L\w+\.(he5|zip)": "a PRISMA product",
     r"EMIT_L\w+\.nc": "an EMIT product",
-    r"(ENMAP|enmap_L).*(\.zip|METADATA\.XML|\.TIF)": "an EnMAP product",
-    r"DESIS-.*(\.zip|METADATA\.xml|\.tif)": "a DESIS product",
+    r"(ENMAP|enmap_L).*(\.zip|METADATA\.XML)": "an EnMAP product",
+    r"DESIS-.*(\.zip|METADATA\.xml)": "a DESIS product",
     r"S2[ABC]_MSIL.*(\.SAFE|\.zip)": "a Sentinel-2 product",
     r"L[COTEM]0\d_L.*(_MTL\.(txt|xml|json)|_B\d+\.TIF|_(QA|SR|ST)_\w+\.TIF|\.tar)": "a Landsat product",
     r"PACE_OCI.*\.nc": "a PACE OCI product",

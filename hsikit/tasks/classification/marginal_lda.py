@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hsikit.errors import ModelError, OptionError
 from hsikit.method import Cost, Job, Store, Tile
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
 
     from hsikit.train.labelled import LabelledScene
 
+Floats = NDArray[np.float64]
+
 WIDTH = 3
-LEAST_SEEN = 0.3
+LEAST_SEEN = 0.1
 """The least share of the model's bands that another sensor must see."""
 LEAST_BANDS = 3
 
@@ -72,15 +75,8 @@ class MarginalLda(PixelClassifier):
         basis = Basis.of(scenes[0].source.info)
         samples = training_samples(scenes, most=2000, seed=seed)
         spectra = neighbourhood_means(scenes, samples, {(False, width)})[False, width].astype(np.float64)
-        targets, classes = samples.targets, len(samples.legend)
-        priors = np.bincount(targets, minlength=classes) / len(targets)
-        covariance = sum(priors[k] * shrunk_covariance(spectra[targets == k]) for k in range(classes))
-        arrays = {
-            "means": np.stack([spectra[targets == k].mean(0) for k in range(classes)]),
-            "covariance": np.asarray(covariance),
-            "priors": priors,
-            "scene_mean": np.asarray(scene_transforms(scenes, basis, [False], run, progress)[False].mean, np.float64),
-        }
+        mean = np.asarray(scene_transforms(scenes, basis, [False], run, progress)[False].mean, np.float64)
+        arrays = {**class_statistics(spectra, samples.targets, len(samples.legend)), "scene_mean": mean}
         return cls(samples.basis, samples.legend, arrays, {"width": width})
 
     def change_to(self, info: SceneInfo) -> SensorChange:
@@ -96,9 +92,7 @@ class MarginalLda(PixelClassifier):
         if not len(bands) or not bands.spectral:
             raise ModelError(info.name, "it has no wavelengths to compare with the model's", "Name them with --sensor or --wavelengths")
         change = sensor_change(self.basis.bands.wavelength, self.basis.bands.fwhm, bands.wavelength, bands.fwhm)
-        if len(change.used) < LEAST_BANDS or change.seen.mean() < LEAST_SEEN:
-            wrong = f"{len(change.used)} of its bands lie where the model's do, and see {change.seen.mean():.0%} of what the model knows"
-            raise ModelError(info.name, wrong, f"Use a model of a like sensor: at least {LEAST_BANDS} bands and {LEAST_SEEN:.0%} are needed")
+        require_seen(change, info.name)
         return change
 
     def seen_by(self, info: SceneInfo) -> ReadOut:
@@ -108,11 +102,9 @@ class MarginalLda(PixelClassifier):
             ModelError: see `change_to`.
         """
         change = self.change_to(info)
-        means, pooled = self.arrays["means"].astype(np.float64) @ change.weights.T, self.arrays["covariance"].astype(np.float64)
-        width = int(self.settings["width"])
+        seen, width = statistics_through(self.arrays, change), int(self.settings["width"])
         errors = error_covariance(change, self.basis.bands.wavelength, self.arrays["scene_mean"].astype(np.float64), width**2)
-        weights = np.linalg.solve(change.weights @ pooled @ change.weights.T + errors, means.T).T
-        intercepts = np.log(self.arrays["priors"]) - 0.5 * (means * weights).sum(1)
+        weights, intercepts = normal_discriminant(seen["means"], seen["covariance"] + errors, seen["priors"])
         bands = info.bands.take(info.bands.used).take(change.used)
         settings = {"width": width, "bands_used": len(change.used), "share_seen": round(float(change.seen.mean()), 4)}
         return ReadOut(
@@ -133,6 +125,40 @@ class MarginalLda(PixelClassifier):
     def radius(self) -> int:
         """Radius of the spatial mean."""
         return int(self.settings["width"]) // 2
+
+
+def require_seen(change: SensorChange, where: str) -> None:
+    """Raises ModelError where another sensor sees too little of what a model knows."""
+    if len(change.used) < LEAST_BANDS or change.seen.mean() < LEAST_SEEN:
+        wrong = f"{len(change.used)} of its bands lie where the model's do, and see {change.seen.mean():.0%} of what the model knows"
+        raise ModelError(where, wrong, f"Use a model of a like sensor: at least {LEAST_BANDS} bands and {LEAST_SEEN:.0%} are needed")
+
+
+def class_statistics(spectra: Floats, targets: NDArray[np.intp], classes: int) -> dict[str, Floats]:
+    """What normal classes are known by: `means` (K, C), pooled shrunk `covariance` (C, C) and `priors` (K,).
+
+    Args:
+        spectra: shape (n, C).
+        targets: class positions 0 to K - 1, shape (n,), each of them at least once.
+        classes: K.
+    """
+    priors = np.bincount(targets, minlength=classes) / len(targets)
+    covariance = sum(priors[k] * shrunk_covariance(spectra[targets == k]) for k in range(classes))
+    means = np.stack([spectra[targets == k].mean(0) for k in range(classes)])
+    return {"means": means, "covariance": np.asarray(covariance), "priors": priors}
+
+
+def statistics_through(arrays: Mapping[str, NDArray[Any]], change: SensorChange) -> dict[str, Floats]:
+    """The arrays of a `MarginalLda` as another sensor sees them."""
+    means, covariance, priors, scene_mean = (arrays[name].astype(np.float64) for name in ("means", "covariance", "priors", "scene_mean"))
+    weights = change.weights
+    return {"means": means @ weights.T, "covariance": weights @ covariance @ weights.T, "priors": priors, "scene_mean": weights @ scene_mean}
+
+
+def normal_discriminant(means: Floats, covariance: Floats, priors: Floats) -> tuple[Floats, Floats]:
+    """Weights (K, D) and intercepts (K,) of the logits of normal classes with one covariance (D, D)."""
+    weights = np.asarray(np.linalg.solve(covariance, means.T).T, np.float64)
+    return weights, np.log(priors) - 0.5 * (means * weights).sum(1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hsikit.errors import OptionError
 from hsikit.method import Store
 from hsikit.tasks.classification.base import PixelClassifier
-from hsikit.tasks.classification.samples import refuse_unknown, training_samples
+from hsikit.tasks.classification.samples import Samples, refuse_unknown, training_samples
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,14 +55,18 @@ class RandomForest(PixelClassifier):
         Raises:
             OptionError: a number below 1.
         """
-        from sklearn.ensemble import RandomForestClassifier
-
         refuse_unknown(cls.name, options, USUAL)
         settings = {**USUAL, **options}
         for key, number in settings.items():
             if not isinstance(number, int) or number < 1:
                 raise OptionError(key, f"{number!r} is not a whole number from 1")
-        samples = training_samples(scenes)
+        return cls.from_samples(training_samples(scenes), seed=seed, **settings)
+
+    @classmethod
+    def from_samples(cls, samples: Samples, *, seed: int = 0, **settings: int) -> Self:
+        """The same from spectra that were read already; `settings` are all of the options."""
+        from sklearn.ensemble import RandomForestClassifier
+
         forest = RandomForestClassifier(
             settings["trees"], min_samples_leaf=settings["leaf_pixels"], max_depth=settings["max_depth"], max_features="sqrt", n_jobs=2, random_state=seed
         )

@@ -45,7 +45,7 @@ class Samples:
 
     def thinned(self, most: int, seed: int) -> Samples:
         """At most so many pixels of each class, drawn at random."""
-        keep = _drawn(self.codes, np.arange(len(self.codes)), most, seed)
+        keep = draw_per_class(self.codes, np.arange(len(self.codes)), most, seed)
         return replace(self, spectra=self.spectra[keep], codes=self.codes[keep], scene=self.scene[keep], rows=self.rows[keep], cols=self.cols[keep])
 
 
@@ -65,14 +65,14 @@ def training_samples(scenes: Sequence[LabelledScene], most: int | None = None, s
     parts = [spectra_at(s.source, s.rows, s.cols, basis.match(s.source.info)) for s in scenes]
     spectra = np.concatenate([np.asarray(part, np.float32) for part in parts])
     codes = np.concatenate([s.codes for s in scenes])
-    keep = _drawn(codes, np.flatnonzero(valid_spectra(spectra) & ~np.isnan(spectra).all(1)), most, seed)
+    keep = draw_per_class(codes, np.flatnonzero(valid_spectra(spectra) & ~np.isnan(spectra).all(1)), most, seed)
     index = np.repeat(np.arange(len(scenes)), [len(s.codes) for s in scenes])
     rows, cols = np.concatenate([s.rows for s in scenes]), np.concatenate([s.cols for s in scenes])
     legend = present_classes(scenes, codes[keep])
     return Samples(basis, legend, fill_gaps(spectra[keep], basis.bands.wavelength), codes[keep], index[keep], rows[keep], cols[keep])
 
 
-def _drawn(codes: NDArray[np.uint8], usable: NDArray[np.intp], most: int | None, seed: int) -> NDArray[np.intp]:
+def draw_per_class(codes: NDArray[np.uint8], usable: NDArray[np.intp], most: int | None, seed: int) -> NDArray[np.intp]:
     """At most so many of the usable pixels in each class, in their order."""
     if most is None:
         return usable

@@ -20,7 +20,7 @@ from hsikit.errors import OptionError
 from hsikit.method import Store
 from hsikit.metrics.calibration import fit_temperature
 from hsikit.tasks.classification.base import PixelClassifier
-from hsikit.tasks.classification.samples import refuse_unknown, training_samples
+from hsikit.tasks.classification.samples import Samples, refuse_unknown, training_samples
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,8 +60,12 @@ class Svm(PixelClassifier):
             OptionError: C or gamma is not positive.
         """
         refuse_unknown(cls.name, options, USUAL)
+        return cls.from_samples(training_samples(scenes), seed=seed, **options)
+
+    @classmethod
+    def from_samples(cls, samples: Samples, *, seed: int = 0, **options: Any) -> Self:
+        """The same from spectra that were read already."""
         penalty, gamma = _checked(options.get("C", USUAL["C"]), options.get("gamma", USUAL["gamma"]))
-        samples = training_samples(scenes)
         spectra, targets = samples.spectra.astype(np.float64), samples.targets
         temperature = _temperature(spectra, targets, len(samples.legend), penalty, gamma, seed)
         arrays = fit_machines(spectra, targets, len(samples.legend), penalty, gamma)

@@ -13,7 +13,8 @@ from hsikit.engine import compute
 from hsikit.geo.grid import Grid, Window
 from hsikit.layers import Legend
 from hsikit.method import Job
-from hsikit.scene import Bands, Decoding, Raw, SceneInfo
+from hsikit.scene import Bands, Decoding, Raw, SceneInfo, read_window
+from hsikit.spectral.sensor_change import sensor_change
 from hsikit.train.labelled import LabelledScene
 
 UTM = (30.0, 0.0, 500_000.0, 0.0, -30.0, 5_800_000.0)
@@ -71,3 +72,15 @@ def run_with(**options: Any) -> Any:
 
 def layers_of(job: Job, scene: ArraySource, tile: int | None, *names: str) -> Mapping[str, np.ndarray]:
     return compute(job, {"cube": scene}, layers=names, threads=1, tile=tile).layers
+
+
+def as_sensor(scene: ArraySource, centres: list[float], widths: list[float], sensor: str = "other") -> ArraySource:
+    """The scene as bands of another sensor, sums of its own."""
+    own = scene.info.bands
+    change = sensor_change(own.wavelength, own.fwhm, centres, widths)
+    assert len(change.used) == len(centres)
+    values = np.tensordot(change.weights, read_window(scene, scene.info.grid.whole).astype(float), 1).astype(np.float32)
+    other = source(values, name="other.tif")
+    bands = Bands(np.array(centres), np.array(widths), np.ones(len(centres), bool), tuple(f"b{c:g}" for c in centres))
+    other.info = other.info.with_(bands=bands, sensor=sensor)
+    return other

@@ -9,10 +9,10 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from hsikit.errors import ModelError, OptionError
-from hsikit.scene import Bands, read_window
+from hsikit.scene import Bands
 from hsikit.spectral.sensor_change import error_covariance, sensor_change
 from hsikit.tasks.classification.marginal_lda import MarginalLda
-from tests.tasks.classification.scenes import fields, labelled, layers_of, run_with, source
+from tests.tasks.classification.scenes import as_sensor, fields, labelled, layers_of, run_with, source
 
 
 @pytest.fixture(scope="module")
@@ -21,18 +21,6 @@ def trained():
     scene = source(np.abs(values) + 1)
     scene.info = scene.info.with_(bands=replace(scene.info.bands, fwhm=np.full(15, 140.0)))
     return MarginalLda.train([labelled(scene, truth, 12)], run=run_with(tile=16)), scene, truth
-
-
-def as_sensor(scene, centres: list[float], widths: list[float]):
-    """The scene as bands of another sensor, sums of its own."""
-    own = scene.info.bands
-    change = sensor_change(own.wavelength, own.fwhm, centres, widths)
-    assert len(change.used) == len(centres)
-    values = np.tensordot(change.weights, read_window(scene, scene.info.grid.whole).astype(float), 1).astype(np.float32)
-    other = source(values, name="other.tif")
-    bands = Bands(np.array(centres), np.array(widths), np.ones(len(centres), bool), tuple(f"b{c:g}" for c in centres))
-    other.info = other.info.with_(bands=bands, sensor="other")
-    return other
 
 
 def test_it_is_the_posterior_of_normal_classes_as_the_other_sensor_sees_them(trained) -> None:
