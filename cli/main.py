@@ -18,7 +18,8 @@ from .console import tell
 
 VERBS = (
     "info", "check", "quicklook", "methods", "sensors", "datasets", "train", "evaluate", "benchmark", "classify", "sample", "accuracy", "report",
-    "superresolve", "pansharpen", "anomaly", "transform", "clip", "resample", "convert", "spectrum", "library", "indices", "reflectance", "simulate", "demo",
+    "superresolve", "pansharpen", "anomaly", "transform", "clip", "warp", "orthorectify", "resample", "convert", "spectrum", "library", "indices",
+    "reflectance", "simulate", "demo",
 )  # fmt: skip
 RESUMING = ("benchmark", "classify", "superresolve", "pansharpen", "anomaly", "transform")
 """Verbs whose interrupted run the same command goes on with."""

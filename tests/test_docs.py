@@ -50,6 +50,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from tests.cli.conftest import shifted, square, write_fields
     from tests.laws.scenes import CRS, NODATA, SCALE, make_scene, write_scene
+    from tests.products.emit import reflectance
     from tests.products.envi import write_envi
     from tests.products.geotiff import write_geotiff
 
@@ -72,6 +73,9 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_geotiff(folder / "tiles" / "east.tif", made.values, made.nm, transform=shifted(60), **stored)
     (folder / "datasets").symlink_to(ROOT / "datasets")
     put_species(folder, made.truth)
+    product = folder / "product"
+    product.mkdir()
+    reflectance(product).path.rename(folder / "EMIT_L2A_RFL_001_X.nc")
     return folder
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -46,10 +46,9 @@ class SweepPlan:
     Attributes:
         side: of a map tile.
         strip: rows of the sensor that are read at once.
-        rows: of the ring.
+        rows: of the ring; with a strip more than its tiles need, reading runs ahead of them.
         width: columns that are read at once.
         bands: that go down the track together.
-        ahead: whether the next strip is read while tiles are put together.
     """
 
     side: int
@@ -57,7 +56,6 @@ class SweepPlan:
     rows: int
     width: int
     bands: int
-    ahead: bool
 
 
 def plan_sweep(source: Source, dtype: np.dtype[Any], index: MapIndex, budget: int = RING_BYTES) -> SweepPlan:
@@ -82,9 +80,9 @@ def plan_sweep(source: Source, dtype: np.dtype[Any], index: MapIndex, budget: in
         for side, ahead in ((128, True), (64, True), (64, False), (32, True), (32, False), (16, False)):
             height = min(rows, strip * (2 if ahead else 1) + spans[side] - 1)
             if height * cols * pixel + strip * width * pixel + THREADS * side * side * pixel <= budget:
-                return SweepPlan(side, strip, height, width, group, ahead)
+                return SweepPlan(side, strip, height, width, group)
         if group == 1:
-            return SweepPlan(SIDES[-1], strip, min(rows, strip + spans[SIDES[-1]] - 1), width, 1, False)
+            return SweepPlan(SIDES[-1], strip, min(rows, strip + spans[SIDES[-1]] - 1), width, 1)
         group = -(-group // 2)
 
 
@@ -139,7 +137,7 @@ class _Sweep:
         self.mapped, self.plan, self.index, self.tiff = mapped, plan, index, tiff
         self.rows, self.cols = mapped.swath.info.grid.shape
         self.bands = len(mapped.info.bands)
-        last = index.rows_needed(plan.side)[1]
+        self.first, last = index.rows_needed(plan.side)
         self.order = np.argsort(np.where(last < 0, self.rows, last), kind="stable")
         self.ready = np.searchsorted(np.where(last < 0, self.rows, last)[self.order], np.arange(0, self.rows + 1, plan.strip))
         self.groups = [np.arange(band, min(band + plan.bands, self.bands)) for band in range(0, self.bands, plan.bands)]
@@ -166,18 +164,21 @@ class _Sweep:
             ring.gather(self.index.tile(int(self.order[rank])), local.tile)
             self.tiff.write(local.tile, self.tiff.start + self.block * (int(bands[0]) * len(self.order) + rank * len(bands)))
 
+        waiting: list[tuple[int, Future[None]]] = []
         with ThreadPoolExecutor(THREADS) as pool:
-            ring.load(0)
             for number, row in enumerate(starts):
-                following = row + self.plan.strip
-                final = following >= self.rows
-                ranks = range(int(self.ready[number]), len(self.order) if final else int(self.ready[number + 1]))
-                ahead = [pool.submit(ring.load, following)] if self.plan.ahead and not final else []
-                for done in [*ahead, *(pool.submit(finish, rank) for rank in ranks)]:
-                    done.result()
-                if not self.plan.ahead and not final:
-                    ring.load(following)
+                # Tiles that need rows whose place the strip takes are finished first.
+                lost = row + self.plan.strip - self.plan.rows
+                for first, tile in waiting:
+                    if first < lost:
+                        tile.result()
+                ring.load(row)
+                waiting = [(first, tile) for first, tile in waiting if first >= lost]
+                ranks = range(int(self.ready[number]), len(self.order) if row + self.plan.strip >= self.rows else int(self.ready[number + 1]))
+                waiting += [(int(self.first[self.order[rank]]), pool.submit(finish, rank)) for rank in ranks]
                 told(len(ranks))
+            for _, tile in waiting:
+                tile.result()
 
 
 class _Ring:

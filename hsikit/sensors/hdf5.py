@@ -137,10 +137,15 @@ class Hdf5Source(OrderedSource):
             shape = part_shape(file, part)
             if shape != self.info.grid.shape:
                 raise SceneError(file.path, f"{part.name} has {shape} pixels, and the scene has {self.info.grid.shape} (rows, columns)", "Fetch the file again")
+        chunks, axis = file.dataset(parts[0].name).chunks, parts[0].axes[0]
+        self.band_block = None if chunks is None or axis is None or len(parts) > 1 else int(chunks[axis])
+        """Bands that the file decodes at once; None where that is not one number."""
         self.block = _block(file.dataset(parts[0].name), parts[0], self.info.grid.shape)
 
     def _stored(self, window: Window, bands: Indices) -> NDArray[Any]:
         owner = np.searchsorted(self._starts, bands, side="right") - 1
+        if len(owner) and owner[0] == owner[-1]:
+            return self._read_part(self._parts[owner[0]], window, bands - self._starts[owner[0]])
         out: NDArray[Any] = np.empty((len(bands), *window.shape), self.info.dtype)
         for number in np.unique(owner):
             chosen = np.flatnonzero(owner == number)
@@ -161,7 +166,8 @@ class Hdf5Source(OrderedSource):
         for axis, piece in zip(axes, (slice(low, high), rows, cols), strict=True):
             chosen[axis] = piece
         # A range is read and then chosen from: picking single bands is slow in the HDF5 library.
-        return self.file.read(part.name, tuple(chosen)).transpose(axes)[wanted - low]
+        values = self.file.read(part.name, tuple(chosen)).transpose(axes)
+        return values if np.array_equal(wanted, np.arange(low, high)) else values[wanted - low]
 
     def close(self) -> None:
         """Closes the file; a later read opens it again."""

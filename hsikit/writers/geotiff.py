@@ -44,7 +44,7 @@ def write_gtiff(layer: Layer, grid: Grid, pixels: Pixels, path: Path, *, tags: M
     Raises:
         OutputError: it cannot be written.
     """
-    with writing(path), _quiet_and_bounded():
+    with writing(path), quiet_and_bounded():
         _copy(layer, grid, pixels, path, tags, rows_done, _packing(layer))
         _require_whole(path)
     return [path]
@@ -59,7 +59,7 @@ def write_cog(layer: Layer, grid: Grid, pixels: Pixels, path: Path, *, tags: Map
 
     plain = path.with_name(f"{path.name}.plain.tif")
     packing = _packing(layer)
-    with writing(path), _quiet_and_bounded():
+    with writing(path), quiet_and_bounded():
         try:
             _copy(layer, grid, pixels, plain, tags, rows_done, {**packing, "zlevel": 1})
             _require_whole(plain)
@@ -105,12 +105,12 @@ def _copy(layer: Layer, grid: Grid, pixels: Pixels, path: Path, tags: Mapping[st
     rows = block_rows(layer, cols, BLOCK)
     path.unlink(missing_ok=True)  # GDAL would first read what a killed run has left
     with rasterio.open(path, "w", **_profile(layer, grid, rows), **packing) as dataset:
-        _describe(dataset, layer, tags)
+        describe_dataset(dataset, layer, tags)
         for window, values in read_pieces(pixels, layer, pieces(grid, layer, rows, BLOCK), cols, rows_done):
             dataset.write(values, window=RasterWindow(window.col, window.row, window.cols, window.rows))
 
 
-def _describe(dataset: Any, layer: Layer, tags: Mapping[str, str]) -> None:
+def describe_dataset(dataset: Any, layer: Layer, tags: Mapping[str, str]) -> None:
     """Tags, names, units, wavelengths and colours."""
     dataset.update_tags(**dataset_tags(layer, tags))
     for number, name in enumerate(band_names(layer), start=1):
@@ -126,7 +126,7 @@ def _describe(dataset: Any, layer: Layer, tags: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def _quiet_and_bounded() -> Iterator[None]:
+def quiet_and_bounded() -> Iterator[None]:
     """Sets GDAL's block cache unless it is set, and silences the warning about scenes without georeference, which are meant."""
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning

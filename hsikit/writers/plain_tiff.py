@@ -20,8 +20,8 @@ from hsikit.errors import OutputError
 from hsikit.geo.grid import Grid
 from hsikit.layers import Layer
 from hsikit.writers.failures import writing
-from hsikit.writers.geotiff import _describe as describe
-from hsikit.writers.geotiff import _quiet_and_bounded as quiet_and_bounded
+from hsikit.writers.geotiff import describe_dataset as describe
+from hsikit.writers.geotiff import quiet_and_bounded as quiet_and_bounded
 
 TILE_OFFSETS, TILE_BYTE_COUNTS, LONG8 = 324, 325, 16
 PAGE = 4096

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import rasterio
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from hsikit.convert.map_index import SIDES, MapIndex
 from hsikit.convert.orthorectify import OrthorectifiedSource
-from hsikit.convert.sweep import plan_sweep, sweep_to_geotiff
+from hsikit.convert.sweep import _Ring, plan_sweep, sweep_to_geotiff
 from hsikit.convert.write import cube_layer
 from hsikit.geo.grid import Grid
 from hsikit.geo.swath import ArrayTable
@@ -64,6 +66,19 @@ def test_each_part_of_the_scene_is_read_once(block, band_block, tmp_path):
     counts[:, :2, :2] -= 1  # a look at the order of axes
     counts[:, 0, 0] = np.minimum(counts[:, 0, 0], 1)  # and at the factors
     assert (counts == 1).all()
+
+
+def test_rows_are_kept_until_slow_tiles_have_used_them(tmp_path, monkeypatch):
+    rng, gather = np.random.default_rng(0), _Ring.gather
+
+    def slow(self, numbers, out):
+        time.sleep(float(rng.uniform(0, 0.004)))
+        gather(self, numbers, out)
+
+    monkeypatch.setattr(_Ring, "gather", slow)
+    source = swath_scene(bands=7)
+    values, _ = swept(source, tmp_path / "map.tif", budget=60_000)
+    np.testing.assert_array_equal(values, gathered(source, np.nan, "float32"))
 
 
 @settings(max_examples=20)
