@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from hsikit.cube import bands_of, grid_of, lazy_source, to_cube, validate
+from hsikit.cube_coords import swath_of
 from hsikit.errors import GridError, OptionError, WavelengthError
 from hsikit.geo.grid import Grid
 from hsikit.scene import Bands
@@ -67,8 +68,8 @@ class Hsi:
         """The spectrum of one pixel, read from the scene; bad bands included.
 
         Args:
-            x: map coordinate, in the cube's CRS or in `crs`.
-            y: map coordinate.
+            x: map coordinate, in the cube's CRS or in `crs`; of a swath, longitude.
+            y: map coordinate; of a swath, latitude.
             crs: the CRS of x and y ("EPSG:4326": longitude, latitude); None: the cube's.
             pixel: (row, column) instead, from 0.
 
@@ -100,6 +101,12 @@ class Hsi:
     def _pixel_at(self, x: float, y: float, crs: str | None) -> tuple[int, int]:
         """Row and column under a point; outside the scene any that are outside."""
         grid = self.grid
+        if (swath := swath_of(self._cube)) is not None:
+            from hsikit.geo.pixels_at import pixels_at
+            from hsikit.geo.places import SwathPlaces
+
+            rows, cols = pixels_at(SwathPlaces(swath), np.array([x]), np.array([y]), crs or "EPSG:4326")
+            return int(rows[0]), int(cols[0])
         if grid.crs is None or not grid.georeferenced:
             raise GridError(self._name, "it has no georeference, so x and y have no meaning", "Use pixel=(row, column)")
         px, py = _to_crs(x, y, crs, grid.crs) if crs else (x, y)

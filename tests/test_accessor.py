@@ -106,9 +106,9 @@ def test_places_outside_are_named(source):
 
 def test_rgb_reads_three_bands_and_stretches(source):
     picture = to_cube(source).hsi.rgb(stretch=(0, 100))
-    assert [bands for _, bands in source.reads] == [[4, 13, 22]]
+    assert [bands for _, bands in source.reads] == [[5, 13, 22]]
     assert picture.dims == ("y", "x", "colour") and picture.shape == (20, 30, 3)
-    assert picture.attrs["wavelengths"] == [640.0, 550.0, 460.0] and picture.attrs["composite"].startswith("true colour")
+    assert picture.attrs["wavelengths"] == [640.0, 550.0, 470.0] and picture.attrs["composite"].startswith("true colour")
     assert np.isnan(picture.values[4, 5]).all() and np.isnan(picture.values).sum() == 3
     red = source.values[22]
     low, high = np.nanmin(red), np.nanmax(red)

@@ -39,7 +39,7 @@ ARROWS: dict[str, set[str]] = {
     "transfer_scores": {"convert", "metrics", "tasks", "train", "transfer"},
     "batch": {"api", "scene", "geo", "method", "models", "engine", "sensors", "writers", "transfer"},
     "convert": {*GROUND, "library", "spectral", "sensors", "writers"},
-    "accessor": {"viz", "spectral", "geo", "cube", "scene", "sensors", "convert"},
+    "accessor": {"viz", "spectral", "geo", "cube", "cube_coords", "scene", "sensors", "convert"},
     "sensors": {"scene", "geo", "spectral", "cube", "library"},
     "viz": {*GROUND, "cube"},
     "writers": GROUND,

@@ -21,13 +21,15 @@ CROWDED = 0.4
 """Of the usual step between neighbours: closer bands come from two detectors."""
 NEIGHBOURS = 10
 DOUBLED = 3
+JOINING = ("prisma", "enmap", "hyperion", "ahsi", "hisui", "pace-l1b")
+"""Readers that join the bands of two detectors."""
 
 
 def check_bands(info: SceneInfo, sample: SceneSample) -> list[Finding]:
     """All checks of this file."""
     if not np.isfinite(info.bands.wavelength).all():
         return [skipped("wavelengths", "the bands are layers without wavelengths"), _constant(info, sample)]
-    return [_order(info), _ties(info.bands), _table(info), _doubled(info.bands), _constant(info, sample), _water(info)]
+    return [_order(info), _ties(info.bands), _table(info), _doubled(info), _constant(info, sample), _water(info)]
 
 
 def _order(info: SceneInfo) -> Finding:
@@ -71,8 +73,8 @@ def _table(info: SceneInfo) -> Finding:
     return passed(name, f"{near}, at most {away[compared].max():.1f} nm off")
 
 
-def _doubled(bands: Bands) -> Finding:
-    name = "overlapping detectors"
+def _doubled(info: SceneInfo) -> Finding:
+    name, bands = "overlapping detectors", info.bands
     wavelength = bands.wavelength[bands.used]
     if len(wavelength) < MANY_BANDS:
         return skipped(name, "too few bands")
@@ -83,7 +85,8 @@ def _doubled(bands: Bands) -> Finding:
     if crowded.sum() >= DOUBLED:
         low, high = wavelength[:-1][crowded].min(), wavelength[1:][crowded].max()
         wrong = f"{int(crowded.sum())} bands between {low:.0f} and {high:.0f} nm lie much closer than their neighbours: two detectors, kept twice"
-        return warned(name, wrong, "--detector-overlap average (kept twice they break every derivative)")
+        cure = "--detector-overlap average" if info.driver in JOINING else "--wavelengths FILE.csv with a column good, 0 for one detector's bands there"
+        return warned(name, wrong, f"{cure} (kept twice they break every derivative)")
     return passed(name, "bands are evenly spaced")
 
 

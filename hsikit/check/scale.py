@@ -48,6 +48,8 @@ def _quantity(info: SceneInfo, sample: SceneSample) -> Finding:
     name = "quantity"
     if info.quantity != "dn":
         return passed(name, f"the values are {info.quantity} ({info.units})")
+    if not info.bands.spectral or info.attrs.get("processing_level"):
+        return skipped(name, "the product's numbers are neither reflectance nor radiance")
     bright = _bright(info, sample)
     if PERCENT < bright <= 20_000:
         return warned(name, f"not said; up to {bright:.4g}, the numbers look like reflectance times 10000", "--scale 0.0001 --quantity surface_reflectance")
@@ -99,7 +101,9 @@ def _offset(info: SceneInfo, sample: SceneSample) -> Finding:
     floor = sample.percentile(0.5)[_clear(info)]
     floor = floor[np.isfinite(floor)]
     if below > NEGATIVE_ALLOWED:
-        return warned(name, f"{below:.0%} of the values are negative: an offset too many, or corrected too far", "--offset 0, or the product's offset")
+        own = bool(info.attrs.get("processing_level"))
+        cure = "None here: the offset is the product's own" if own else "--offset 0, or the product's offset"
+        return warned(name, f"{below:.0%} of the values are negative: {'corrected too far' if own else 'an offset too many, or corrected too far'}", cure)
     if len(floor) > 1 and floor.min() >= SHIFTED and np.ptp(floor) < ALIKE:
         dark = float(np.median(floor))
         wrong = f"no pixel reflects less than {floor.min():.2f} in any band, as if an offset had been left in (Sentinel-2 adds 0.1 since baseline 04.00)"

@@ -15,6 +15,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from hsikit.convert.orthorectify import orthorectified
 from hsikit.convert.staged import write_staged
 from hsikit.convert.write import Progress, ScenePixels, refuse_input, scene_tags
 from hsikit.errors import OptionError, SceneError
@@ -207,6 +208,8 @@ def _info(info: SceneInfo, indices: Sequence[Index]) -> SceneInfo:
 def write_indices(source: IndexSource, path: Path, *, overwrite: bool = False, progress: Progress | None = None) -> list[Path]:
     """Writes indices as the bands of one raster, each named; the format follows the ending.
 
+    Those of a swath are computed on the sensor's grid and put on the map, but where the format holds the positions of a swath.
+
     Returns:
         The files, `path` first.
 
@@ -218,12 +221,14 @@ def write_indices(source: IndexSource, path: Path, *, overwrite: bool = False, p
     kind = format_of(path, layer)
     refuse_input(info, path)
     tags = scene_tags(info, kind) | {f"formula_{i}": index.describe() for i, index in enumerate(source.indices, start=1)}
+    swath = info.swath if kind in SWATH_FORMATS else None
+    placed: Source = source if info.swath is None or swath is not None else orthorectified(source)
+    grid = placed.info.grid
     if progress is not None:
-        progress.begin("", info.grid.shape[0], 0)
+        progress.begin("", grid.shape[0], 0)
 
     def write(staged: Path) -> list[Path]:
         done = None if progress is None else lambda rows: progress.advance("writing", rows)
-        swath = info.swath if kind in SWATH_FORMATS else None
-        return write_raster(layer, info.grid, ScenePixels(source), staged, format=kind, tags=tags, rows_done=done, swath=swath)
+        return write_raster(layer, grid, ScenePixels(placed), staged, format=kind, tags=tags, rows_done=done, swath=swath)
 
     return write_staged(path, write, overwrite=overwrite)

@@ -49,11 +49,13 @@ def table_of(info: SceneInfo, *, grid: Grid | None = None, resolution: float | N
         OptionError: a resolution or radius that makes no sense.
     """
     if info.swath is None:
-        what = "lies on a map grid already" if info.grid.georeferenced else "has no georeference: nobody knows where its pixels lie"
+        what = "lies on a map grid already" if info.grid.georeferenced else "has no georeference"
         raise GridError(info.name, what, "Use `hsikit warp` for another grid" if info.grid.georeferenced else "Give a product with positions")
     table = info.swath.table
     if table is not None and grid is None and resolution is None and crs is None and radius is None:
         return trimmed(table) if isinstance(table, CroppedTable) else table
+    if table is not None and grid is None and crs is None:
+        crs = table.grid.crs
     return make_table(info.swath, grid, resolution=resolution, crs=crs, radius=radius, name=info.name)
 
 

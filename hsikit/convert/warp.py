@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hsikit.convert.interpolate import KERNELS, Floats, interpolate
 from hsikit.convert.orthorectify import OrthorectifiedSource, orthorectified
-from hsikit.convert.warp_grid import GridTable, grid_for, require_map
+from hsikit.convert.warp_grid import GridTable, grid_for, require_map, require_overlap
 from hsikit.errors import GridError, OptionError
 from hsikit.geo.grid import Grid, Window, tile_windows
 from hsikit.scene import Decoding, Indices, Raw, Source, read_window
@@ -55,7 +55,8 @@ def warped(source: Source, grid: Grid, resampling: str = "nearest") -> Source:
         if resampling != "nearest":
             raise OptionError("resampling", f"{info.name} is a swath, whose measurements are not mixed", "Choose nearest")
         return orthorectified(source, grid=grid)
-    table = GridTable(grid, require_map(info.grid, info.name))
+    require_overlap(require_map(info.grid, info.name), grid, info.name)
+    table = GridTable(grid, info.grid)
     return NearestSource(source, table) if resampling == "nearest" else WarpedSource(source, table, resampling)
 
 

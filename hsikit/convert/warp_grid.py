@@ -53,6 +53,8 @@ def grid_for(source: Source, *, crs: str | None = None, resolution: float | None
         raise GridError(info.name, f"not all of it has a place in {target}", "Choose a CRS of its part of the world")
     if _geographic(target):
         x = np.unwrap(x, period=360)
+    if resolution is not None and resolution > max(np.ptp(x), np.ptp(y)) and max(own.shape) > 1:
+        raise OptionError("res", f"{resolution:g} is larger than the whole scene", f"Give the side of a pixel in units of {target}")
     width, height = _sizes(own, target) if resolution is None else (resolution, resolution)
     left, bottom, right, top = (float(edge) for edge in (x.min(), y.min(), x.max(), y.max())) if bounds is None else bounds
     rows, cols = (max(1, math.ceil(extent - 1e-6)) for extent in ((top - bottom) / height, (right - left) / width))
@@ -68,8 +70,24 @@ def require_map(grid: Grid, name: str) -> Grid:
         GridError: it does not.
     """
     if not grid.georeferenced:
-        raise GridError(name, "has no map grid that it could be warped from", "A swath is put on a map with `hsikit orthorectify`")
+        raise GridError(name, "has no map grid", "A swath is put on a map with `hsikit orthorectify`")
     return grid
+
+
+def require_overlap(own: Grid, target: Grid, name: str) -> None:
+    """Refuses a grid on which nothing of a scene would lie.
+
+    Raises:
+        GridError: the two do not overlap.
+    """
+    x, y = moved(own.crs, target.crs, *edge_points(own))
+    known = np.isfinite(x) & np.isfinite(y)
+    left, bottom, right, top = target.bounds
+    apart = not known.any() or x[known].max() <= left or x[known].min() >= right or y[known].max() <= bottom or y[known].min() >= top
+    if apart and not _geographic(str(target.crs)):
+        raise GridError(name, "does not overlap the new grid", "Check the bounds, and whether they are in the CRS of the new grid")
+    if apart and (not known.any() or y[known].max() <= bottom or y[known].min() >= top):  # longitudes may count past 180
+        raise GridError(name, "does not overlap the new grid", "Check the bounds, and whether they are in the CRS of the new grid")
 
 
 def _sizes(own: Grid, target: str) -> tuple[float, float]:

@@ -150,6 +150,9 @@ def make_table(
         pixels[window.slices()] = found.reshape(window.shape)
         first.add(found, distance, window.row * grid.shape[1])
     filled = pixels >= 0
+    if not filled.any():
+        wrong = f"no pixel of the map finds a measurement within {reach:.4g} m"
+        raise GridError(name, wrong, f"Give a larger radius, or smaller pixels, in units of {grid.crs_name}")
     infill = filled.copy()
     infill.reshape(-1)[first.places] = False
     cols = np.int32(swath.shape[1])

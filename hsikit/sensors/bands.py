@@ -87,7 +87,7 @@ def interpret(
         raise OptionError("pan_range", "only a panchromatic input has one")
     if role == "pan" and (pan_range is not None or (claims.wavelength is None and wavelengths is None)):
         return _pan(claims, pan_range, known)
-    if not claims.spectral and wavelengths is None:
+    if not claims.spectral and wavelengths is None and sensor is None:
         return _layers(claims, known)
     notices: list[str] = []
     table = _choose(name, claims, sensor, wavelengths, notices)

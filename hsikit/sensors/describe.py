@@ -91,5 +91,5 @@ def _degrees(info: SceneInfo) -> dict[str, Any]:
 def _lie(info: SceneInfo) -> str:
     """On which kind of grid the pixels lie."""
     if info.swath is None:
-        return "on a map grid" if info.grid.georeferenced else "nobody knows where"
+        return "on a map grid" if info.grid.georeferenced else "unknown"
     return "on the sensor's grid, " + ("with a lookup table to the map" if info.swath.table is not None else "each with its longitude and latitude")

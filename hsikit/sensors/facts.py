@@ -10,9 +10,9 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -59,6 +59,10 @@ class Options:
     detector_overlap: str = "average"
     dem: str | Path | None = None
 
+    def told(self) -> list[Any]:
+        """What tells one reading from another beside what the file says, JSON-able."""
+        return [self.variable, str(self.dem or "")]
+
     def __post_init__(self) -> None:
         if self.detector_overlap not in OVERLAPS:
             raise OptionError("detector_overlap", f"{self.detector_overlap!r} is not known", f"Known are {', '.join(OVERLAPS)}")
@@ -70,6 +74,41 @@ class Options:
             raise OptionError("scale", f"{self.scale} is no factor", "Give a finite number other than 0")
         if self.offset is not None and not np.isfinite(self.offset):
             raise OptionError("offset", f"{self.offset} is no number", "Give a finite number")
+
+
+class WatchedOptions(Options):
+    """Options that know which choices a reader has looked at, so that none is silently without effect."""
+
+    CHOICES: ClassVar[Mapping[str, str]] = {"variable": "variable", "resolution": "res", "dem": "dem"}
+    """Fields that only some readers use, and how the command line calls them."""
+
+    @classmethod
+    def of(cls, options: Options) -> WatchedOptions:
+        """The same options, watched from now on."""
+        watched = cls(**{field.name: getattr(options, field.name) for field in fields(Options)})
+        object.__setattr__(watched, "_seen", set())
+        return watched
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in WatchedOptions.CHOICES and "_seen" in object.__getattribute__(self, "__dict__"):
+            object.__getattribute__(self, "_seen").add(name)
+        return object.__getattribute__(self, name)
+
+    def refuse_unused(self, what: str) -> None:
+        """Refuses choices that were made and not looked at.
+
+        Raises:
+            OptionError: there is one.
+        """
+        held = object.__getattribute__(self, "__dict__")
+        for name, option in WatchedOptions.CHOICES.items():
+            if held.get(name) is not None and name not in held["_seen"]:
+                raise OptionError(option, f"{what} has no such choice", "Leave it out")
+
+    def told(self) -> list[Any]:
+        """What tells one reading from another, without counting as looked at."""
+        held = object.__getattribute__(self, "__dict__")
+        return [held["variable"], str(held["dem"] or "")]
 
 
 @dataclass
@@ -180,9 +219,9 @@ def layout(facts: FileFacts, options: Options) -> Layout:
     spectral = interpret(facts.name, facts.claims, options.sensor, options.wavelengths, options.role, options.pan_range)
     scale = np.broadcast_to(np.asarray(facts.scale if options.scale is None else options.scale, float), (facts.claims.count,))[spectral.order]
     offset = np.broadcast_to(np.asarray(facts.offset if options.offset is None else options.offset, float), (facts.claims.count,))[spectral.order]
-    nodata = _nodata(facts.nodata if options.nodata is None else options.nodata, facts.dtype)
+    nodata = _nodata(facts.nodata, facts.dtype) if options.nodata is None else _named_nodata(options.nodata, facts.dtype)
     quantity = options.quantity or facts.quantity or ("surface_reflectance" if np.allclose(scale, 1e-4, rtol=1e-6, atol=0) else "dn")
-    told = [facts.grid.shape, scale.tolist(), offset.tolist(), nodata, quantity, options.variable, str(options.dem or "")]
+    told = [facts.grid.shape, scale.tolist(), offset.tolist(), nodata, quantity, *options.told()]
     info = SceneInfo(
         name=facts.name,
         grid=facts.grid,
@@ -220,6 +259,17 @@ def _reading(spectral: Interpretation, told: Sequence[Any]) -> tuple[str, str]:
 
 def _shared(factors: Floats) -> float | Floats:
     return float(factors[0]) if factors.size and (factors == factors[0]).all() else factors
+
+
+def _named_nodata(value: float, dtype: np.dtype[Any]) -> float | None:
+    """The user's fill value.
+
+    Raises:
+        OptionError: whole numbers of this type never have it.
+    """
+    if dtype.kind in "iu" and not (float(value).is_integer() and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max):
+        raise OptionError("nodata", f"{value:g} is no number that {dtype.name} can hold", "Give a stored number, or leave it out")
+    return _nodata(value, dtype)
 
 
 def _nodata(value: float | None, dtype: np.dtype[Any]) -> float | None:

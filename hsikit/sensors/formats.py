@@ -12,10 +12,10 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
-from hsikit.errors import SceneError
+from hsikit.errors import OptionError, SceneError
 from hsikit.scene import Source
 from hsikit.sensors.damage import damage_named
-from hsikit.sensors.facts import Options
+from hsikit.sensors.facts import Options, WatchedOptions
 from hsikit.sensors.probe import HDF5, Probe
 from hsikit.sensors.products import product_reader
 from hsikit.sensors.products.names import named_like
@@ -80,8 +80,15 @@ class GuardedReader:
 
     def open(self, path: Path, options: Options) -> Source:
         """See `SceneReader`."""
+        watched = WatchedOptions.of(options)
         with damage_named(path, self.what):
-            return self.reader.open(path, options)  # type: ignore[no-any-return]
+            source: Source = self.reader.open(path, watched)
+        try:
+            watched.refuse_unused(self.what)
+        except OptionError:
+            source.close()
+            raise
+        return source
 
 
 def refuse_product(path: Path) -> None:
@@ -91,6 +98,8 @@ def refuse_product(path: Path) -> None:
         SceneError: it is.
     """
     kind = named_like(path)
+    if kind is not None and path.is_dir():
+        raise SceneError(path, f"is a folder with a file that is named like {kind}", "Give the file itself; or, if that is what it is, the whole product")
     if kind is not None:
         raise SceneError(path, f"is named like {kind}, but does not hold one", "Fetch the whole product again: its metadata belongs beside its images")
 

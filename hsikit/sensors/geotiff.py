@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hsikit.errors import SceneError
 from hsikit.geo.grid import IDENTITY, Grid, Window
 from hsikit.geo.handles import HandlePool
 from hsikit.scene import QUANTITIES, Indices, Source
+from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.crs import crs_text
 from hsikit.sensors.facts import FileFacts, Layout, Options, OrderedSource, layout
 from hsikit.sensors.geotiff_tags import band_claims
@@ -136,7 +138,7 @@ def geotiff_facts(dataset: Any, path: Path) -> FileFacts:
         driver=DRIVERS[dataset.driver],
         grid=_grid(dataset, notices),
         dtype=np.dtype(next(iter(dtypes))),
-        claims=band_claims(dataset, path),
+        claims=_claims(dataset, path, tags),
         scale=[float(scale) for scale in dataset.scales],
         offset=[float(offset) for offset in dataset.offsets],
         nodata=dataset.nodata,
@@ -146,6 +148,14 @@ def geotiff_facts(dataset: Any, path: Path) -> FileFacts:
         notices=notices,
         attrs={key: value for key, value in tags.items() if key not in ("wavelength", "wavelengths", "fwhm", "bbl") and len(value) < 1000},
     )
+
+
+def _claims(dataset: Any, path: Path, tags: Mapping[str, str]) -> BandClaims:
+    """What the bands are; what hsikit wrote without wavelengths are layers."""
+    found = band_claims(dataset, path)
+    if found.wavelength is None and "hsikit_version" in tags:
+        found.spectral = False
+    return found
 
 
 def _grid(dataset: Any, notices: list[str]) -> Grid:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COMPOSITES: dict[str, tuple[float, float, float]] = {
-    "true colour": (640.0, 550.0, 460.0),
+    "true colour": (640.0, 550.0, 475.0),
     "near-infrared false colour": (860.0, 650.0, 550.0),
     "short-wave infrared false colour": (2200.0, 1650.0, 1250.0),
     "thermal infrared false colour": (12000.0, 10600.0, 8600.0),

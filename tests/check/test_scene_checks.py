@@ -138,7 +138,7 @@ def test_water_vapour_that_is_not_marked():
 def test_two_detectors_kept_twice():
     centres = np.sort(np.r_[np.arange(420.0, 1000, 7), np.arange(923.0, 1300, 8)])
     finding = found(reflectance(len(centres)), "overlapping detectors", axis=bands(centres))
-    assert finding.state == "warn" and finding.cure.startswith("--detector-overlap average") and "between 9" in finding.what
+    assert finding.state == "warn" and finding.cure.startswith("--wavelengths FILE.csv") and "between 9" in finding.what
     once = np.r_[np.arange(420.0, 1000, 7), np.arange(1003.0, 1300, 9)]
     assert found(reflectance(len(once)), "overlapping detectors", axis=bands(once)).state == "pass"
 

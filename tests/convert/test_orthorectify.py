@@ -122,7 +122,8 @@ def test_a_part_of_a_swath_gets_the_map_of_that_part(tmp_path):
 
 def test_two_maps_of_one_scene_are_two_inputs():
     source = swath_scene()
-    found = [orthorectified(source, **options).info.identity for options in ({}, {"grid": MAP}, {"resolution": 100.0}, {"radius": 50.0}, {"radius": 500.0})]
+    options = ({}, {"crs": "EPSG:4326"}, {"resolution": 100.0}, {"radius": 50.0}, {"radius": 500.0})
+    found = [orthorectified(source, **option).info.identity for option in options]
     assert len(set(map(str, found))) == 5
 
 

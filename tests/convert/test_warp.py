@@ -146,10 +146,18 @@ def test_nearest_keeps_stored_numbers_scale_and_fill():
     assert raw.decoding.scale == pytest.approx(1e-4)
 
 
-def test_outside_of_the_scene_is_missing():
+def test_a_grid_elsewhere_is_refused_and_outside_of_the_scene_is_missing():
     far = Grid((4, 4), (30.0, 0.0, 500_000.0, 0.0, -30.0, 5_900_000.0), "EPSG:32633")
+    own = numbered().info.grid
+    a, _, c, _, e, f = own.transform
+    half = Grid((4, 4), (a, 0.0, c - 2 * a, 0.0, e, f - 2 * e), own.crs)
     for resampling in ("nearest", *MIXING):
-        assert np.isnan(read_window(warped(numbered(), far, resampling), far.whole)).all()
+        with pytest.raises(GridError, match="does not overlap"):
+            warped(numbered(), far, resampling)
+        found = read_window(warped(numbered(), half, resampling), half.whole)
+        assert np.isnan(found[:, :2]).all() and np.isnan(found[:, :, :2]).all() and np.isfinite(found[:, 2:, 2:]).all()
+    with pytest.raises(OptionError, match="larger than the whole scene"):
+        grid_for(numbered(), crs="EPSG:4326", resolution=30.0)
 
 
 @pytest.mark.parametrize("resampling", ["nearest", "average"])

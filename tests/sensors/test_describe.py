@@ -63,7 +63,7 @@ def test_where_the_pixels_lie():
     assert facts["longitude"] == {"from": round(lon.min(), 5), "to": round(lon.max(), 5)} and facts["latitude"]["to"] == round(lat.max(), 5)
     nowhere = np.full(SHAPE, np.nan)
     assert describe(scene([550], swath=swath_of_arrays(nowhere, nowhere)))["longitude"] == "unknown"
-    assert describe(scene([550]))["pixels_lie"] == "nobody knows where"
+    assert describe(scene([550]))["pixels_lie"] == "unknown"
     placed = describe(scene([550], grid=Grid(SHAPE, (30.0, 0.0, 0.0, 0.0, -30.0, 0.0), "EPSG:32633")))
     assert placed["pixels_lie"] == "on a map grid" and "longitude" not in placed
 

@@ -101,7 +101,7 @@ def test_what_is_only_named_like_a_product_says_so(tmp_path: Path, name: str, ki
     file = tmp_path / name
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(b"not what its name says")
-    with pytest.raises(SceneError, match=f"is named like {kind} product, but does not hold one"):
+    with pytest.raises(SceneError, match=f"is a folder with a file that is named like {kind} product"):
         open_source(tmp_path / name.split("/")[0])
 
 

@@ -40,8 +40,8 @@ class Memory:
 @pytest.mark.parametrize(
     ("centres", "bad", "chosen", "name"),
     [
-        (np.arange(400, 1001, 10), (), (24, 15, 6), "true colour (640, 550, 460 nm)"),
-        (np.arange(400, 1001, 10), (24, 15), (23, 14, 6), "true colour (630, 540, 460 nm)"),
+        (np.arange(400, 1001, 10), (), (24, 15, 7), "true colour (640, 550, 470 nm)"),
+        (np.arange(400, 1001, 10), (24, 15), (23, 14, 7), "true colour (630, 540, 470 nm)"),
         ([490, 560, 665, 842], (), (2, 1, 0), "true colour"),
         ([550, 650, 860], (), (2, 1, 0), "near-infrared false colour"),
         (np.arange(1000, 2500, 10), (), (120, 65, 25), "short-wave infrared false colour"),

@@ -53,7 +53,7 @@ PRODUCTS: tuple[Product, ...] = (
     Product("tanager", f"{_HERE}tanager:Reader", ("hdf5",), "Tanager radiance and surface reflectance, basic and ortho, HDF-EOS5", SPECIFICATION),
     Product("pace-l1b", f"{_HERE}pace:Reader", ("hdf5",), "PACE OCI L1B, three detectors joined, NetCDF swath", SPECIFICATION),
     Product("pace-l2", f"{_HERE}pace:Level2Reader", ("hdf5",), "PACE OCI L2 Rrs (OC_AOP) and surface reflectance (SFREFL), NetCDF swaths", SPECIFICATION),
-    Product("landsat", f"{_HERE}landsat:Reader", (*DELIVERED, "text", "xml", "json"), "Landsat 4 to 9, Collection 2, Level 1 and 2", REAL),
+    Product("landsat", f"{_HERE}landsat:Reader", (*DELIVERED, "text", "xml", "json", "tiff"), "Landsat 4 to 9, Collection 2, Level 1 and 2", REAL),
     Product("sentinel-2", f"{_HERE}sentinel2:Reader", (*DELIVERED, "xml"), "Sentinel-2 MSI, Level 1C and 2A", METADATA),
     Product("aviris-classic-envi", f"{_HERE}envi_jpl:AvirisClassic", ("envi",), "AVIRIS Classic radiance and reflectance as ENVI", REAL),
     Product("aviris-ng-envi", f"{_HERE}envi_jpl:AvirisNg", ("envi",), "AVIRIS-NG radiance and reflectance as ENVI", REAL),

@@ -7,6 +7,7 @@ Source: USGS, Landsat 8-9 Collection 2 Level 1 and Level 2 Data Format Control B
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from xml.etree.ElementTree import Element
@@ -25,6 +26,8 @@ from hsikit.sensors.probe import Probe
 from hsikit.sensors.rasters import RasterBand, RasterReads, RasterStack, factors, raster_facts
 
 MTL = r".*_MTL\.(txt|xml|json)"
+MTL_ENDING = re.compile(r"_MTL\.\w+$", re.IGNORECASE)
+BAND_FILE = re.compile(r"(L[COTEM]0\d_L.*?)_(?:(?:SR|ST)_)?B\d+\.TIF", re.IGNORECASE)
 FILL = 0
 CIRRUS = (1373.43, 20.39)
 """Centre and width (nm) of OLI's band 9, which surface reflectance products lack (NASA, band-average responses)."""
@@ -45,6 +48,9 @@ class Reader:
         """Whether an MTL file of Landsat is there, or is the path."""
         if probe.container in ("text", "xml", "json"):
             return b"LANDSAT_METADATA_FILE" in probe.head
+        if probe.container == "tiff":
+            found = BAND_FILE.fullmatch(probe.path.name)
+            return found is not None and probe.path.with_name(f"{found[1]}_MTL.txt").exists()
         return probe.delivery.find(MTL) is not None
 
     @staticmethod
@@ -54,10 +60,28 @@ class Reader:
         Raises:
             SceneError: a file of it is missing or damaged, or it is of an older collection.
         """
+        if BAND_FILE.fullmatch(path.name):
+            return _one_band(path, options)
         delivery = Delivery(path)
+        several = sorted({re.sub(MTL_ENDING, "", name) for name in delivery.all(MTL)})
+        if delivery.kind != "file" and len(several) > 1:
+            raise SceneError(path, f"holds {len(several)} products", f"Give one of them, such as {Path(several[0]).parent}")
         name = path.name if delivery.kind == "file" else delivery.need(MTL, "its metadata")
         fields = read_fields(delivery, name)
         return _open(delivery, fields, options)
+
+
+def _one_band(path: Path, options: Options) -> Source:
+    """One of the product's files, as it is, where that is enough: a panchromatic image, or a band whose wavelength the user names.
+
+    Raises:
+        SceneError: it is not enough.
+    """
+    from hsikit.sensors.geotiff import Reader as GeoTiffReader
+
+    if options.role == "pan" or options.wavelengths is not None:
+        return GeoTiffReader.open(path, options)
+    raise SceneError(path, "is one band of a Landsat product, without its wavelength and scale", "Give the product's folder, or its MTL file")
 
 
 def read_fields(delivery: Delivery, name: str) -> Fields:
