@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
+from scipy.sparse import csr_array
 
 from benchmarks.accuracy_table_columns import far
 from benchmarks.accuracy_table_scenes import load_scene
@@ -97,8 +98,8 @@ def _seen(own: Bands, sensor: str, only: tuple[str, ...] | None) -> View:
     return View(np.asarray(found.weights.todense())[order], Bands(table.wavelength[order], table.fwhm[order], np.ones(len(order), bool), names))
 
 
-def measured(spectra: Floats, own: Bands, view: View, kind: str, rng: np.random.Generator) -> Floats:
-    """What a sensor measures of spectra (rows, cols, C): shape (rows, cols, D)."""
+def measured(spectra: Floats, own: Bands, view: View, kind: str, rng: np.random.Generator, near: NDArray[np.bool_]) -> Floats:
+    """What a sensor measures of the pixels of a scene (rows, cols) that are `near`, given their spectra (n, C): shape (n, D)."""
     hardness = HARDNESS[kind]
     if not hardness:
         return np.asarray(spectra @ view.weights.T, np.float64)
@@ -110,7 +111,7 @@ def measured(spectra: Floats, own: Bands, view: View, kind: str, rng: np.random.
     seen = moved @ view.weights.T
     covariance = np.exp(-((centres[:, None] - centres) ** 2) / (2 * GAIN_LENGTH[kind] ** 2)) + 1e-9 * np.eye(len(centres))
     seen *= 1 + 0.03 * hardness * np.linalg.cholesky(covariance) @ rng.standard_normal(len(centres))
-    noise = rng.standard_normal(seen.shape) * np.abs(seen) * hardness / np.where(centres > BEYOND, SNR_BEYOND, SNR)
+    noise = rng.standard_normal((*near.shape, len(centres)))[near] * np.abs(seen) * hardness / np.where(centres > BEYOND, SNR_BEYOND, SNR)
     return np.asarray(seen + noise, np.float64)
 
 
@@ -121,12 +122,28 @@ def smooth(values: Floats, valid: NDArray[np.bool_]) -> Floats:
     return np.asarray(filled / np.maximum(count, 1 / 9)[..., None], np.float64)
 
 
+def neighbourhoods(place: tuple[NDArray[np.intp], NDArray[np.intp]], valid: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], csr_array]:
+    """Which pixels lie around some pixels, and the weights that average these into means of 3 x 3 valid ones, as `smooth` does."""
+    near = np.zeros(valid.shape, bool)
+    parts: list[NDArray[np.intp]] = []
+    for down in (-1, 0, 1):
+        for across in (-1, 0, 1):
+            row, col = place[0] + down, place[1] + across
+            inside = np.flatnonzero((row >= 0) & (row < valid.shape[0]) & (col >= 0) & (col < valid.shape[1]))
+            inside = inside[valid[row[inside], col[inside]]]
+            parts.append(np.stack([inside, row[inside], col[inside]]))
+    index, row, col = np.concatenate(parts, axis=1)
+    near[row, col] = True
+    number = np.cumsum(near).reshape(near.shape) - 1
+    weights = 1.0 / np.bincount(index, minlength=len(place[0]))[index]
+    return near, csr_array((weights, (index, number[row, col])), shape=(len(place[0]), int(near.sum())))
+
+
 def potsdam_draw(scene: LabelledScene, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Positions of the label pixels of twelve tiles, and of six others."""
-    names = sorted({f"{row // TILE * TILE}_{col // TILE * TILE}" for row, col in zip(scene.rows, scene.cols, strict=True)})
-    order = np.random.default_rng(seed).permutation(len(names))
-    test = {names[i] for i in order[-TEST_TILES:]}
-    inside = np.array([f"{row // TILE * TILE}_{col // TILE * TILE}" in test for row, col in zip(scene.rows, scene.cols, strict=True)])
+    # As the files are named: by column, then row.
+    tile = np.array([f"{col // TILE * TILE}_{row // TILE * TILE}" for row, col in zip(scene.rows, scene.cols, strict=True)])
+    inside = np.isin(tile, np.random.default_rng(seed).permutation(np.unique(tile))[-TEST_TILES:])
     return np.flatnonzero(~inside), np.flatnonzero(inside)
 
 
@@ -217,11 +234,12 @@ def draw_scores(name: str, scene: LabelledScene, seed: int) -> dict[tuple[str, s
     labelled = scene.take(mask)
     rows = rows_of(labelled, means[labelled.rows, labelled.cols], labelled.codes, own, info.with_(bands=own, grid=Grid(info.grid.shape)))
     place, truth = (scene.rows[test], scene.cols[test]), scene.codes[test]
+    near, averages = neighbourhoods(place, valid)
     found = {}
     for sensor, view in views(own, SENSORS[name]).items():
         predict = {row: make(view) for row, make in rows.items()}
         for kind in HARDNESS:
-            seen = smooth(measured(values, own, view, kind, np.random.default_rng(1000 + seed)), valid)[place]
+            seen = averages @ measured(values[near], own, view, kind, np.random.default_rng(1000 + seed), near)
             for row, answer in predict.items():
                 got = scores(truth, answer(seen), tuple(np.unique(np.concatenate([truth, labelled.codes])).tolist()))
                 found[row, sensor, kind] = (got.overall, got.average)

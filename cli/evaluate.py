@@ -47,13 +47,15 @@ def evaluate(
     from hsikit.tasks.classification.smooth import smooth as smoothed
     from hsikit.train import evaluate as scoring
     from hsikit.train.record import TrainingRecord
+    from hsikit.transfer import method_for
     from hsikit.writers import check_target
 
     if output is not None:
         check_target(output, overwrite)
     source = source_of(scene, **scene_args.options())
     with Bar(quiet or as_json) as bar:
-        method, record = load_method(model), load_record(model, TrainingRecord)
+        method = load_method(model) if split is not None or as_sensor is not None else method_for(model, source, bar)
+        record = load_record(model, TrainingRecord)
         labelled = [read_labels(source, labels, **label_args.options(), **mask_args.options())]
         for note in labelled[0].notes:
             bar.note(f"note: {note}")

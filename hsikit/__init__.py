@@ -16,6 +16,7 @@ from hsikit.version import __version__
 
 if TYPE_CHECKING:
     from hsikit.api import (
+        adapt,
         assess_map,
         benchmark,
         check,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         list_sensors,
         load_method,
         make_method,
+        method_for,
         open_library,
         open_scene,
         read_labels,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "__version__",
+    "adapt",
     "assess_map",
     "benchmark",
     "check",
@@ -46,6 +49,7 @@ __all__ = [
     "list_sensors",
     "load_method",
     "make_method",
+    "method_for",
     "open_library",
     "open_scene",
     "read_labels",

@@ -17,8 +17,8 @@ from hsikit.errors import MemoryPlanError, MethodError, OptionError
 from hsikit.registry import list_methods, load_class
 from hsikit.scene import Source
 from hsikit.sensors import list_sensors, open_source
-from hsikit.transfer import adapt, gather_transfer, method_for, open_model
 from hsikit.sensors.libraries import open_library
+from hsikit.transfer import adapt, gather_transfer, method_for, open_model
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -6,12 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
 from hsikit.errors import ModelError, OptionError
 from hsikit.scene import Bands
-from hsikit.spectral.sensor_change import error_covariance, sensor_change
-from hsikit.tasks.classification.marginal_lda import MarginalLda
+from hsikit.spectral.band_matrix import BandMatrix
+from hsikit.spectral.resample import Resampling
+from hsikit.spectral.sensor_change import SensorChange, change_by, error_covariance, sensor_change
+from hsikit.tasks.classification.marginal_lda import MarginalLda, normal_discriminant, statistics_through
 from tests.tasks.classification.scenes import as_sensor, fields, labelled, layers_of, run_with, source
 
 
@@ -59,7 +63,7 @@ def test_maps_its_own_sensor_and_others(trained) -> None:
 
 def test_too_little_is_refused(trained) -> None:
     model, scene, _ = trained
-    narrow = scene.info.with_(bands=Bands(np.array([2400.0, 2450.0, 2490.0]), np.full(3, 5.0), np.ones(3, bool), ("a", "b", "c")))
+    narrow = scene.info.with_(bands=Bands(np.array([900.0, 1500.0]), np.full(2, 140.0), np.ones(2, bool), ("a", "b")))
     with pytest.raises(ModelError, match="of its bands lie where"):
         model.bind({"cube": narrow})
     with pytest.raises(ModelError, match="values are"):
@@ -84,3 +88,33 @@ def test_a_model_folder_keeps_it(trained) -> None:
     one, two = (m.seen_by(scene.info).arrays for m in (model, again))
     np.testing.assert_array_equal(one["weights"], two["weights"])
     assert model.bind({"cube": scene.info}).identity == again.bind({"cube": scene.info}).identity
+
+
+def by(weights: np.ndarray) -> SensorChange:
+    """A change whose bands are all covered."""
+    return change_by(Resampling(BandMatrix.of(weights).weights, np.ones(len(weights))), np.arange(len(weights), dtype=float))
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), bands=st.integers(2, 9), seen=st.integers(1, 7), again=st.integers(1, 5))
+def test_a_sensor_through_a_sensor_is_one_sensor(seed: int, bands: int, seen: int, again: int) -> None:
+    rng = np.random.default_rng(seed)
+    root = rng.normal(size=(bands, bands))
+    arrays = {"means": rng.normal(size=(3, bands)), "covariance": root @ root.T, "priors": np.full(3, 1 / 3), "scene_mean": rng.normal(size=bands)}
+    first, second = rng.uniform(0.1, 1, (seen, bands)), rng.uniform(0.1, 1, (again, seen))
+    twice, once = statistics_through(statistics_through(arrays, by(first)), by(second)), statistics_through(arrays, by(second @ first))
+    for name, value in once.items():
+        np.testing.assert_allclose(twice[name], value, rtol=1e-9, atol=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), bands=st.integers(1, 8))
+def test_the_order_of_bands_and_their_scale_change_no_answer(seed: int, bands: int) -> None:
+    rng = np.random.default_rng(seed)
+    root = rng.normal(size=(bands, bands))
+    means, covariance, priors = rng.normal(size=(3, bands)), root @ root.T + np.eye(bands), rng.dirichlet(np.ones(3))
+    turned = np.diag(rng.uniform(0.5, 2, bands))[rng.permutation(bands)]
+    spectra = rng.normal(size=(20, bands))
+    weights, intercepts = normal_discriminant(means, covariance, priors)
+    others, constants = normal_discriminant(means @ turned.T, turned @ covariance @ turned.T, priors)
+    np.testing.assert_allclose(spectra @ turned.T @ others.T + constants, spectra @ weights.T + intercepts, rtol=1e-6, atol=1e-8)

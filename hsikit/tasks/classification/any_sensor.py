@@ -1,0 +1,123 @@
+"""A model that maps scenes of its own sensor by its method, and those of other sensors by what it keeps of its classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from hsikit.errors import ModelError
+from hsikit.method import Job
+from hsikit.scene import SceneInfo
+from hsikit.tasks.classification.basis import Basis
+from hsikit.tasks.classification.marginal_lda import MarginalLda
+
+if TYPE_CHECKING:
+    from hsikit.layers import Legend
+    from hsikit.tasks.classification.transfer import Transfer
+
+READ_OUT = "read_out"
+"""The key of a job's provenance that says how a scene of another sensor is mapped."""
+
+
+@dataclass(frozen=True, eq=False)
+class AnySensor:
+    """A trained classifier, and what its folder keeps for other sensors.
+
+    Attributes:
+        own: the classifier.
+        transfer: see `hsikit.tasks.classification.transfer`.
+        options: see `PixelClassifier.with_options`.
+        progress: its `note` is told how a scene of another sensor is mapped.
+    """
+
+    own: Any
+    transfer: Transfer
+    options: Mapping[str, Any] = field(default_factory=dict)
+    progress: Any = None
+
+    @property
+    def name(self) -> str:
+        """The classifier's."""
+        return str(self.own.name)
+
+    @property
+    def task(self) -> str:
+        """The classifier's."""
+        return str(self.own.task)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The classifier's."""
+        return tuple(self.own.roles)
+
+    @property
+    def legend(self) -> Legend:
+        """The classifier's."""
+        return self.own.legend  # type: ignore[no-any-return]
+
+    def with_options(self, **options: Any) -> AnySensor:
+        """A copy with options of the method that maps.
+
+        Raises:
+            OptionError: an option that the classifier does not have, or a value that makes no sense.
+        """
+        return replace(self, own=self.own.with_options(**options), options={**self.options, **options})
+
+    def for_scene(self, info: SceneInfo) -> Any:
+        """The method that maps a scene: the classifier where the scene has its bands, else `marginal-lda`.
+
+        A note tells of the latter, whose confidence is not calibrated. Its options are those of `with_options`.
+
+        Raises:
+            ModelError: another quantity, no wavelengths, or too little of the model's range is seen.
+            OptionError: `refit_statistics` for a scene of another sensor.
+        """
+        lacking = lacking_bands(self.own.basis, info)
+        if lacking is None:
+            return self.own
+        # What an adapted discriminant knows went through its sensor's bands already; the original statistics did not.
+        original = isinstance(self.own, MarginalLda) and not self.transfer.origin
+        known = self.own if original else self.transfer.marginal.with_options(**self.options)
+        try:
+            told = read_out_notice(known, info)
+        except ModelError as error:
+            if error.wrong == lacking.wrong:
+                raise
+            raise ModelError(info.name, f"{lacking.wrong}; nor can its classes be read out: {error.wrong}", error.advice) from None
+        if self.progress is not None:
+            self.progress.note(f"note: {told}")
+        return known
+
+    def bind(self, inputs: Mapping[str, SceneInfo]) -> Job:
+        """The job that maps a scene; for one of another sensor its provenance says how (`READ_OUT`), too.
+
+        Raises:
+            ModelError, OptionError: see `for_scene`.
+        """
+        info = inputs[self.roles[0]]
+        chosen = self.for_scene(info)
+        job: Job = chosen.bind(inputs)
+        if lacking_bands(self.own.basis, info) is None:
+            return job
+        return replace(job, provenance={**job.provenance, READ_OUT: read_out_notice(chosen, info)})
+
+
+def lacking_bands(basis: Basis, info: SceneInfo) -> ModelError | None:
+    """What a scene lacks of the bands that a model reads, or of their quantity; None where it lacks nothing."""
+    try:
+        basis.match(info)
+    except ModelError as error:
+        return error
+    return None
+
+
+def read_out_notice(known: MarginalLda, info: SceneInfo) -> str:
+    """How a scene of another sensor is mapped, and how much of the model's range it sees."""
+    change = known.change_to(info)
+    trained = f" ({known.basis.sensor})" if known.basis.sensor else ""
+    return (
+        f"{info.name} has not the bands of the model{trained}: its classes are read out by marginal LDA, "
+        f"through {len(change.used)} of its {len(info.bands.used)} good bands, which see {change.seen.mean():.0%} of the model's range; "
+        "their confidence is not calibrated for this sensor"
+    )

@@ -1,0 +1,140 @@
+"""What a model keeps of its training so that scenes of other sensors can be mapped: class statistics, and labelled spectra.
+
+The statistics are those of `marginal-lda`: with them the classes can be read out for any sensor that sees enough of the model's
+range. From the spectra a method is fitted anew for another sensor (`hsikit.tasks.classification.refitting`). Neither is part of
+the model itself: its identity and its answers are the same without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsikit.layers import Legend
+from hsikit.scene import Source
+from hsikit.tasks.classification.basis import Basis
+from hsikit.tasks.classification.marginal_lda import WIDTH, MarginalLda, class_statistics
+from hsikit.tasks.classification.mnf_lda_choice import neighbourhood_means
+from hsikit.tasks.classification.samples import draw_per_class, training_samples
+from hsikit.train.extract import spectra_at
+from hsikit.train.labelled import LabelledScene
+
+STATISTICS_PIXELS = 2000
+"""Labelled pixels of a class that the statistics rest on, at most."""
+SPECTRA, SPECTRA_OF_CLASS = 2000, 20
+"""Labelled pixels that are kept as spectra, at most, each class by its share; and what a small class keeps nevertheless."""
+LATTICE = 64
+"""Rows, and columns, of a scene that its mean spectrum is taken from, at most."""
+STATISTICS, KEPT = tuple(MarginalLda.shapes), ("spectra", "neighbourhoods", "codes")
+
+
+@dataclass(frozen=True, eq=False)
+class Transfer:
+    """What another sensor needs of a training.
+
+    Attributes:
+        basis: bands and quantity of the scenes that the labels were seen in.
+        legend: the classes.
+        arrays: those of `MarginalLda`; and by choice, of n labelled pixels, `spectra` and `neighbourhoods` (means of 3 x 3 valid
+            pixels), float32 (n, C), with their class `codes` (n,).
+        pixels: of how many labelled pixels these were drawn.
+        origin: for a model that was adapted to another sensor, from which; JSON-able.
+    """
+
+    basis: Basis
+    legend: Legend
+    arrays: Mapping[str, NDArray[Any]]
+    pixels: int
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def has_spectra(self) -> bool:
+        """Whether labelled spectra were kept."""
+        return "codes" in self.arrays
+
+    @property
+    def marginal(self) -> MarginalLda:
+        """The discriminant that any sensor can read out."""
+        return MarginalLda(self.basis, self.legend, {name: self.arrays[name] for name in STATISTICS}, {"width": WIDTH})
+
+    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Arrays and JSON-able facts, for the model folder."""
+        return dict(self.arrays), {**self.basis.to_json(), "classes": self.legend.to_json(), "pixels": self.pixels, "origin": dict(self.origin)}
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Self:
+        """The inverse of `state`.
+
+        Raises:
+            ValueError, KeyError, TypeError: facts or arrays that do not fit together.
+        """
+        found = cls(Basis.from_json(facts), Legend.from_json(facts["classes"]), dict(arrays), int(facts["pixels"]), dict(facts["origin"]))
+        found.marginal.check_arrays()
+        if found.has_spectra:
+            _check_spectra(found)
+        return found
+
+
+def _check_spectra(found: Transfer) -> None:
+    codes, shape = found.arrays["codes"], (len(found.arrays["codes"]), len(found.basis.bands))
+    for name in ("spectra", "neighbourhoods"):
+        if found.arrays[name].shape != shape or not np.isfinite(found.arrays[name]).all():
+            raise ValueError(f"array {name!r} of the transfer is not whole or not of shape {shape}")
+    if set(np.unique(codes).tolist()) != set(found.legend.codes):
+        raise ValueError("the labelled spectra are not of the legend's classes")
+
+
+def gather_transfer(scenes: Sequence[LabelledScene], *, spectra: bool = True, seed: int = 0) -> Transfer | None:
+    """What other sensors need of a training.
+
+    Args:
+        scenes: the labels that the model was fitted on, of one sensor and legend.
+        spectra: whether labelled spectra are kept, of about 2000 pixels at most.
+        seed: which pixels are kept where there are more, and which 2000 of a class the statistics rest on.
+
+    Returns:
+        None where the scenes have no wavelengths.
+
+    Raises:
+        LabelError, ModelError: as in training.
+    """
+    if not Basis.of(scenes[0].source.info).bands.spectral:
+        return None
+    samples = training_samples(scenes, most=STATISTICS_PIXELS, seed=seed)
+    means = neighbourhood_means(scenes, samples, {(False, WIDTH)})[False, WIDTH]
+    found = _scene_mean([scene.source for scene in scenes], samples.basis)
+    arrays: dict[str, NDArray[Any]] = {
+        **class_statistics(means, samples.targets, len(samples.legend)),
+        "scene_mean": samples.spectra.mean(0, dtype=np.float64) if found is None else found,
+    }
+    if spectra:
+        keep = _kept(samples.codes, seed)
+        arrays |= {"spectra": samples.spectra[keep], "neighbourhoods": means[keep].astype(np.float32), "codes": samples.codes[keep]}
+    return Transfer(samples.basis, samples.legend, arrays, sum(len(scene) for scene in scenes))
+
+
+def _kept(codes: NDArray[np.uint8], seed: int) -> NDArray[np.intp]:
+    """Positions of the pixels that are kept: each class by its share, so that its frequency stays."""
+    if len(codes) <= SPECTRA:
+        return np.arange(len(codes))
+    classes = [np.flatnonzero(codes == code) for code in np.unique(codes)]
+    return np.sort(np.concatenate([draw_per_class(codes, c, max(SPECTRA_OF_CLASS, round(SPECTRA * len(c) / len(codes))), seed) for c in classes]))
+
+
+def _scene_mean(sources: Sequence[Source], basis: Basis) -> NDArray[np.float64] | None:
+    """Mean spectrum (C,) over a lattice of pixels of each scene; None where none of them is valid.
+
+    It only says how large errors of an instrument are in each band: a lattice does, and spares another pass over the scene.
+    """
+    found = []
+    for source in {id(source): source for source in sources}.values():
+        rows, cols = (np.unique(np.linspace(0, length - 1, min(length, LATTICE)).astype(np.intp)) for length in source.info.grid.shape)
+        grid = np.meshgrid(rows, cols, indexing="ij")
+        seen = spectra_at(source, grid[0].ravel(), grid[1].ravel(), basis.match(source.info))
+        found.append(seen[np.isfinite(seen).all(1)])
+    valid = np.concatenate(found)
+    return np.asarray(valid.mean(0, dtype=np.float64)) if len(valid) else None
