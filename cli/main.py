@@ -18,10 +18,10 @@ from .console import tell
 
 VERBS = (
     "info", "check", "quicklook", "methods", "sensors", "datasets", "train", "evaluate", "benchmark", "classify", "adapt", "sample", "accuracy", "report",
-    "superresolve", "pansharpen", "anomaly", "transform", "clip", "warp", "orthorectify", "resample", "convert", "spectrum", "library", "indices",
+    "superresolve", "pansharpen", "anomaly", "detect", "transform", "clip", "warp", "orthorectify", "resample", "convert", "spectrum", "library", "indices",
     "reflectance", "simulate", "demo",
 )  # fmt: skip
-RESUMING = ("benchmark", "classify", "superresolve", "pansharpen", "anomaly", "transform")
+RESUMING = ("benchmark", "classify", "superresolve", "pansharpen", "anomaly", "detect", "transform")
 """Verbs whose interrupted run the same command goes on with."""
 DEBUG = "HSIKIT_DEBUG"
 INTERRUPTED = 130

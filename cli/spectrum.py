@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .console import say, tell, wrote
 from .options import SceneArgs, grouped
+from .pairs import pairs
 
 if TYPE_CHECKING:
     from hsikit.convert.sampling import SceneSpectra
     from hsikit.scene import Source
-
-Number = TypeVar("Number", int, float)
 
 
 @grouped
@@ -64,22 +63,11 @@ def _sampled(source: Source, xy: list[str], lonlat: list[str], pixel: list[str],
     if polygons is not None:
         return polygon_means(source, polygons, field)
     if pixel:
-        places = [_pair(text, "--pixel", "ROW,COL", int) for text in pixel]
+        places = pairs(pixel, "--pixel", "ROW,COL", int)
         return at_pixels(source, [row for row, _ in places], [col for _, col in places])
     if xy:
-        return at_points(source, [_pair(text, "--xy", "X,Y", float) for text in xy])
-    return at_points(source, [_pair(text, "--lonlat", "LON,LAT", float) for text in lonlat], "EPSG:4326")
-
-
-def _pair(text: str, option: str, form: str, kind: type[Number]) -> tuple[Number, Number]:
-    """Two numbers parted by a comma."""
-    from hsikit.errors import OptionError
-
-    try:
-        first, second = (kind(part) for part in text.split(","))
-    except ValueError:
-        raise OptionError(option, f"{text!r} is not {form}", "Write two numbers with a comma between them, such as 120,45") from None
-    return first, second
+        return at_points(source, pairs(xy, "--xy", "X,Y", float))
+    return at_points(source, pairs(lonlat, "--lonlat", "LON,LAT", float), "EPSG:4326")
 
 
 def _deliver(found: SceneSpectra, output: Path | None, plot: Path | None, overwrite: bool) -> None:

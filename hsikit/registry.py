@@ -76,6 +76,10 @@ METHODS: tuple[MethodEntry, ...] = (
                 "components ordered by variance", "nothing", "Pearson 1901"),
     MethodEntry("rx", "anomaly detection", "hsikit.tasks.detection.rx:RX",
                 "Mahalanobis distance to the scene's background", "nothing", "Reed & Yu 1990"),
+    MethodEntry("local-rx", "anomaly detection", "hsikit.tasks.detection.local_rx:LocalRX",
+                "the same to a ring around each pixel; for small objects among several covers", "nothing", "Reed & Yu 1990"),
+    MethodEntry("object-anomaly", "anomaly detection", "hsikit.tasks.detection.object_anomaly:ObjectAnomaly",
+                "local RX and two area filters, joined by their ranks; for objects of up to so many pixels", "nothing", "Kang 2017"),
 )  # fmt: skip
 
 

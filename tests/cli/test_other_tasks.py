@@ -106,6 +106,15 @@ def test_anomaly_without_hits_writes_scores_alone(hsikit: Hsikit, place: Field, 
     assert done.code == 2 and "--pfa: 2" in done.err
 
 
+def test_an_object_size_chooses_the_method(hsikit: Hsikit, place: Field, tmp_path: Path) -> None:
+    done = hsikit("anomaly", place.scene, "--object-size", 6, "-o", tmp_path / "scores.tif", "--hits", tmp_path / "hits.gpkg")
+    assert done.code == 0 and "hits above a score of 0.9" in done.out and "Gaussian" not in done.out
+    with rasterio.open(tmp_path / "scores.tif") as made:
+        assert made.read(1)[np.isfinite(made.read(1))].max() <= 1
+    done = hsikit("anomaly", place.scene, "--method", "rx", "--object-size", 6, "-o", tmp_path / "more.tif")
+    assert done.code == 2 and "rx: has no such options as object_size" in done.err
+
+
 def test_hits_in_place_are_not_overwritten(hsikit: Hsikit, place: Field, tmp_path: Path) -> None:
     (tmp_path / "hits.gpkg").write_bytes(b"mine")
     done = hsikit("anomaly", place.scene, "-o", tmp_path / "scores.tif", "--hits", tmp_path / "hits.gpkg")

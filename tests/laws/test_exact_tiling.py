@@ -172,6 +172,8 @@ OTHERS = {
     "brovey 5/2, shifted": sharpen(Fraction(5, 2), (3, -1)),
     "rx": plain("rx"),
     "rx with hits": plain("rx", pfa=2e-3),
+    "local-rx": plain("local-rx", pfa=2e-3, components=5, inner=5, outer=15),
+    "object-anomaly": plain("object-anomaly", pfa=2e-3, object_size=4),
     **{name: find(name) for name in DETECTORS},
     "pca": plain("pca"),
     "pca, standardised": plain("pca", standardise=True),
@@ -223,20 +225,20 @@ def assert_same_classes(tiled: np.ndarray, values: np.ndarray, probabilities: np
 shapes = st.tuples(st.integers(17, 400), st.integers(17, 400))
 
 
-NETWORKS = [name for name in CASES if "lola" in name]
+SLOW = [name for name in CASES if "lola" in name or name == "object-anomaly"]
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name not in NETWORKS])
+@pytest.mark.parametrize("name", [name for name in CASES if name not in SLOW])
 @settings(max_examples=6)
 @given(shape=shapes, threads=st.sampled_from([1, 2, 3]))
 def test_tiled_equals_whole(name: str, shape: Shape, threads: int) -> None:
     assert_same(CASES[name].run(shape, threads), whole(name))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", SLOW)
 @settings(max_examples=2)
 @given(shape=shapes, threads=st.sampled_from([1, 2, 3]))
-def test_tiled_equals_whole_for_networks(name: str, shape: Shape, threads: int) -> None:
+def test_tiled_equals_whole_for_slow_methods(name: str, shape: Shape, threads: int) -> None:
     """With fewer examples: each takes seconds."""
     assert_same(CASES[name].run(shape, threads), whole(name))
 
@@ -290,6 +292,9 @@ def test_the_whole_is_worth_comparing_with(name: str) -> None:
         ("lola-specvit by lora", "project", 1),
         ("lola-specvit by lora", "smooth-classes-step", 3),
         ("svm, sieve", "sieve", 3),
+        ("local-rx", "score", 6),
+        ("object-anomaly", "local", 6),
+        ("object-anomaly", "shape", 4),
         ("bicubic 2", "interpolate", 1),
         ("bicubic 3", "interpolate", 1),
         ("brovey 3", "sharpen", {"hs": (1, 1)}),

@@ -20,7 +20,7 @@ from hsikit.layers import Features, Layer
 from hsikit.method import Cost, Finish, Input, Job, Map, Partial, Reduce, Stage, Store, Strips, Tile
 from hsikit.scene import SceneInfo
 from hsikit.spectral.moments import merge_moments
-from hsikit.tasks.detection.background import RIDGE, distances, row_chunks, scene_moments, temporary_bytes, whitener
+from hsikit.tasks.detection.background import RIDGE, SCORED_PIXELS, distances, row_chunks, scene_moments, temporary_bytes, whitener
 from hsikit.tasks.detection.components import hits
 from hsikit.tasks.detection.quantile import quantile_stages
 from hsikit.tasks.detection.target_spectra import TargetSpectra
@@ -85,11 +85,16 @@ class TargetDetector:
         directions, target = background["directions"], background["lengths"][:, None]
         out = values.new_empty(len(directions), *values.shape[1:])
         apart = distances(values, background) if self.needs_distance else values.new_zeros(values.shape[1:])
-        for rows in row_chunks(values):
-            # In float64: the directions' entries are large and of both signs.
-            part = values[:, rows].flatten(1).double()
-            along = directions @ part - (directions @ background["mean"])[:, None]
-            found = self.statistic(along, target, apart[rows].reshape(1, -1).double(), background["count"], len(values))
+        shift = (directions @ background["mean"])[:, None]
+        chunks = row_chunks(values, SCORED_PIXELS)
+        # In float64, since the directions' entries are large and of both signs; one buffer, which stays in the cache.
+        doubled = values.new_empty(values.shape[0], chunks[0].stop * values.shape[2] if chunks else 0, dtype=torch.float64)
+        for rows in chunks:
+            part = values[:, rows]
+            spectra = doubled[:, : part.shape[1] * part.shape[2]]
+            spectra.view(part.shape).copy_(part)
+            distance = apart[rows].reshape(1, -1).double()
+            found = self.statistic(directions @ spectra - shift, target, distance, background["count"], len(values))
             out[:, rows] = found.view(len(directions), -1, values.shape[2]).float()
         return out
 
@@ -135,13 +140,17 @@ class _Detection:
     used: tuple[int, ...]
     spectra: Tensor
 
+    @property
+    def positive(self) -> bool:
+        """Whether a quantile of the scores is asked for."""
+        return self.options.exclude > 0 or self.options.pfa is not None
+
     def job(self) -> Job:
         told = self.options
         layers = [Layer("scores", bands=len(self.spectra), band_names=told.targets.names, description=told.description)]
-        positive = told.exclude > 0 or told.pfa is not None
-        if positive:
+        if self.positive:
             layers.append(Layer(POSITIVE, description="the highest score of all targets, where it is positive", delivered=False))
-        written = ("scores", POSITIVE) if positive else ("scores",)
+        written = ("scores", POSITIVE) if self.positive else ("scores",)
         stages: list[Stage] = []
         if told.needs_background:
             stages.append(Reduce("background", ("cube",), self._measure, merge_moments, self._statistics))
@@ -176,7 +185,7 @@ class _Detection:
 
     def _cost(self, tile: tuple[int, int]) -> Cost:
         pixels, bands = tile[0] * tile[1], len(self.used)
-        scoring = pixels * 8 * (4 * len(self.spectra) + 2) + 16 * bands * max(1024, tile[1])
+        scoring = pixels * 8 * (4 * len(self.spectra) + 2) + 8 * bands * max(SCORED_PIXELS, tile[1])
         return Cost(temporary_bytes(bands, tile[1]) + scoring, 2.0 * bands**2 * pixels)
 
     def _measure(self, tile: Tile, store: Store) -> Partial | None:
@@ -210,6 +219,8 @@ class _Detection:
     def _score(self, background: str) -> Callable[[Tile, Store], Mapping[str, Tensor]]:
         def apply(tile: Tile, store: Store) -> Mapping[str, Tensor]:
             scores = self.options.scores(tile.inner("cube"), self.spectra, store.get(background, {}))
+            if not self.positive:
+                return {"scores": scores}
             best = scores.amax(0, keepdim=True).clamp(min=0.0)
             return {"scores": scores, POSITIVE: best.masked_fill(scores[:1].isnan(), float("nan"))}
 

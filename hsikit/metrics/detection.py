@@ -1,0 +1,135 @@
+"""Scores of a detector against pixel truth: the ROC curve and what is read off it, and average precision.
+
+Pure NumPy. Pixels with equal scores cannot be told apart: the curve goes through all of them at once, so that no order of the pixels
+counts, and a constant map has an area of 0.5. Pixels without a score (NaN) are left out. With few targets in many pixels the area
+says little (at 0.98, half of 60 targets in 10,000 pixels may stand behind 200 others): look at the rate of detection too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hsikit.errors import LabelError, OptionError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class RocCurve:
+    """Rates at every threshold, from the highest score down; the first point is (0, 0), the last (1, 1).
+
+    Attributes:
+        false_alarm: share of the background at or above the threshold, shape (n,), ascending.
+        detection: share of the targets there, shape (n,).
+        threshold: shape (n,); infinite at the first point.
+        targets: how many pixels are targets.
+        background: how many are not.
+    """
+
+    false_alarm: Floats
+    detection: Floats
+    threshold: Floats
+    targets: int
+    background: int
+
+    @property
+    def area(self) -> float:
+        """Area below the curve: the chance that a target scores higher than a pixel of the background, equal scores counting half."""
+        return float(np.trapezoid(self.detection, self.false_alarm))
+
+    def partial_area(self, most: float) -> float:
+        """Mean rate of detection over false-alarm rates from 0 to `most`: 0 to 1, 1 for a perfect detector.
+
+        Args:
+            most: above 0, up to 1.
+
+        Raises:
+            OptionError: no such rate.
+        """
+        _check_rate(most)
+        inside = self.false_alarm < most
+        rates = np.append(self.false_alarm[inside], most)
+        found = np.append(self.detection[inside], np.interp(most, self.false_alarm, self.detection))
+        return float(np.trapezoid(found, rates)) / most
+
+    def detection_at(self, rate: float) -> float:
+        """The highest rate of detection that a threshold reaches whose false-alarm rate is at most `rate`.
+
+        Raises:
+            OptionError: no rate between 0 and 1.
+        """
+        _check_rate(rate)
+        # A rate of 1e-3 of 9000 pixels is nine, whatever a float makes of it.
+        allowed = self.false_alarm * self.background <= rate * self.background + 1e-9
+        return float(self.detection[allowed][-1])
+
+    @property
+    def average_precision(self) -> float:
+        """Mean over the targets of the share of targets among all that score as high: 0 to 1, the targets' share for a constant map."""
+        found, false = self.detection * self.targets, self.false_alarm * self.background
+        precision = found[1:] / (found[1:] + false[1:])
+        return float((np.diff(self.detection) * precision).sum())
+
+
+def roc_curve(scores: ArrayLike, truth: ArrayLike) -> RocCurve:
+    """The curve of a score map.
+
+    Args:
+        scores: any shape, higher where more like a target; NaN is left out.
+        truth: the same shape; a pixel is a target where it is not 0.
+
+    Raises:
+        LabelError: another shape, or no scored pixel that is a target, or none that is not.
+    """
+    values, target = _scored(scores, truth)
+    order = np.argsort(-values, kind="stable")
+    values, target = values[order], target[order]
+    last = np.flatnonzero(np.append(values[1:] != values[:-1], True))
+    found = np.cumsum(target)[last]
+    false = last + 1 - found
+    targets, background = int(found[-1]), int(false[-1])
+    return RocCurve(
+        np.append(0.0, false / background), np.append(0.0, found / targets), np.append(np.inf, values[last].astype(np.float64)), targets, background
+    )  # fmt: skip
+
+
+def roc_area(scores: ArrayLike, truth: ArrayLike) -> float:
+    """Area under the ROC curve, by the ranks of the targets (Mann and Whitney, 1947, doi:10.1214/aoms/1177730491).
+
+    Args:
+        scores: as for `roc_curve`.
+        truth: the same.
+
+    Returns:
+        0 to 1; equal scores take the mean of their ranks, so that a constant map has 0.5.
+
+    Raises:
+        LabelError: as `roc_curve`.
+    """
+    values, target = _scored(scores, truth)
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = np.cumsum(counts) - (counts - 1) / 2
+    n = int(target.sum())
+    total = float(ranks[place.ravel()][target].sum())
+    return (total - n * (n + 1) / 2) / (n * (len(values) - n))
+
+
+def _scored(scores: ArrayLike, truth: ArrayLike) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    values, target = np.asarray(scores), np.asarray(truth) != 0
+    if values.shape != target.shape:
+        raise LabelError("truth", f"its shape is {target.shape}, and the scores' {values.shape}", "Give truth on the grid of the scores")
+    there = ~np.isnan(values)
+    values, target = values[there], target[there]
+    if not target.any() or target.all():
+        missing = "a target" if not target.any() else "background"
+        raise LabelError("truth", f"none of the {len(values)} scored pixels is {missing}", "Give truth with both targets and background")
+    return values, target
+
+
+def _check_rate(rate: float) -> None:
+    if not 0 < rate <= 1:
+        raise OptionError("false-alarm rate", f"{rate} is no share", "Give a number above 0, up to 1, such as 1e-3")

@@ -1,0 +1,179 @@
+"""Anomalies of a known size: three kinds of evidence, spectral and of shape, joined by their ranks; no truth is asked for.
+
+For surveyors who look for vehicles, roofs, boats, pits: whatever is smaller than a number of pixels and unlike what is around it. The
+evidence: how far a pixel lies from the ring around it (`local-rx`); what openings and closings by area take away from the first three
+components (attribute and edge-preserving filters, Kang et al. 2017, doi:10.1109/TGRS.2017.2710145); and what an opening by area
+takes away from the distance to the scene's mean. Shape and spectra fail in different scenes, so that the mean of the ranks beats each.
+The score is a mean rank, 0 to 1: it has no law of its own, and a threshold is the scene's own quantile.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from hsikit.errors import OptionError, SceneError
+from hsikit.layers import Features, Layer
+from hsikit.method import Cost, Finish, Input, Job, Map, Partial, Reduce, Stage, Store, Strips, Tile
+from hsikit.scene import SceneInfo
+from hsikit.spectral.moments import merge_moments
+from hsikit.tasks.detection.area_filter import LEVELS, REACH, guided_mean, levels_of, smaller_than
+from hsikit.tasks.detection.background import scene_moments
+from hsikit.tasks.detection.components import hits
+from hsikit.tasks.detection.leading_components import leading_components, whitened
+from hsikit.tasks.detection.local_rx import local_cost, ring_distances
+from hsikit.tasks.detection.quantile import quantile_stages
+from hsikit.tasks.detection.ranks import rank_stages, ranks, span_stage
+
+COMPONENTS, PICTURES, SHRINKAGE, RING = 20, 3, 0.1, 7
+"""Components of distances, at most; those whose shapes are looked at; as for `local-rx`; pixels from the inner window to the outer."""
+WIDER = 2
+"""The opening of distances goes up to so many times the objects' size: halos of bright objects are larger than these."""
+LARGEST = 200
+"""Pixels of an object, at most: tiles see twice as far."""
+EVIDENCE = ("local", "shape")
+
+
+@dataclass(frozen=True)
+class ObjectAnomaly:
+    """Small objects unlike their surroundings.
+
+    Attributes:
+        pfa: share of the valid pixels that may exceed the threshold; None: scores alone, no hits.
+        object_size: pixels of the largest objects looked for.
+
+    Raises:
+        OptionError: an option out of its range.
+    """
+
+    name: ClassVar[str] = "object-anomaly"
+    task: ClassVar[str] = "detection"
+    roles: ClassVar[tuple[str, ...]] = ("cube",)
+
+    pfa: float | None = None
+    object_size: int = 50
+
+    def __post_init__(self) -> None:
+        if self.pfa is not None and not 0 < self.pfa < 1:
+            raise OptionError("--pfa", f"{self.pfa} is not a false-alarm rate", "Give a share between 0 and 1, such as 1e-3")
+        if not 1 <= self.object_size <= LARGEST:
+            raise OptionError("-p object_size", f"{self.object_size} is no size of an object", f"Give pixels, 1 to {LARGEST}; the default is 50")
+
+    def bind(self, inputs: Mapping[str, SceneInfo]) -> Job:
+        """The Job for one scene: layer "scores" (float32, 0 to 1), and "hits" with `pfa`.
+
+        Raises:
+            SceneError: the scene has no good band.
+        """
+        scene = inputs["cube"]
+        used = scene.bands.used
+        if not len(used):
+            raise SceneError(scene.name, "none of its bands is good", "Look at its bad-band list")
+        return _Detection(self, scene, tuple(int(i) for i in used)).job()
+
+
+@dataclass(frozen=True, eq=False)
+class _Detection:
+    """The stages for one scene.
+
+    Attributes:
+        options: the method.
+        scene: facts of the scene.
+        used: positions of its good bands.
+    """
+
+    options: ObjectAnomaly
+    scene: SceneInfo
+    used: tuple[int, ...]
+
+    @property
+    def inner(self) -> int:
+        """Side of the inner window: half as wide again as a square object."""
+        return 2 * round(0.75 * math.sqrt(self.options.object_size)) + 1
+
+    @property
+    def outer(self) -> int:
+        """Side of the outer window."""
+        return self.inner + 2 * RING
+
+    @property
+    def components(self) -> int:
+        """Components that distances are measured in."""
+        return min(COMPONENTS, len(self.used))
+
+    def job(self) -> Job:
+        told, pictures = self.options, min(PICTURES, self.components)
+        ring, area = self.outer // 2, WIDER * told.object_size - 1 + REACH
+        layers = [
+            Layer("scores", description=f"mean rank of three kinds of evidence of objects of up to {told.object_size} pixels"),
+            Layer("pictures", bands=pictures + 1, delivered=False),
+            Layer("local", delivered=False),
+            Layer("shape", bands=2, delivered=False),
+        ]
+        stages: list[Stage] = [
+            Reduce("components", ("cube",), self._measure, merge_moments, self._components),
+            Map("draw", ("cube",), ("pictures",), self._draw),
+            span_stage("pictures-span", ("pictures",)),
+            Map("local", ("cube",), ("local",), self._local, halo=(ring, ring)),
+            Map("shape", ("pictures",), ("shape",), self._shape, halo=(area, area)),
+            *rank_stages("ranks", EVIDENCE),
+            Map("score", EVIDENCE, ("scores",), lambda tile, store: {"scores": ranks(tile, store, "ranks", EVIDENCE).mean(0, keepdim=True).float()}),
+        ]
+        if told.pfa is not None:
+            layers.append(Layer("hits", "vector", description=f"groups of pixels above the threshold of a false-alarm rate of {told.pfa:g}"))
+            stages += [*quantile_stages("scores", told.pfa), Finish("hits", ("scores",), self._hits)]
+        return Job(
+            method=told.name,
+            identity={"pfa": told.pfa, "object_size": told.object_size, "bands": list(self.used)},
+            reference="cube",
+            inputs={"cube": Input(self.used)},
+            layers=tuple(layers),
+            stages=tuple(stages),
+            cost=self._cost,
+            provenance={"object_size": str(told.object_size), "components": str(self.components), "windows": f"{self.inner} and {self.outer}"},
+        )
+
+    def _cost(self, tile: tuple[int, int]) -> Cost:
+        local = local_cost(tile, len(self.used), self.components)
+        # Levels, their tree (parents, order and areas of 8 bytes each), residues, and the means along edges.
+        shape = tile[0] * tile[1] * (8 * (PICTURES + 1) + 60 + 8 * 20)
+        return Cost(max(local.bytes, shape), local.flops + 2000.0 * tile[0] * tile[1])
+
+    def _measure(self, tile: Tile, store: Store) -> Partial | None:
+        return scene_moments(tile.inner("cube"), tile.inner_valid("cube"))
+
+    def _components(self, found: Partial, store: Store) -> Partial:
+        return leading_components(found, self.components, self.scene.name)
+
+    def _draw(self, tile: Tile, store: Store) -> Mapping[str, Tensor]:
+        """The first components, and the logarithm of the distance from the scene's mean."""
+        white = whitened(tile.inner("cube"), tile.inner_valid("cube"), store["components"])
+        return {"pictures": torch.cat((white[:PICTURES], white.square().sum(0, keepdim=True).log1p())).float()}
+
+    def _local(self, tile: Tile, store: Store) -> Mapping[str, Tensor]:
+        valid = tile.valid["cube"]
+        white = whitened(tile.arrays["cube"], valid, store["components"])
+        return {"local": ring_distances(white, valid, self.inner, self.outer, SHRINKAGE).log1p()[None].float()}
+
+    def _shape(self, tile: Tile, store: Store) -> Mapping[str, Tensor]:
+        """What is small in the components, bright or dark, and in the distance, bright; each kept within the edges of the first component."""
+        pictures, span, size = tile.arrays["pictures"], store["pictures-span"], self.options.object_size
+        valid = ~pictures[0].isnan()
+        levels = [levels_of(picture, valid, span["low"][i], span["high"][i]) for i, picture in enumerate(pictures)]
+        small = sum((smaller_than(picture, size, dark=True) for picture in levels[:-1]), torch.zeros(valid.shape, dtype=torch.float64, device=valid.device))
+        far = smaller_than(levels[-1], WIDER * size, dark=False)
+        rows, cols = tile.cores["pictures"]
+        near = slice(rows.start - REACH, rows.stop + REACH), slice(cols.start - REACH, cols.stop + REACH)
+        guide = (levels[0][near].double() - 1).clamp(min=0) / (LEVELS - 1)
+        # No less than 0: the many pixels where nothing is small stay equal.
+        return {"shape": guided_mean(torch.stack((small[near], far[near])), guide, valid[near]).clamp(min=0).float()}
+
+    def _hits(self, strips: Strips, store: Store) -> tuple[Partial, Mapping[str, Features]]:
+        threshold = float(store["quantile3"]["threshold"])
+        found = hits(((window.row, arrays["scores"][0]) for window, arrays in strips.strips("scores")), threshold, strips.grid)
+        return {"threshold": torch.tensor(threshold), "hits": torch.tensor(len(found))}, {"hits": found}
