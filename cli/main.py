@@ -17,11 +17,11 @@ from hsikit.errors import HsikitError, OptionError
 from .console import tell
 
 VERBS = (
-    "info", "check", "quicklook", "methods", "sensors", "datasets", "train", "evaluate", "benchmark", "classify", "adapt", "sample", "accuracy", "report",
+    "info", "check", "quicklook", "methods", "sensors", "datasets", "train", "evaluate", "benchmark", "classify", "adapt", "batch", "sample", "accuracy", "report",
     "superresolve", "pansharpen", "anomaly", "detect", "transform", "clip", "warp", "orthorectify", "resample", "convert", "spectrum", "library", "indices",
     "reflectance", "simulate", "demo",
 )  # fmt: skip
-RESUMING = ("benchmark", "classify", "superresolve", "pansharpen", "anomaly", "detect", "transform")
+RESUMING = ("benchmark", "classify", "batch", "superresolve", "pansharpen", "anomaly", "detect", "transform")
 """Verbs whose interrupted run the same command goes on with."""
 DEBUG = "HSIKIT_DEBUG"
 INTERRUPTED = 130

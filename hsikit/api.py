@@ -390,7 +390,7 @@ def run(method: Any, scene: Any, output: str | Path, *, confidence: bool = False
         raise OptionError(bound.name, f"its inputs are {', '.join(bound.roles)}, not {', '.join(inputs)}", "Give a mapping of these names to scenes")
     with ExitStack() as held:
         sources = {role: held.enter_context(_opened(given)) for role, given in inputs.items()}
-        job = _job(bound, sources, confidence, probabilities, smooth, sieve, unknown_below, refit_statistics)
+        job = bind_job(bound, sources, confidence, probabilities, smooth, sieve, unknown_below, refit_statistics)
         info = sources[job.reference].info
         area: Window | None = window_of(info.grid, bbox, bbox_crs, info.name, info.swath) if bbox else None
         hidden = open_masks(info, mask, dilate, aoi, [source.info for role, source in sources.items() if role != job.reference])
@@ -419,7 +419,7 @@ def _run_job(job: Job, sources: Mapping[str, Source], output: str | Path, named:
         raise MemoryPlanError(error.where, f"{error.wrong}, {held} MiB of it held by this process before it began", error.advice) from None
 
 
-def _job(method: Any, sources: Mapping[str, Source], confidence: bool, probabilities: bool, smooth: bool, sieve: int, unknown_below: float,
+def bind_job(method: Any, sources: Mapping[str, Source], confidence: bool, probabilities: bool, smooth: bool, sieve: int, unknown_below: float,
          refit_statistics: bool) -> Job:  # fmt: skip
     """Binds a method; what only classifiers can do is asked of them alone."""
     infos = {role: source.info for role, source in sources.items()}

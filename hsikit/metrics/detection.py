@@ -51,9 +51,11 @@ class RocCurve:
             OptionError: no such rate.
         """
         _check_rate(most)
-        inside = self.false_alarm < most
-        rates = np.append(self.false_alarm[inside], most)
-        found = np.append(self.detection[inside], np.interp(most, self.false_alarm, self.detection))
+        # Up to the first point there: where the curve rises at that very rate, the rise lies beyond.
+        end = int(np.argmax(self.false_alarm >= most))
+        rates, found = self.false_alarm[: end + 1].copy(), self.detection[: end + 1].copy()
+        share = (most - rates[-2]) / (rates[-1] - rates[-2])
+        rates[-1], found[-1] = most, found[-2] + share * (found[-1] - found[-2])
         return float(np.trapezoid(found, rates)) / most
 
     def detection_at(self, rate: float) -> float:

@@ -1,0 +1,197 @@
+"""`hsikit batch`: many scenes, a ledger, worker processes; `hsikit batch status`: how it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from .console import say, tell
+from .options import MaskArgs, SceneArgs, grouped, parameters
+
+if TYPE_CHECKING:
+    from hsikit.batch import BatchPlan, Order, Outcome, Status
+
+RUN, STATUS = "run", "status"
+TYPED = ("jobs", "threads", "timeout", "ledger", "output", "task")
+MIB = 2**20
+_Summary = Annotated[Path | None, typer.Option(help="HTML page of all scenes and failures.", show_default=False)]
+_Collection = Annotated[Path | None, typer.Option(help="STAC collection of the outputs (.json).", show_default=False)]
+_OfTask = Annotated[list[str] | None, typer.Option("--param", "-p", help="Option of the task, such as sieve=4; repeated.", show_default=False)]
+
+
+class WithJobs(TyperGroup):
+    """A group whose verb may be left out: `hsikit batch JOBS` is `hsikit batch run JOBS`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """See click."""
+        if args and args[0] not in (*self.commands, "--help"):
+            args = [RUN, *args]
+        return super().parse_args(ctx, args)
+
+
+@grouped
+def run(
+    jobs: Annotated[list[str], typer.Argument(help="Scenes, patterns such as 'scenes/*.tif'; or one list: .csv or .toml.")],
+    mask_args: MaskArgs,
+    scene_args: SceneArgs,
+    task: Annotated[str | None, typer.Option(help="classify (where nothing is said), anomaly, or superresolve.", show_default=False)] = None,
+    model: Annotated[Path | None, typer.Option(help="Model folder.", show_default=False)] = None,
+    output: Annotated[str, typer.Option("--output", "-o", help="Pattern such as maps/{stem}.tif, or a folder.", show_default=False)] = "",
+    param: _OfTask = None,
+    workers: Annotated[int, typer.Option("--jobs", "-j", help="Worker processes.")] = 1,
+    threads: Annotated[int, typer.Option(help="Compute threads of each worker.")] = 1,
+    memory: Annotated[str | None, typer.Option(help="Peak memory of each worker, such as 2G; more ends it.", show_default=False)] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds for one attempt at a scene.", show_default=False)] = None,
+    ledger: Annotated[Path | None, typer.Option(help="Ledger, on a local disk; .hsikit-batch.sqlite in the outputs' folder.", show_default=False)] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try scenes again that failed before.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that the ledger does not know.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Open every scene, print the plan, write nothing.")] = False,
+    summary: _Summary = None,
+    collection: _Collection = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but failures.")] = False,
+) -> None:
+    """Maps many scenes; the same command goes on after a crash. Ends with 1 if scenes failed."""
+    from hsikit.batch import check_pages, plan_batch, read_orders, run_batch
+
+    from .batch_view import View
+
+    masks = {name: value for name, value in mask_args.options().items() if value}
+    options: dict[str, Any] = {**masks, **_texts(scene_args.options()), **_nested(parameters(param))}
+    if model is not None:
+        options["model"] = str(model)
+    with _as_typed():
+        orders = read_orders(jobs, task=task, output=output, **_texts(options))
+        shared: dict[str, Any] = {"ledger": ledger, "jobs": workers, "threads": threads, "memory": memory, "retry_failed": retry_failed, "overwrite": overwrite}
+        if dry_run:
+            return _show_plan(plan_batch(orders, **shared))
+        check_pages(orders, ledger, summary, collection, overwrite=overwrite)
+        with View(quiet) as view:
+            outcome = run_batch(orders, timeout=timeout, watcher=view, **shared)
+    _finish(outcome, orders, summary, collection, overwrite, quiet)
+
+
+def status(
+    ledger: Annotated[Path, typer.Argument(help="Ledger of a batch, or the folder that holds it.")],
+    summary: _Summary = None,
+    collection: _Collection = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that no batch wrote.")] = False,
+) -> None:
+    """Says how a batch stands, also while it runs; names every failure."""
+    from hsikit.batch import read_status
+
+    found = read_status(ledger)
+    _sums(found)
+    for row in found.failures:
+        say(f"failed: {row.name} ({row.task}): {row.error}")
+    _pages(found, summary, collection, overwrite, quiet=False)
+
+
+@contextmanager
+def _as_typed() -> Iterator[None]:
+    """Names options of this verb as the user writes them; the library knows them as keyword arguments."""
+    from hsikit.errors import OptionError
+
+    try:
+        yield
+    except OptionError as error:
+        if error.where not in TYPED:
+            raise
+        raise OptionError(f"--{error.where}", error.wrong, error.advice) from None
+
+
+def _texts(options: dict[str, Any]) -> dict[str, Any]:
+    """Options with paths as text, as a ledger keeps them."""
+    return {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
+
+
+def _nested(given: dict[str, Any]) -> dict[str, Any]:
+    """Options of a task as they are; others are the method's."""
+    from hsikit.batch.orders import RUNNING, TASKS
+
+    own = {name for options in TASKS.values() for name in options} | set(RUNNING)
+    of_method = {name: value for name, value in given.items() if name not in own}
+    return {**{name: value for name, value in given.items() if name in own}, **({"param": of_method} if of_method else {})}
+
+
+def _sums(found: Status) -> None:
+    from hsikit.batch.summary import duration
+
+    say(f"{found.ledger}: " + ", ".join(f"{count} {state}" for state, count in found.counts.items()))
+    if found.done:
+        say(f"scenes took {duration(found.seconds)} in all, and up to {found.peak // MIB} MiB")
+    if found.holder:
+        say(f"{found.holder} is running it")
+
+
+def _finish(outcome: Outcome, orders: list[Order], summary: Path | None, collection: Path | None, overwrite: bool, quiet: bool) -> None:
+    """Says what a run came to, names the failures, and ends with the code that tells it."""
+    from hsikit.batch import read_status
+
+    names = {order.output: f"{order.name} ({order.task})" for order in orders}
+    for output, error in outcome.failed.items():
+        tell(f"failed: {names[output]}: {error}")
+    if not quiet:
+        say(f"{len(outcome.done)} done, {len(outcome.kept)} were done before, {len(outcome.failed)} failed; ledger {outcome.ledger}")
+    _pages(read_status(outcome.ledger), summary, collection, overwrite, quiet)
+    if not outcome.finished:
+        raise KeyboardInterrupt
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+def _pages(found: Status, summary: Path | None, collection: Path | None, overwrite: bool, quiet: bool) -> None:
+    """Writes the page and the collection that were asked for."""
+    if summary is not None:
+        from hsikit.batch.summary import write_summary
+
+        write_summary(summary, found, overwrite=overwrite)
+    if collection is not None and found.done:
+        from hsikit.batch.collection import write_collection
+
+        items = write_collection(collection, found, overwrite=overwrite)
+        if not quiet:
+            say(f"{items} items in {collection}")
+    written = [path for path in (summary, collection if found.done else None) if path is not None]
+    if written and not quiet:
+        say("wrote " + ", ".join(map(str, written)))
+
+
+def _show_plan(plan: BatchPlan) -> None:
+    """A line for each scene, then the sums."""
+    from hsikit.batch.summary import duration
+
+    width = max((len(scene.order.name) for scene in plan.scenes), default=0)
+    for scene in plan.scenes:
+        head = f"{scene.order.name:<{width}}  {scene.order.task:<12}"
+        if scene.error:
+            say(f"{head}  cannot be done: {scene.error}")
+            continue
+        rows, cols = scene.shape
+        sizes = f"{rows} x {cols} pixels, {scene.tiles} tiles, reads {_size(scene.read)}, writes {_size(scene.written)}"
+        say(f"{head}  {sizes}, {scene.memory // MIB} MiB, about {duration(scene.seconds)}")
+    good = plan.good
+    say(f"{len(plan.scenes)} to do, {len(plan.scenes) - len(good)} of them cannot be done; {plan.kept} done already, {len(plan.failed)} failed before")
+    if good:
+        reads, writes = (_size(sum(sizes)) for sizes in ([scene.read for scene in good], [scene.written for scene in good]))
+        memory = plan.jobs * max(scene.memory for scene in good) // MIB
+        say(f"reads {reads}, writes {writes}; {plan.jobs} workers take up to {memory} MiB and about {duration(plan.seconds)}")
+        say("time from " + ", ".join(f"{why} ({task})" for task, why in plan.basis.items()))
+    if len(good) < len(plan.scenes):
+        raise typer.Exit(1)
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / MIB:.1f} MiB"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the verb and what stands below it."""
+    group = typer.Typer(help="Maps many scenes with worker processes and a ledger.", cls=WithJobs, no_args_is_help=True)
+    group.command(RUN)(run)
+    group.command(STATUS)(status)
+    app.add_typer(group, name="batch")
