@@ -17,9 +17,9 @@ from hsikit.errors import HsikitError, OptionError
 from .console import tell
 
 VERBS = (
-    "info", "check", "quicklook", "methods", "sensors", "datasets", "train", "evaluate", "benchmark", "classify", "adapt", "batch", "sample", "accuracy", "report",
-    "superresolve", "pansharpen", "anomaly", "detect", "transform", "clip", "warp", "orthorectify", "resample", "convert", "spectrum", "library", "indices",
-    "reflectance", "simulate", "demo",
+    "info", "check", "quicklook", "methods", "sensors", "datasets", "train", "evaluate", "benchmark", "classify", "adapt", "batch", "sample",
+    "accuracy", "report", "superresolve", "pansharpen", "anomaly", "detect", "transform", "clip", "warp", "orthorectify", "resample", "convert",
+    "spectrum", "library", "indices", "reflectance", "simulate", "demo",
 )  # fmt: skip
 RESUMING = ("benchmark", "classify", "batch", "superresolve", "pansharpen", "anomaly", "detect", "transform")
 """Verbs whose interrupted run the same command goes on with."""
