@@ -144,7 +144,7 @@ class Hdf5Source(OrderedSource):
 
     def _stored(self, window: Window, bands: Indices) -> NDArray[Any]:
         owner = np.searchsorted(self._starts, bands, side="right") - 1
-        if len(owner) and owner[0] == owner[-1]:
+        if len(owner) and (owner == owner[0]).all():
             return self._read_part(self._parts[owner[0]], window, bands - self._starts[owner[0]]).astype(self.info.dtype, copy=False)
         out: NDArray[Any] = np.empty((len(bands), *window.shape), self.info.dtype)
         for number in np.unique(owner):

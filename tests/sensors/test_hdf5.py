@@ -120,3 +120,14 @@ def test_a_damaged_file_is_named(path: Path, tmp_path: Path) -> None:
         _ = Probe(cut, cut.read_bytes()[:1024]).hdf5
     with pytest.raises(SceneError, match=r"cut\.h5"):
         Hdf5File(cut).read("bil")
+
+
+def test_bands_that_alternate_between_arrays_come_from_their_own(path: Path) -> None:
+    """The first and the last of one array do not make all those between of it."""
+    parts = [Part("bil", ORDERS["bil"], 0, 2), Part("bsq", ORDERS["bsq"], 2)]
+    claims = BandClaims(4, [500, 700, 600, 800], "nm")
+    facts = FileFacts(str(path), "test", Grid((3, 5)), np.dtype("f4"), claims, files=(path,))
+    source = Hdf5Source(layout(facts, Options()), Hdf5File(path), parts)
+    whole = read_window(source, source.info.grid.whole)
+    np.testing.assert_array_equal(whole, CUBE[[0, 2, 1, 3]])
+    np.testing.assert_array_equal(read_window(source, source.info.grid.whole, np.array([0, 1, 2])), CUBE[[0, 2, 1]])
