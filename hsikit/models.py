@@ -245,24 +245,16 @@ def _recover(folder: Path) -> None:
 
 def _abandoned(folder: Path) -> Iterator[Path]:
     """Staged paths of saves to this folder whose processes are gone."""
+    from hsikit.writers.staging import process_runs
+
     pattern = re.compile(rf"(\.{re.escape(folder.name)}\.(\d+){re.escape(STAGED)})(\.older)?")
     try:
         names = sorted(path.name for path in folder.absolute().parent.iterdir())
     except OSError:
         return
     for staged, process in dict.fromkeys((match[1], int(match[2])) for name in names if (match := pattern.fullmatch(name))):
-        if process == os.getpid() or not _runs(process):
+        if process == os.getpid() or not process_runs(process):
             yield folder.absolute().parent / staged
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
 
 
 def _version() -> str:

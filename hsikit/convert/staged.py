@@ -12,6 +12,7 @@ from pathlib import Path
 from hsikit.errors import OutputError
 from hsikit.writers import check_target, commit, raster_paths
 from hsikit.writers.failures import writing
+from hsikit.writers.staging import process_runs
 
 
 def write_staged(path: Path, write: Callable[[Path], Sequence[Path]], *, overwrite: bool = False) -> list[Path]:
@@ -54,15 +55,5 @@ def _clear_abandoned(path: Path) -> None:
     pattern = re.compile(rf"\.{re.escape(path.name)}\.(\d+)\.\w{{8}}")
     for folder in path.absolute().parent.iterdir():
         found = pattern.fullmatch(folder.name)
-        if found and folder.is_dir() and not _runs(int(found[1])):
+        if found and folder.is_dir() and not process_runs(int(found[1])):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True

@@ -16,7 +16,7 @@ from hsikit.errors import OptionError, SceneError
 from hsikit.scene import Source
 from hsikit.sensors.damage import damage_named
 from hsikit.sensors.facts import Options, WatchedOptions
-from hsikit.sensors.probe import HDF5, Probe
+from hsikit.sensors.probe import HDF5, Probe, read_head
 from hsikit.sensors.products import product_reader
 from hsikit.sensors.products.names import named_like
 
@@ -62,7 +62,7 @@ def reader_for(path: Path) -> SceneReader:
     Raises:
         SceneError: it does not exist, is empty, or is of no known kind.
     """
-    head = _head(path)
+    head = b"" if path.is_dir() else read_head(path, HEAD_BYTES)
     foreign = _plugin(path, head)
     if foreign is not None:
         return foreign  # type: ignore[no-any-return]
@@ -109,21 +109,6 @@ def load_reader(name: str) -> SceneReader:
     module, _, attribute = FORMATS[name].target.partition(":")
     reader: SceneReader = getattr(import_module(module), attribute)
     return reader
-
-
-def _head(path: Path) -> bytes:
-    try:
-        if path.is_dir():
-            return b""
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-    except FileNotFoundError:
-        raise SceneError(path, "does not exist", "Check the path") from None
-    except OSError as error:
-        raise SceneError(path, f"cannot be read ({error.strerror})") from None
-    if not head:
-        raise SceneError(path, "is empty", "Fetch the file again")
-    return head
 
 
 def _own(path: Path, head: bytes) -> str:

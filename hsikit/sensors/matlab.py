@@ -18,7 +18,6 @@ from hsikit.sensors.facts import FileFacts, Layout, Options, OrderedSource, layo
 from hsikit.sensors.mat5 import arrays_of, read_mat5
 from hsikit.sensors.numpy_file import array_scene
 
-NUMERIC = {"double", "single", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "logical"}
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
 

@@ -16,6 +16,24 @@ TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MOST_ATTRIBUTES = 4096
 
 
+def read_head(path: Path, count: int) -> bytes:
+    """The first bytes of a file.
+
+    Raises:
+        SceneError: it does not exist, cannot be read, or is empty.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(count)
+    except FileNotFoundError:
+        raise SceneError(path, "does not exist", "Check the path") from None
+    except OSError as error:
+        raise SceneError(path, f"cannot be read ({error.strerror})") from None
+    if not head:
+        raise SceneError(path, "is empty", "Fetch the file again")
+    return head
+
+
 @dataclass(frozen=True)
 class Hdf5Root:
     """The root of an HDF5 file.

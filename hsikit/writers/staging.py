@@ -219,3 +219,14 @@ def _sync_folders(staged: Sequence[Pair]) -> None:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+
+
+def process_runs(process: int) -> bool:
+    """Whether a process of this number is running on this machine, whoever owns it."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

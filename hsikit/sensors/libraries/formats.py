@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hsikit.errors import SceneError
 from hsikit.sensors.libraries.facts import LibraryFacts, LibraryOptions
+from hsikit.sensors.probe import read_head
 
 Read = Callable[[Path, LibraryOptions], LibraryFacts]
 HEAD_BYTES = 4096
@@ -59,7 +60,7 @@ def format_of(path: Path) -> str | None:
     Raises:
         SceneError: the file does not exist, cannot be read, or is empty.
     """
-    head = _head(path)
+    head = read_head(path, HEAD_BYTES).replace(b"\r\n", b"\n")
     for name, form in FORMATS.items():
         if (form.begins and re.match(form.begins, head)) or (form.holds and all(part in head for part in form.holds)):
             return name
@@ -70,16 +71,3 @@ def format_of(path: Path) -> str | None:
     from hsikit.sensors.envi import find_header
 
     return "envi" if find_header(path) is not None else None
-
-
-def _head(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-    except FileNotFoundError:
-        raise SceneError(path, "does not exist", "Check the path") from None
-    except OSError as error:
-        raise SceneError(path, f"cannot be read ({error.strerror})") from None
-    if not head:
-        raise SceneError(path, "is empty", "Fetch the file again")
-    return head.replace(b"\r\n", b"\n")

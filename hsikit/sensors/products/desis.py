@@ -23,7 +23,7 @@ from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.facts import FileFacts, Options, layout
 from hsikit.sensors.probe import Probe
 from hsikit.sensors.products.band_order import need_order
-from hsikit.sensors.products.metadata_xml import Fields, bears_metadata, metadata_name, need_raster, only_product, raster_name, same_pixels
+from hsikit.sensors.products.metadata_xml import Fields, bears_metadata, need_raster, open_metadata, raster_name, same_pixels
 from hsikit.sensors.products.rpc_place import place_by_rpc
 from hsikit.sensors.rasters import RasterBand, RasterReads, RasterStack, raster_facts
 from hsikit.sensors.times import utc_text
@@ -53,12 +53,8 @@ class Reader:
         Raises:
             SceneError: a file of it is missing or damaged, or its metadata do not fit its image.
         """
-        delivery = Delivery(path)
-        only_product(delivery, METADATA)
-        name = metadata_name(delivery, METADATA, IMAGE)
-        if name is None:
-            raise SceneError(path, "lacks its METADATA.xml", "Put it beside the image, or fetch the whole product again")
-        return _open(delivery, name, Fields(delivery.xml(name), f"{path}: {name}"), options)
+        delivery, name, fields = open_metadata(path, METADATA, IMAGE)
+        return _open(delivery, name, fields, options)
 
 
 def _open(delivery: Delivery, metadata: str, fields: Fields, options: Options) -> Source:

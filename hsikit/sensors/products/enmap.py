@@ -30,7 +30,7 @@ from hsikit.sensors.overlap import join_detectors
 from hsikit.sensors.probe import Probe
 from hsikit.sensors.products.absorption import outside_water_vapour
 from hsikit.sensors.products.band_order import need_order
-from hsikit.sensors.products.metadata_xml import Fields, bears_metadata, metadata_name, need_raster, only_product, raster_name, same_pixels
+from hsikit.sensors.products.metadata_xml import Fields, bears_metadata, need_raster, open_metadata, raster_name, same_pixels
 from hsikit.sensors.products.rpc_place import place_by_rpc
 from hsikit.sensors.rasters import RasterBand, RasterFacts, RasterReads, RasterStack, raster_facts
 from hsikit.sensors.times import utc_text
@@ -68,12 +68,7 @@ class Reader:
         Raises:
             SceneError: a file of it is missing or damaged, or its metadata do not fit its image.
         """
-        delivery = Delivery(path)
-        only_product(delivery, METADATA)
-        name = metadata_name(delivery, METADATA, IMAGE)
-        if name is None:
-            raise SceneError(path, "lacks its METADATA.XML", "Put it beside the image, or fetch the whole product again")
-        fields = Fields(delivery.xml(name), f"{path}: {name}")
+        delivery, name, fields = open_metadata(path, METADATA, IMAGE)
         level = fields.need("base/level").upper()
         if level not in ("L1B", "L1C", "L2A"):
             raise SceneError(path, f"is of level {level}", "Levels L1B, L1C and L2A are read")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element
 
 from hsikit.errors import SceneError
@@ -163,3 +163,22 @@ def same_pixels(scene: Grid, raster: RasterFacts, name: str) -> None:
         raise SceneError(name, f"has {raster.grid.shape} pixels, and the image {scene.shape} (rows, columns)", "Fetch the product again")
     if scene.transform != IDENTITY:
         factors(scene, raster.grid, name)
+
+
+def open_metadata(path: Path, metadata: str, image: str) -> tuple[Delivery, str, Fields]:
+    """The delivery of a product, the name of its metadata, and their fields.
+
+    Args:
+        path: a folder, an archive, the metadata, or the image beside them.
+        metadata: pattern of the metadata's name.
+        image: pattern of the image's name.
+
+    Raises:
+        SceneError: there are none, or those of several products.
+    """
+    delivery = Delivery(path)
+    only_product(delivery, metadata)
+    name = metadata_name(delivery, metadata, image)
+    if name is None:
+        raise SceneError(path, "lacks its METADATA.XML", "Put it beside the image, or fetch the whole product again")
+    return delivery, name, Fields(delivery.xml(name), f"{path}: {name}")

@@ -17,14 +17,13 @@ import torch
 from torch import Tensor
 
 from hsikit.errors import OptionError, SceneError
-from hsikit.layers import Features, Layer
-from hsikit.method import Cost, Finish, Input, Job, Map, Partial, Reduce, Stage, Store, Strips, Tile
+from hsikit.layers import Layer
+from hsikit.method import Cost, Input, Job, Map, Partial, Reduce, Stage, Store, Tile
 from hsikit.scene import SceneInfo
 from hsikit.spectral.moments import merge_moments
 from hsikit.tasks.detection.background import scene_moments, temporary_bytes
-from hsikit.tasks.detection.components import hits
+from hsikit.tasks.detection.hit_stages import checked_pfa, hit_layer, hit_stages
 from hsikit.tasks.detection.leading_components import leading_components, whitened
-from hsikit.tasks.detection.quantile import quantile_stages
 
 LARGEST_WINDOW = 501
 LEAST_PER_COMPONENT = 2
@@ -59,8 +58,7 @@ class LocalRX:
     shrinkage: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.pfa is not None and not 0 < self.pfa < 1:
-            raise OptionError("--pfa", f"{self.pfa} is not a false-alarm rate", "Give a share between 0 and 1, such as 1e-3")
+        checked_pfa(self.pfa)
         if self.components < 1:
             raise OptionError("-p components", f"{self.components} is no number of components", "Give 1 or more; the default is 20")
         for option, side in (("inner", self.inner), ("outer", self.outer)):
@@ -110,8 +108,8 @@ class _Detection:
             Map("score", ("cube",), ("scores",), self._score, halo=(reach, reach)),
         ]
         if told.pfa is not None:
-            layers.append(Layer("hits", "vector", description=f"groups of pixels above the threshold of a false-alarm rate of {told.pfa:g}"))
-            stages += [*quantile_stages("scores", told.pfa), Finish("hits", ("scores",), self._hits)]
+            layers.append(hit_layer(told.pfa))
+            stages += hit_stages("scores", told.pfa)
         options = {name: getattr(told, name) for name in ("components", "inner", "outer", "shrinkage")}
         return Job(
             method=told.name,
@@ -137,11 +135,6 @@ class _Detection:
         told, valid = self.options, tile.valid["cube"]
         white = whitened(tile.arrays["cube"], valid, store["components"])
         return {"scores": ring_distances(white, valid, told.inner, told.outer, told.shrinkage)[None].float()}
-
-    def _hits(self, strips: Strips, store: Store) -> tuple[Partial, Mapping[str, Features]]:
-        threshold = float(store["quantile3"]["threshold"])
-        found = hits(((window.row, arrays["scores"][0]) for window, arrays in strips.strips("scores")), threshold, strips.grid)
-        return {"threshold": torch.tensor(threshold), "hits": torch.tensor(len(found))}, {"hits": found}
 
 
 def local_cost(tile: tuple[int, int], bands: int, components: int) -> Cost:

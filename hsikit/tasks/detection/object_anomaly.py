@@ -18,16 +18,15 @@ import torch
 from torch import Tensor
 
 from hsikit.errors import OptionError, SceneError
-from hsikit.layers import Features, Layer
-from hsikit.method import Cost, Finish, Input, Job, Map, Partial, Reduce, Stage, Store, Strips, Tile
+from hsikit.layers import Layer
+from hsikit.method import Cost, Input, Job, Map, Partial, Reduce, Stage, Store, Tile
 from hsikit.scene import SceneInfo
 from hsikit.spectral.moments import merge_moments
 from hsikit.tasks.detection.area_filter import LEVELS, REACH, guided_mean, levels_of, smaller_than
 from hsikit.tasks.detection.background import scene_moments
-from hsikit.tasks.detection.components import hits
+from hsikit.tasks.detection.hit_stages import checked_pfa, hit_layer, hit_stages
 from hsikit.tasks.detection.leading_components import leading_components, whitened
 from hsikit.tasks.detection.local_rx import local_cost, ring_distances
-from hsikit.tasks.detection.quantile import quantile_stages
 from hsikit.tasks.detection.ranks import rank_stages, ranks, span_stage
 
 COMPONENTS, PICTURES, SHRINKAGE, RING = 20, 3, 0.1, 7
@@ -59,8 +58,7 @@ class ObjectAnomaly:
     object_size: int = 50
 
     def __post_init__(self) -> None:
-        if self.pfa is not None and not 0 < self.pfa < 1:
-            raise OptionError("--pfa", f"{self.pfa} is not a false-alarm rate", "Give a share between 0 and 1, such as 1e-3")
+        checked_pfa(self.pfa)
         if not 1 <= self.object_size <= LARGEST:
             raise OptionError("-p object_size", f"{self.object_size} is no size of an object", f"Give pixels, 1 to {LARGEST}; the default is 50")
 
@@ -125,8 +123,8 @@ class _Detection:
             Map("score", EVIDENCE, ("scores",), lambda tile, store: {"scores": ranks(tile, store, "ranks", EVIDENCE).mean(0, keepdim=True).float()}),
         ]
         if told.pfa is not None:
-            layers.append(Layer("hits", "vector", description=f"groups of pixels above the threshold of a false-alarm rate of {told.pfa:g}"))
-            stages += [*quantile_stages("scores", told.pfa), Finish("hits", ("scores",), self._hits)]
+            layers.append(hit_layer(told.pfa))
+            stages += hit_stages("scores", told.pfa)
         return Job(
             method=told.name,
             identity={"pfa": told.pfa, "object_size": told.object_size, "bands": list(self.used)},
@@ -172,8 +170,3 @@ class _Detection:
         guide = (levels[0][near].double() - 1).clamp(min=0) / (LEVELS - 1)
         # No less than 0: the many pixels where nothing is small stay equal.
         return {"shape": guided_mean(torch.stack((small[near], far[near])), guide, valid[near]).clamp(min=0).float()}
-
-    def _hits(self, strips: Strips, store: Store) -> tuple[Partial, Mapping[str, Features]]:
-        threshold = float(store["quantile3"]["threshold"])
-        found = hits(((window.row, arrays["scores"][0]) for window, arrays in strips.strips("scores")), threshold, strips.grid)
-        return {"threshold": torch.tensor(threshold), "hits": torch.tensor(len(found))}, {"hits": found}

@@ -12,19 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from hsikit.errors import OptionError, SceneError
-from hsikit.layers import Features, Layer
-from hsikit.method import Cost, Finish, Input, Job, Map, Partial, Reduce, Stage, Store, Strips, Tile
+from hsikit.errors import SceneError
+from hsikit.layers import Layer
+from hsikit.method import Cost, Input, Job, Map, Partial, Reduce, Stage, Store, Tile
 from hsikit.scene import SceneInfo
 from hsikit.spectral.moments import merge_moments
 from hsikit.tasks.detection.background import RIDGE, checked_ridge, distances, scene_moments, temporary_bytes, whitener
-from hsikit.tasks.detection.components import hits
-from hsikit.tasks.detection.quantile import quantile_stages
-
-LAST_QUANTILE = "quantile3"
+from hsikit.tasks.detection.hit_stages import checked_pfa, hit_layer, hit_stages
 
 
 @dataclass(frozen=True)
@@ -47,8 +43,7 @@ class RX:
     ridge: float = RIDGE
 
     def __post_init__(self) -> None:
-        if self.pfa is not None and not 0 < self.pfa < 1:
-            raise OptionError("--pfa", f"{self.pfa} is not a false-alarm rate", "Give a share between 0 and 1, such as 1e-3")
+        checked_pfa(self.pfa)
         checked_ridge(self.ridge)
 
     def bind(self, inputs: Mapping[str, SceneInfo]) -> Job:
@@ -87,8 +82,8 @@ class _Detection:
         ]
         provenance = {"bands_used": str(bands), "ridge": f"{self.options.ridge:g}", "covariance": "global, over n - 1"}
         if pfa is not None:
-            layers.append(Layer("hits", "vector", description=f"groups of pixels above the threshold of a false-alarm rate of {pfa:g}"))
-            stages += [*quantile_stages("scores", pfa), Finish("hits", ("scores",), self._hits)]
+            layers.append(hit_layer(pfa))
+            stages += hit_stages("scores", pfa, chi_square_threshold=self._chi_square(pfa))
             provenance |= {"pfa": f"{pfa:g}", "chi_square_threshold": f"{self._chi_square(pfa):.6g}", "threshold": "the scene's own quantile"}
         return Job(
             method=self.options.name,
@@ -122,11 +117,3 @@ class _Detection:
 
     def _score(self, tile: Tile, store: Store) -> Mapping[str, Tensor]:
         return {"scores": distances(tile.inner("cube"), store["background"])[None]}
-
-    def _hits(self, strips: Strips, store: Store) -> tuple[Partial, Mapping[str, Features]]:
-        threshold = float(store[LAST_QUANTILE]["threshold"])
-        rows = ((window.row, arrays["scores"][0]) for window, arrays in strips.strips("scores"))
-        found = hits(rows, threshold, strips.grid)
-        chi_square = self._chi_square(self.options.pfa or 1.0)
-        small = {"threshold": torch.tensor(threshold), "chi_square_threshold": torch.tensor(chi_square), "hits": torch.tensor(len(found))}
-        return small, {"hits": found}

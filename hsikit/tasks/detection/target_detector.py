@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from hsikit.errors import OptionError, SceneError
-from hsikit.layers import Features, Layer
-from hsikit.method import Cost, Finish, Input, Job, Map, Partial, Reduce, Stage, Store, Strips, Tile
+from hsikit.layers import Layer
+from hsikit.method import Cost, Input, Job, Map, Partial, Reduce, Stage, Store, Tile
 from hsikit.scene import SceneInfo
 from hsikit.spectral.moments import merge_moments
 from hsikit.tasks.detection.background import RIDGE, SCORED_PIXELS, distances, row_chunks, scene_moments, temporary_bytes, whitener
-from hsikit.tasks.detection.components import hits
+from hsikit.tasks.detection.hit_stages import checked_pfa, hit_layer, hit_stages
 from hsikit.tasks.detection.quantile import quantile_stages
 from hsikit.tasks.detection.target_spectra import TargetSpectra
 
@@ -64,8 +64,7 @@ class TargetDetector:
     exclude: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.pfa is not None and not 0 < self.pfa < 1:
-            raise OptionError("--pfa", f"{self.pfa} is not a false-alarm rate", "Give a share between 0 and 1, such as 1e-3")
+        checked_pfa(self.pfa)
         if not 0 <= self.shrinkage < 1:
             raise OptionError("-p shrinkage", f"{self.shrinkage} is not a share below 1", f"Give 0 to 1; the default is {SHRINKAGE:g}")
         if not 0 <= self.exclude < 0.5:
@@ -166,8 +165,8 @@ class _Detection:
             left_out = f"without the {told.exclude:g} of the pixels that score highest" if told.exclude else "all valid pixels"
             provenance |= {"shrinkage": f"{told.shrinkage:g}", "background": left_out}
         if told.pfa is not None:
-            layers.append(Layer("hits", "vector", description=f"groups of pixels above the threshold of a false-alarm rate of {told.pfa:g}"))
-            stages += [*quantile_stages(POSITIVE, told.pfa), Finish("hits", (POSITIVE,), self._hits)]
+            layers.append(hit_layer(told.pfa))
+            stages += hit_stages(POSITIVE, told.pfa)
             provenance |= {"pfa": f"{told.pfa:g}", "threshold": "the scene's own quantile"}
         return Job(
             method=told.name,
@@ -225,12 +224,6 @@ class _Detection:
             return {"scores": scores, POSITIVE: best.masked_fill(scores[:1].isnan(), float("nan"))}
 
         return apply
-
-    def _hits(self, strips: Strips, store: Store) -> tuple[Partial, Mapping[str, Features]]:
-        threshold = float(store["quantile3"]["threshold"])
-        rows = ((window.row, arrays[POSITIVE][0]) for window, arrays in strips.strips(POSITIVE))
-        found = hits(rows, threshold, strips.grid)
-        return {"threshold": torch.tensor(threshold), "hits": torch.tensor(len(found))}, {"hits": found}
 
 
 def _uncentred(spectra: Tensor, mean: Tensor, matrix: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
