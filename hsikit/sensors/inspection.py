@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from hsikit.geo.grid import Window
+from hsikit.geo.grid import Window, tile_windows
 from hsikit.scene import Booleans, Source
 
 SAMPLE_ROWS = 64
@@ -79,9 +79,12 @@ def sample_scene(source: Source) -> Sample:
 
 
 def sample_windows(source: Source) -> Iterator[Window]:
-    """Windows worth at most 48 MiB of stored numbers, along the blocks of the file and spread over the scene."""
+    """Windows worth at most 48 MiB of stored numbers, along the blocks of the file and spread over the scene; all of a small one."""
     rows, cols = source.info.grid.shape
     pixel = len(source.info.bands) * np.dtype(source.info.dtype).itemsize
+    if rows * cols * pixel <= SAMPLE_BYTES:  # a share of so small a scene is counted, not estimated
+        yield from tile_windows(source.info.grid.whole, (max(1, SAMPLE_BYTES // 4 // (cols * pixel)), cols))
+        return
     block = (min(source.block[0], rows), min(source.block[1], cols))
     # Of a large block only a part is kept: decoding it cannot be avoided, holding it can.
     width = max(1, min(block[1], SAMPLE_BYTES // 4 // pixel))
