@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hsikit.method import Job
 from hsikit.metrics.calibration import Reliability, calibrated_confidence, reliability
 from hsikit.metrics.scores import RESERVED_CODES, Scores, scores
+from hsikit.scene import Source
 from hsikit.train.labelled import LabelledScene, joined_groups
 
 Run = Callable[..., Any]
@@ -113,10 +114,27 @@ def _answers(model: Any, scene: LabelledScene, run: Run, progress: Any, finish: 
     return codes, calibrated_confidence(probabilities, model.temperature), calibrated_confidence(probabilities, 1.0)
 
 
+@dataclass(frozen=True, eq=False)
+class ScenePixels:
+    """Pixels of an open scene, without labels.
+
+    Attributes:
+        source: the scene.
+        rows, cols: where they lie on its grid, shape (n,); each once, sorted by (row, col).
+    """
+
+    source: Source
+    rows: NDArray[np.intp]
+    cols: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
 def probabilities_at(
-    model: Any, scene: LabelledScene, run: Run, progress: Any = None, finish: Finish | None = None
+    model: Any, scene: LabelledScene | ScenePixels, run: Run, progress: Any = None, finish: Finish | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """The map's codes (n,) and the class probabilities at temperature 1 (n, K) at the label pixels of a scene."""
+    """The map's codes (n,) and the class probabilities at temperature 1 (n, K) at the label pixels, or others, of a scene."""
     layers = ("map", "probabilities")
     extras = ("probabilities", *(() if finish is None else ("log_probabilities",)))
     job = model.with_options(extras=extras, temperature=1.0).bind({"cube": scene.source.info})

@@ -87,22 +87,49 @@ def test_what_cannot_be_held_out_always_trains() -> None:
     assert (fold[corner.codes == 2] == -1).all()
 
 
-def test_the_temperature_is_that_of_the_held_out_pixels() -> None:
-    """The same by hand: a fit without each half, its log-probabilities on that half, one temperature for all."""
-    split = make_split("class-halves", [LABELS])
-    model = Svm.train([LABELS], run=RUN)
-    found = find_temperature(model, [LABELS], split, seed=3, run=RUN)
+def log_probabilities(model: Svm, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+    job = model.with_options(extras=("log_probabilities",)).bind({"cube": LABELS.source.info})
+    return RUN(job, {"cube": LABELS.source}, layers=("log_probabilities",), at=(rows, cols)).values["log_probabilities"].T
+
+
+def by_hand(split_name: str) -> tuple[float, np.ndarray, list[Svm]]:
+    """A fit without each fold, its log-probabilities on that fold, one temperature for all; the folds, and their models."""
+    split = make_split(split_name, [LABELS]) if split_name != "random" else split_named(split_name)
     _, fold = cut_folds([LABELS], split, 3)
-    logits, targets = [], []
-    for number in (0, 1):
-        fitted = Svm.train([LABELS.take(fold != number)], seed=3, run=RUN)
-        held = LABELS.take(fold == number)
-        job = fitted.with_options(extras=("log_probabilities",)).bind({"cube": held.source.info})
-        logits.append(RUN(job, {"cube": held.source}, layers=("log_probabilities",), at=(held.rows, held.cols)).values["log_probabilities"].T)
-        targets.append(held.codes.astype(int) - 1)
-    expected = confidence_temperature(np.concatenate(logits), np.concatenate(targets))
-    assert found.temperature == pytest.approx(expected, rel=1e-3)
+    models = [Svm.train([LABELS.take(fold != number)], seed=3, run=RUN) for number in range(fold.max() + 1)]
+    held = [LABELS.take(fold == number) for number in range(fold.max() + 1)]
+    logits = np.concatenate([log_probabilities(model, part.rows, part.cols) for model, part in zip(models, held, strict=True)])
+    return confidence_temperature(logits, np.concatenate([part.codes for part in held]).astype(int) - 1), fold, models
+
+
+def test_on_random_folds_the_temperature_is_that_of_the_held_out_pixels() -> None:
+    found = find_temperature(Svm.train([LABELS], run=RUN), [LABELS], split_named("random"), seed=3, run=RUN)
+    assert found.temperature == pytest.approx(by_hand("random")[0], rel=1e-3)
+    assert (found.folds, found.held, found.compared) == ("random", len(LABELS), 0)
+
+
+def test_where_folds_lie_apart_their_agreement_over_the_scene_counts_as_much() -> None:
+    model = Svm.train([LABELS], run=RUN)
+    found = find_temperature(model, [LABELS], make_split("class-halves", [LABELS]), seed=3, run=RUN)
+    labels, _, models = by_hand("class-halves")
+    height, width = LABELS.source.info.grid.shape
+    rows, cols = (axis.ravel() for axis in np.indices((height, width)))
+    own, others = log_probabilities(model, rows, cols), [log_probabilities(other, rows, cols) for other in models]
     assert (found.folds, found.held) == ("halves", len(LABELS))
+    assert 1000 < found.compared <= height * width
+    # Patches are a sample of a third of the pixels: the same to some per cent, and clearly not what the labels alone say.
+    scene = confidence_temperature(np.concatenate([own] * 2), np.concatenate([other.argmax(1) for other in others]))
+    assert found.temperature == pytest.approx(np.sqrt(labels * scene), rel=0.05)
+    assert abs(np.log(scene / labels)) > 0.2
+
+
+def test_one_scene_given_twice_is_compared_once() -> None:
+    first = np.arange(len(LABELS)) % 2 == 0
+    parts = [LABELS.take(first), LABELS.take(~first)]
+    once = find_temperature(Svm.train([LABELS], run=RUN), [LABELS], make_split("class-halves", [LABELS]), seed=3, run=RUN)
+    twice = find_temperature(Svm.train(parts, run=RUN), parts, make_split("class-halves", parts), seed=3, run=RUN)
+    assert twice.compared == once.compared
+    assert twice.held == once.held
 
 
 def test_classes_in_another_order_or_absent_keep_their_columns() -> None:
