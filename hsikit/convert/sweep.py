@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from hsikit.convert.orthorectify import OrthorectifiedSource
 
 RING_BYTES = 120 << 20
-"""The most that the ring, one piece of the scene as it is read, and a tile for each thread take."""
+"""The most that the ring, one piece of the scene while it is read, and a tile for each thread take."""
 PIECE_BYTES = 6 << 20
 """Bytes of the scene that are read at once, where a file does not decode more."""
+DECODED = 4
+"""Times that a decoded piece is held while a file decodes it: compressed, inflated, its bytes in order, and as it is handed on."""
 SPECTRA = 256
 """Spectra that are turned into bands at once: what a processor's cache holds."""
 THREADS = 2
@@ -69,7 +71,8 @@ def plan_sweep(source: Source, dtype: np.dtype[Any], index: MapIndex, budget: in
     """
     (rows, cols), bands = source.info.grid.shape, len(source.info.bands)
     block_rows, block_cols = source.block
-    group = min(bands, getattr(source, "band_block", None) or bands)
+    decodes = getattr(source, "band_block", None)
+    group, copies = min(bands, decodes or bands), DECODED if decodes else 1
     piece = min(PIECE_BYTES, budget // 16)
     spans = {side: _span(*index.rows_needed(side)) for side in SIDES}
     while True:
@@ -79,7 +82,7 @@ def plan_sweep(source: Source, dtype: np.dtype[Any], index: MapIndex, budget: in
         width = min(cols, max(block_cols, piece // (pixel * strip) // block_cols * block_cols))
         for side, ahead in ((128, True), (64, True), (64, False), (32, True), (32, False), (16, False)):
             height = min(rows, strip * (2 if ahead else 1) + spans[side] - 1)
-            if height * cols * pixel + strip * width * pixel + THREADS * side * side * pixel <= budget:
+            if height * cols * pixel + copies * strip * width * pixel + THREADS * side * side * pixel <= budget:
                 return SweepPlan(side, strip, height, width, group)
         if group == 1:
             return SweepPlan(SIDES[-1], strip, min(rows, strip + spans[SIDES[-1]] - 1), width, 1)
