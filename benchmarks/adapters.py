@@ -77,7 +77,7 @@ def measure(name: str, args: argparse.Namespace) -> None:
     seconds = []
     with torch.no_grad():
         model(*small)
-        before = torch.cuda.memory_allocated() if on_gpu else _now()
+        before = torch.cuda.memory_allocated() if on_gpu else anonymous_memory()
         for _ in range(args.runs):
             start = time.perf_counter()
             model(*given)
@@ -88,7 +88,7 @@ def measure(name: str, args: argparse.Namespace) -> None:
     tell(before=before, peak=peak, seconds=min(seconds), parameters=sum(p.numel() for p in model.parameters()))
 
 
-def _now() -> int:
+def anonymous_memory() -> int:
     """Anonymous memory of this process now."""
     status = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon"))
@@ -107,7 +107,7 @@ def main() -> None:
     pixels = args.rows * args.cols
     size = f"{args.bands} x {args.rows} x {args.cols}"
     print(f"{size} on {args.device}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    print(f"{'':10}{'':30}{'bands and pixels':>18}{'parameters':>13}{'GFLOP':>9}{'kFLOP/pixel':>13}{'ms':>9}{'MiB':>8}")
+    print(f"{'':12}{'':30}{'bands and pixels':>18}{'parameters':>13}{'GFLOP':>9}{'kFLOP/pixel':>13}{'ms':>9}{'MiB':>8}")
     for name in FORMS:
         told = run_fresh("benchmarks.adapters", *sys.argv[1:], "--one", name)
         count = flops(name, args.bands, args.rows, args.cols)
@@ -120,7 +120,7 @@ def main() -> None:
 
 def line(name: str, who: str, size: str, parameters: int, gflop: float, pixels: int, seconds: float) -> str:
     """One row of the table."""
-    return f"{name:10}{who:30}{size:>18}{parameters:13,}{gflop:9.2f}{gflop * 1e6 / pixels:13,.0f}{1000 * seconds:9.0f}"
+    return f"{name:12}{who:30}{size:>18}{parameters:13,}{gflop:9.2f}{gflop * 1e6 / pixels:13,.0f}{1000 * seconds:9.0f}"
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ def train(
         bool, typer.Option("--calibrate/--no-calibrate", help="Find a temperature inside the training part: a fit for each of its folds.")
     ] = True,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    base: Annotated[Path | None, typer.Option(help="Folder of a pretrained encoder, for the method encoder.", show_default=False)] = None,
+    head: Annotated[str | None, typer.Option(help="What is learned on top of a network: lda, linear, lora, ...", show_default=False)] = None,
     param: Params = None,
     spectra: Annotated[bool, typer.Option("--spectra/--no-spectra", help="Keep labelled spectra, by which `hsikit adapt` refits the model.")] = True,
     licence: Annotated[str, typer.Option(help="Licence of the model, kept in its folder.")] = "",
@@ -45,6 +47,7 @@ def train(
 
     check_target(output, overwrite=overwrite)
     options = parameters(param, own={*inspect.signature(hsikit.train).parameters, "scenes", "run"} - {"options"})
+    options |= {name: str(value) for name, value in {"base": base, "head": head}.items() if value is not None}
     if not calibrate:
         options["calibrate"] = False
     if len(labels) != len(scenes):

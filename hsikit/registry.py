@@ -44,6 +44,8 @@ METHODS: tuple[MethodEntry, ...] = (
                 "two such discriminants, diffused along edges over whole objects; for objects many pixels wide", "labels", "Green 1988; Perona & Malik 1990"),
     MethodEntry("lola-specvit", "classification", "hsikit.tasks.classification.lola_specvit:LolaSpecVit",
                 "the same beside a spectral transformer that learns the scene without labels; minutes to train", "labels", "arXiv:2506.17759"),
+    MethodEntry("encoder", "classification", "hsikit.tasks.classification.encoder:EncoderClassifier",
+                "a pretrained encoder of any sensor, read out by a discriminant or tuned", "labels, base", "arXiv:2106.09685"),
     MethodEntry("marginal-lda", "classification", "hsikit.tasks.classification.marginal_lda:MarginalLda",
                 "discriminant of small spatial means that maps scenes of other sensors too", "labels", "conditioning of normal classes"),
     MethodEntry("svm", "classification", "hsikit.tasks.classification.svm:Svm",

@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
-WITH_PYTHON = ["README.md", "docs/accuracy.md", "docs/python.md", "docs/questions.md", "docs/spectra.md", "docs/detection.md"]
+WITH_PYTHON = ["README.md", "docs/accuracy.md", "docs/python.md", "docs/questions.md", "docs/spectra.md", "docs/detection.md", "docs/adaptation.md"]
 
 ELSEWHERE = {"hsikit demo": "tests/cli/test_demo.py runs it"}
 SMALLER = {"hsikit simulate scene": ["--rows", "150", "--cols", "140"]}

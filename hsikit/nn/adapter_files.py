@@ -1,24 +1,31 @@
-"""Adapters in the layout of PEFT: what `adapter_model.safetensors` and `adapter_config.json` hold.
+"""Adapters as files, in the layout of PEFT: what `adapter_model.safetensors` and `adapter_config.json` hold.
 
-So a tuned adapter opens in PEFT beside the base model, and costs a few kilobytes where the model costs megabytes.
+So a tuned adapter (LoRA, DoRA) opens in PEFT beside the base model, and costs a few kilobytes where the model costs megabytes. PEFT
+has no AdaptFormer: such files have the same layout and names, and open here alone.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hsikit.errors import ModelError
-from hsikit.nn.lora import TRAINED_BESIDE, lora_layers, trained_parts
+from hsikit.nn.adapted_layer import adapted_layers, remove_adapters
+from hsikit.nn.adaptformer import ParallelBottleneck, add_adaptformer
+from hsikit.nn.dora import DoRALinear, add_dora
+from hsikit.nn.lora import TRAINED_BESIDE, LoRALinear, add_lora, trained_parts
 
 PREFIX = "base_model.model."
+TENSORS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
 def adapter_state(module: nn.Module, beside: Sequence[str] = TRAINED_BESIDE) -> dict[str, Tensor]:
-    """The tensors of an adapter: A and B of each layer, and the parts trained in full beside them.
+    """The tensors of an adapter: what learned in each layer, and the parts trained in full beside them.
 
     Args:
         module: has adapters.
@@ -36,34 +43,28 @@ def adapter_state(module: nn.Module, beside: Sequence[str] = TRAINED_BESIDE) -> 
 
 def _tensors(module: nn.Module, beside: Sequence[str]) -> dict[str, Tensor]:
     """The module's own tensors by PEFT's names."""
-    layers = lora_layers(module)
+    layers = adapted_layers(module)
     if not layers:
         raise ValueError("no layer here has an adapter; call add_lora first")
-    tensors: dict[str, Tensor] = {}
-    for path, layer in layers.items():
-        tensors[f"{PREFIX}{path}.lora_A.weight"] = layer.lora_A.weight
-        tensors[f"{PREFIX}{path}.lora_B.weight"] = layer.lora_B.weight
+    tensors = {f"{PREFIX}{path}.{name}": tensor for path, layer in layers.items() for name, tensor in layer.learned.items()}
     for path, part in trained_parts(module, beside):
         tensors |= {f"{PREFIX}{path}.{name}": tensor for name, tensor in part.state_dict(keep_vars=True).items()}
     return tensors
 
 
 def adapter_config(module: nn.Module, beside: Sequence[str] = TRAINED_BESIDE) -> dict[str, Any]:
-    """What PEFT's `adapter_config.json` says of a module's adapters; their present scale is part of `lora_alpha`.
+    """What PEFT's `adapter_config.json` says of a module's adapters; their present scale is part of their strength.
 
     Raises:
-        ValueError: there are no adapters, or they differ in rank or strength.
+        ValueError: there are no adapters, or they differ in kind, rank or strength.
     """
-    layers = lora_layers(module)
-    kinds = {(layer.rank, layer.alpha * layer.scale, layer.dropout.p) for layer in layers.values()}
-    if len(kinds) != 1:
-        raise ValueError(f"{len(layers)} adapters of {len(kinds)} kinds; PEFT's file describes adapters of one rank, strength and dropout")
-    rank, alpha, dropout = kinds.pop()
+    layers = adapted_layers(module)
+    kinds = [_own_config(layer) for layer in layers.values()]
+    different = len({json.dumps(kind, sort_keys=True) for kind in kinds})
+    if different != 1:
+        raise ValueError(f"{len(layers)} adapters of {different} kinds; PEFT's file describes adapters of one rank, strength and dropout")
     return {
-        "peft_type": "LORA",
-        "r": rank,
-        "lora_alpha": alpha,
-        "lora_dropout": dropout,
+        **kinds[0],
         "target_modules": list(layers),
         "modules_to_save": [path for path, _ in trained_parts(module, beside)] or None,
         "bias": "none",
@@ -72,6 +73,15 @@ def adapter_config(module: nn.Module, beside: Sequence[str] = TRAINED_BESIDE) ->
         "task_type": None,
         "base_model_name_or_path": None,
     }
+
+
+def _own_config(layer: nn.Module) -> dict[str, Any]:
+    """The part of the configuration that one layer decides."""
+    if isinstance(layer, ParallelBottleneck):
+        return {"peft_type": "ADAPTFORMER", "hidden": layer.hidden, "strength": layer.strength * layer.scale, "dropout": layer.dropout.p}
+    assert isinstance(layer, LoRALinear)
+    weight_decomposed = isinstance(layer, DoRALinear)
+    return {"peft_type": "LORA", "use_dora": weight_decomposed, "r": layer.rank, "lora_alpha": layer.alpha * layer.scale, "lora_dropout": layer.dropout.p}
 
 
 @torch.no_grad()
@@ -88,7 +98,7 @@ def load_adapter(module: nn.Module, state: Mapping[str, Tensor], beside: Sequenc
         ModelError: tensors are missing, unknown, or of another shape.
         ValueError: no layer has an adapter, or one is merged.
     """
-    if merged := [path for path, layer in lora_layers(module).items() if layer.merged]:
+    if merged := [path for path, layer in adapted_layers(module).items() if layer.merged]:
         raise ValueError(f"{', '.join(merged)}: merged; unmerge before an adapter is loaded")
     own = _tensors(module, beside)
     wrong = [f"{name} is missing" for name in own.keys() - state.keys()]
@@ -100,3 +110,67 @@ def load_adapter(module: nn.Module, state: Mapping[str, Tensor], beside: Sequenc
         raise ModelError("adapter", "; ".join(sorted(wrong)[:3]) + more, "Use the adapter with the base model that it was trained on")
     for name, tensor in own.items():
         tensor.copy_(state[name])
+
+
+def attach_adapter(module: nn.Module, config: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
+    """Puts an adapter on a base that has none, of the kind and on the layers that its configuration names.
+
+    Args:
+        module: the base model; where something does not fit, it is left without adapters.
+        config: see `adapter_config`.
+        state: see `adapter_state`.
+
+    Raises:
+        ModelError: a configuration that describes none of our adapters or is not of this base, or tensors that do not fit.
+        ValueError: the module has adapters already.
+    """
+    if adapted_layers(module):
+        raise ValueError("the module has adapters already; remove_adapters takes them away")
+    try:
+        _add_layers(module, config)
+        load_adapter(module, state, beside_of(config))
+    except (KeyError, TypeError, ValueError) as error:
+        remove_adapters(module)
+        what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise ModelError("adapter", f"its configuration does not fit: {what}", "Use the adapter with the base model that it was trained on") from error
+    except ModelError:
+        remove_adapters(module)
+        raise
+
+
+def beside_of(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the parts that a configuration says were trained in full beside the adapters."""
+    return tuple(sorted({str(path).rpartition(".")[2] for path in config.get("modules_to_save") or ()}))
+
+
+def _add_layers(module: nn.Module, config: Mapping[str, Any]) -> None:
+    kind, targets = config["peft_type"], [str(path) for path in config["target_modules"]]
+    if kind == "ADAPTFORMER":
+        add_adaptformer(module, targets, int(config["hidden"]), float(config["strength"]), float(config["dropout"]))
+    elif kind == "LORA":
+        add = add_dora if config.get("use_dora") else add_lora
+        add(module, targets, int(config["r"]), float(config["lora_alpha"]), float(config["lora_dropout"]))
+    else:
+        raise ValueError(f"adapters of the kind {kind!r} are not known")
+
+
+def read_adapter(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Configuration and tensors of an adapter's folder, ours or one that PEFT saved.
+
+    Raises:
+        ModelError: a file is missing or not what it should be.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    folder, advice = Path(folder), "Copy the adapter again, or tune it anew"
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        state = load_file(folder / TENSORS)
+    except FileNotFoundError as error:
+        raise ModelError(folder, f"it is no adapter: {Path(str(error.filename or folder / TENSORS)).name} is missing", advice) from error
+    except (SafetensorError, ValueError, OSError, RecursionError) as error:
+        raise ModelError(folder, f"its files are not whole ({error}); other kinds of weights are never opened", advice) from error
+    if not isinstance(config, dict):
+        raise ModelError(folder / CONFIG, "it holds no configuration", advice)
+    return config, state

@@ -12,7 +12,7 @@ import json
 import math
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -73,6 +73,7 @@ class Plan:
     clip: float
     patience: int | None
     cyclic: CyclicScale | None
+    shares: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "patience"):
@@ -154,6 +155,7 @@ def fit(
     validation: Sequence[Tensor] | None = None,
     progress: Progress | None = None,
     cyclic: CyclicScale | None = None,
+    shares: Mapping[str, float] | None = None,
 ) -> History:
     """Trains a module in place and leaves it in evaluation mode, on the device that it was on.
 
@@ -174,6 +176,7 @@ def fit(
         validation: arrays like `arrays`. The module gets the weights of the epoch with the lowest loss on them.
         progress: who is told after each step.
         cyclic: how the adapters' strength moves from step to step; `cyclic.most` holds in validation and at the end.
+        shares: of the learning rate, by parameter name, for parameters that have not all of it (`hsikit.nn.layer_decay`).
 
     Raises:
         OptionError: an option out of range, no such device, or a loss that is no longer finite.
@@ -182,7 +185,7 @@ def fit(
         ValueError: arrays that are empty, of several lengths, or not finite; no parameter to train, or merged adapters; no adapter
             for `cyclic`.
     """
-    plan = Plan(epochs, batch, lr, weight_decay, schedule, seed, clip, patience, cyclic)
+    plan = Plan(epochs, batch, lr, weight_decay, schedule, seed, clip, patience, cyclic, dict(shares or {}))
     target = choose_device(device)
     check_arrays(module, arrays, validation, patience)
     identity = _identity(module, arrays, validation, plan)

@@ -105,13 +105,15 @@ class Training(LightningModule):
         self.total, self.validation_total = torch.zeros(()), torch.zeros(())
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW, without decay on vectors, with the states of an earlier run."""
-        learning = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
-        groups = [
-            {"params": [p for p in learning if p.dim() > 1], "weight_decay": self.plan.weight_decay},
-            {"params": [p for p in learning if p.dim() < 2], "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW([group for group in groups if group["params"]], self.plan.lr)
+        """AdamW, without decay on vectors, with the states of an earlier run; parameters of one share of the rate are one group."""
+        groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+        for matrices in (True, False):
+            for name, parameter in self.module.named_parameters():
+                if parameter.requires_grad and (parameter.dim() > 1) == matrices:
+                    groups.setdefault((self.plan.shares.get(name, 1.0), matrices), []).append(parameter)
+        optimizer = torch.optim.AdamW(
+            [{"params": part, "share": share, "weight_decay": self.plan.weight_decay * matrices} for (share, matrices), part in groups.items()], self.plan.lr
+        )
         if self.state.optimizer:
             optimizer.load_state_dict({"state": _nested(self.state.optimizer), "param_groups": optimizer.state_dict()["param_groups"]})
         return optimizer
@@ -127,7 +129,7 @@ class Training(LightningModule):
         """Sets what follows from the step alone: learning rate, adapters' strength, and torch's own seed (for dropout)."""
         step = self.state.epoch * self.steps + batch
         for group in self.optimizer.param_groups:
-            group["lr"] = self.plan.rate(step, self.plan.epochs * self.steps)
+            group["lr"] = group["share"] * self.plan.rate(step, self.plan.epochs * self.steps)
         if self.plan.cyclic is not None:
             set_scale(self.module, self.plan.cyclic.at(step))
         torch.manual_seed(self.plan.random(TRAINING, self.state.epoch, batch))

@@ -10,9 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+
+from hsikit.nn.adapted_layer import AdaptedLayer, adapt_layers, adapted_layers
 
 PRETRAINED = "pretrained"
 """Name of the buffer by which an encoder says whether its weights have learned something."""
@@ -21,7 +24,7 @@ TRAINED_BESIDE = ("norm", "stem", "head")
 """Parts that learn in full beside the adapters."""
 
 
-class LoRALinear(nn.Module):
+class LoRALinear(AdaptedLayer):
     """A frozen linear layer with a low-rank update.
 
     Args:
@@ -41,16 +44,18 @@ class LoRALinear(nn.Module):
         ValueError: a rank below 1, an alpha that is not above 0, or a dropout outside [0, 1).
     """
 
+    mergeable: ClassVar[bool] = True
+    base: nn.Linear
+
     def __init__(self, base: nn.Linear, rank: int, alpha: float, dropout: float = 0.0) -> None:
-        super().__init__()
         if rank < 1 or not alpha > 0 or not 0 <= dropout < 1:
             raise ValueError(f"rank {rank} must be 1 or more, alpha {alpha} above 0, dropout {dropout} from 0 to below 1")
+        super().__init__(base, alpha / rank)
         like = {"device": base.weight.device, "dtype": base.weight.dtype}
-        self.base = base.requires_grad_(False)
         self.lora_A = nn.Linear(base.in_features, rank, bias=False, **like)
         self.lora_B = nn.Linear(rank, base.out_features, bias=False, **like)
         self.dropout = nn.Dropout(dropout)
-        self.alpha, self.scale = float(alpha), 1.0
+        self.alpha = float(alpha)
         self._unmerged: Tensor | None = None
         nn.init.kaiming_uniform_(self.lora_A.weight, a=math.sqrt(5))
         nn.init.zeros_(self.lora_B.weight)
@@ -65,9 +70,18 @@ class LoRALinear(nn.Module):
         """Whether the update is part of the base weight now."""
         return self._unmerged is not None
 
+    @property
+    def learned(self) -> dict[str, Tensor]:
+        """See `AdaptedLayer`; by PEFT's names."""
+        return {"lora_A.weight": self.lora_A.weight, "lora_B.weight": self.lora_B.weight}
+
+    def low_rank(self) -> Tensor:
+        """The product of the two small matrices as strong as it is now, shape (out, in)."""
+        return self.scale * self.strength * (self.lora_B.weight @ self.lora_A.weight)
+
     def update(self) -> Tensor:
         """What the adapter adds to the base weight now, shape (out, in)."""
-        return self.scale * self.alpha / self.rank * (self.lora_B.weight @ self.lora_A.weight)
+        return self.low_rank()
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (..., in) to (..., out)."""
@@ -75,7 +89,7 @@ class LoRALinear(nn.Module):
         if self.merged:
             return out
         low: Tensor = self.lora_B(self.lora_A(self.dropout(x)))
-        return out + self.scale * self.alpha / self.rank * low
+        return out + self.scale * self.strength * low
 
     @torch.no_grad()
     def merge(self) -> None:
@@ -116,31 +130,17 @@ def add_lora(module: nn.Module, targets: Sequence[str], rank: int, alpha: float,
     Raises:
         ValueError: a target names no linear layer, or a layer that is adapted already.
     """
-    if isinstance(targets, str):
-        raise ValueError(f"targets are a sequence of names, not the string {targets!r}")
-    linear = [path for path, layer in module.named_modules() if isinstance(layer, nn.Linear)]
-    found = {target: [path for path in linear if path == target or path.endswith(f".{target}")] for target in targets}
-    if lost := [target for target, paths in found.items() if not paths]:
-        raise ValueError(f"no linear layer is named {', '.join(lost)}; there are {', '.join(linear)}")
-    chosen = [path for path in linear if any(path in paths for paths in found.values())]
-    adapted = lora_layers(module)
-    if twice := [path for path in chosen if any(path.startswith(f"{other}.") for other in adapted)]:
-        raise ValueError(f"{', '.join(twice)}: belongs to an adapter already")
-    for path in chosen:
-        parent, name = _parent(module, path)
-        setattr(parent, name, LoRALinear(getattr(parent, name), rank, alpha, dropout))
-    return chosen
-
-
-def _parent(module: nn.Module, path: str) -> tuple[nn.Module, str]:
-    """The module that holds `path`, and the name there."""
-    above, _, name = path.rpartition(".")
-    return module.get_submodule(above), name
+    return adapt_layers(module, nn.Linear, targets, lambda layer: LoRALinear(layer, rank, alpha, dropout))  # type: ignore[arg-type]
 
 
 @torch.no_grad()
 def merged_state(module: nn.Module) -> dict[str, Tensor]:
-    """The state dict that the module would have without adapters, their updates added to the weights: copies on the CPU."""
+    """The state dict that the module would have without adapters, their updates added to the weights: copies on the CPU.
+
+    Raises:
+        ValueError: an adapter that cannot become part of the weights.
+    """
+    refuse_unmergeable(module)
     layers = lora_layers(module)
     state: dict[str, Tensor] = {}
     for name, tensor in module.state_dict().items():
@@ -155,13 +155,36 @@ def merged_state(module: nn.Module) -> dict[str, Tensor]:
     return state
 
 
+def refuse_unmergeable(module: nn.Module) -> None:
+    """Raises ValueError where a module holds adapters that no weight of the base can stand for."""
+    if kept := [path for path, layer in adapted_layers(module).items() if not layer.mergeable]:
+        raise ValueError(f"{', '.join(kept)}: bends what it is given (AdaptFormer), which no weight of the base can; such an adapter stays beside it")
+
+
+def merge_adapters(module: nn.Module) -> None:
+    """Makes all adapters within a module part of their bases' weights: the same outputs at the plain model's cost.
+
+    Raises:
+        ValueError: an adapter that cannot be merged; then none is.
+    """
+    refuse_unmergeable(module)
+    for layer in lora_layers(module).values():
+        layer.merge()
+
+
+def unmerge_adapters(module: nn.Module) -> None:
+    """Gives all bases within a module their own weights back, to the bit."""
+    for layer in lora_layers(module).values():
+        layer.unmerge()
+
+
 def set_scale(module: nn.Module, value: float) -> None:
     """Sets the strength of all adapters within a module.
 
     Raises:
         ValueError: there is none, or one is merged: its strength is part of the base weight.
     """
-    layers = lora_layers(module)
+    layers = adapted_layers(module)
     if not layers:
         raise ValueError("no layer here has an adapter; call add_lora first")
     if merged := [path for path, layer in layers.items() if layer.merged]:
@@ -254,10 +277,9 @@ def freeze_base(module: nn.Module, trainable: Sequence[str] = TRAINED_BESIDE) ->
     module.requires_grad_(False)
     for _, part in trained_parts(module, trainable):
         part.requires_grad_(True)
-    for layer in lora_layers(module).values():
-        layer.lora_A.requires_grad_(True)
-        layer.lora_B.requires_grad_(True)
-        layer.base.requires_grad_(False)
+    for layer in adapted_layers(module).values():
+        for tensor in layer.learned.values():
+            tensor.requires_grad_(True)
     return [name for name, parameter in module.named_parameters() if parameter.requires_grad]
 
 
@@ -267,7 +289,7 @@ def trained_parts(module: nn.Module, names: Sequence[str] = TRAINED_BESIDE) -> I
     for path, part in module.named_modules():
         name = path.rpartition(".")[2]
         meant = any(name == wanted or name.startswith(f"{wanted}_") for wanted in names)
-        if not meant or isinstance(part, LoRALinear) or any(path.startswith(f"{other}.") for other in outer):
+        if not meant or isinstance(part, AdaptedLayer) or any(path.startswith(f"{other}.") for other in outer):
             continue
         if any(True for _ in part.parameters()):
             outer.append(path)

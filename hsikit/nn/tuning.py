@@ -1,21 +1,27 @@
 """Supervised tuning: a classifier on top of an encoder, and which of its weights learn from the labels.
 
-Three ways, from the fewest weights to all: `probe` (the head alone), `adapt` (low-rank adapters, norms, stem and head on a frozen,
-pretrained base), or neither, which trains every weight. Then `fit(classifier, (spectra, codes), ...)`, for cycles of the
-adapters' strength with `cyclic=CyclicScale(...)`.
+From the fewest weights to all: `probe` (the head alone), `adapt` (adapters, norms, stem and head on a frozen, pretrained base), or
+neither, which trains every weight. Then `fit(classifier, (spectra, codes), ...)`, for cycles of the adapters' strength with
+`cyclic=CyclicScale(...)`, for smaller steps in the layers far from the head with `shares=rate_shares(classifier, ...)`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol, cast
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from hsikit.nn.adaptformer import add_adaptformer
+from hsikit.nn.dora import add_dora
 from hsikit.nn.lora import add_lora, freeze_base, is_pretrained
 from hsikit.nn.spectral_transformer import LORA_TARGETS
+
+LOW_RANK: Mapping[str, Callable[[nn.Module, Sequence[str], int, float, float], list[str]]] = {"lora": add_lora, "dora": add_dora}
+"""Adapters that are a low-rank update of a weight, by name."""
 
 CHUNK = 128
 """Pixels that go through a spectral transformer at once: its arrays then stay within a core's cache."""
@@ -93,8 +99,10 @@ def balanced_weights(codes: Tensor, classes: int) -> Tensor:
     return torch.where(counts > 0, weights, 0.0).float()
 
 
-def adapt(classifier: nn.Module, rank: int = 8, alpha: float = 16.0, dropout: float = 0.0, targets: Sequence[str] = LORA_TARGETS) -> list[str]:
-    """Puts adapters on a classifier's attention and perceptrons and freezes the rest but norms, stem and head.
+def adapt(
+    classifier: nn.Module, rank: int = 8, alpha: float = 16.0, dropout: float = 0.0, targets: Sequence[str] = LORA_TARGETS, kind: str = "lora"
+) -> list[str]:
+    """Puts low-rank adapters on a classifier's attention and perceptrons and freezes the rest but norms, stem and head.
 
     Args:
         classifier: its encoder is pretrained.
@@ -102,6 +110,7 @@ def adapt(classifier: nn.Module, rank: int = 8, alpha: float = 16.0, dropout: fl
         alpha: strength of each adapter, divided by the rank.
         dropout: share of the adapters' inputs dropped in training.
         targets: see `add_lora`.
+        kind: a key of `LOW_RANK`.
 
     Returns:
         The names of the parameters that learn.
@@ -110,7 +119,28 @@ def adapt(classifier: nn.Module, rank: int = 8, alpha: float = 16.0, dropout: fl
         ValueError: the encoder is not pretrained, and then nothing is changed; or see `add_lora`.
     """
     if is_pretrained(classifier):
-        add_lora(classifier, targets, rank, alpha, dropout)
+        LOW_RANK[kind](classifier, targets, rank, alpha, dropout)
+    return freeze_base(classifier)
+
+
+def adapt_beside(classifier: nn.Module, targets: Sequence[str], hidden: int = 16, strength: float = 0.1, dropout: float = 0.0) -> list[str]:
+    """Puts narrow perceptrons beside a classifier's perceptrons (AdaptFormer) and freezes the rest but norms, stem and head.
+
+    Args:
+        classifier: its encoder is pretrained.
+        targets: names of the perceptrons, see `add_adaptformer`.
+        hidden: see `add_adaptformer`.
+        strength: see `add_adaptformer`.
+        dropout: see `add_adaptformer`.
+
+    Returns:
+        The names of the parameters that learn.
+
+    Raises:
+        ValueError: as for `adapt`.
+    """
+    if is_pretrained(classifier):
+        add_adaptformer(classifier, targets, hidden, strength, dropout)
     return freeze_base(classifier)
 
 
@@ -124,6 +154,30 @@ def probe(classifier: nn.Module) -> list[str]:
         ValueError: the encoder is not pretrained.
     """
     return freeze_base(classifier, ("head",))
+
+
+@dataclass(frozen=True)
+class ParameterCounts:
+    """How many parameters a module has, and how many of them learn.
+
+    Attributes:
+        total: all of them, adapters among them.
+        learning: those that learn.
+    """
+
+    total: int
+    learning: int
+
+    @property
+    def share(self) -> float:
+        """Learning ones over all, 0 to 1."""
+        return self.learning / self.total
+
+
+def parameter_counts(module: nn.Module) -> ParameterCounts:
+    """Parameters of a module; buffers are none."""
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in module.parameters()]
+    return ParameterCounts(sum(size for size, _ in sizes), sum(size for size, learns in sizes if learns))
 
 
 @torch.inference_mode()

@@ -1,7 +1,7 @@
 """Attention within windows of a grid of tokens, with a bias by relative position (Liu et al., 2021, arXiv:2103.14030), unshifted.
 
-A grid that the window does not divide is padded; the padded tokens are masked, so that no real token attends to them. Where the
-grid is smaller than the window, the window is the grid.
+A grid that the window does not divide is padded; padded tokens are masked, as are those that do not count: no other attends to them. Where
+the grid is smaller than the window, the window is the grid.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from hsikit.nn.attention import check_heads, hidden
 
 
 class WindowAttention(nn.Module):
@@ -25,15 +27,14 @@ class WindowAttention(nn.Module):
 
     def __init__(self, width: int, heads: int, window: int) -> None:
         super().__init__()
-        if heads < 1 or width % heads:
-            raise ValueError(f"a width of {width} is not divided by {heads} heads")
+        check_heads(width, heads)
         self.heads, self.window = heads, window
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
         self.bias = nn.Parameter(0.02 * torch.randn(heads, 2 * window - 1, 2 * window - 1))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps a grid (n, rows, cols, width) to the same shape."""
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Maps a grid (n, rows, cols, width) to the same shape; the tokens that count are bool, shape (n, rows, cols), all where None."""
         count, rows, cols, width = x.shape
         high, wide = min(self.window, rows), min(self.window, cols)
         padded = functional.pad(x, (0, 0, 0, -cols % wide, 0, -rows % high))
@@ -41,8 +42,9 @@ class WindowAttention(nn.Module):
         parted = padded.view(count, down, high, across, wide, width).transpose(2, 3).reshape(-1, high * wide, width)
         query, key, value = self.qkv(parted).view(len(parted), high * wide, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         mask = self.relative_bias(high, wide)[None]
-        if padded.shape != x.shape:
-            mask = (mask + _hidden(rows, cols, high, wide, x.device)[:, None, None]).repeat(count, 1, 1, 1)
+        if valid is not None or padded.shape != x.shape:
+            counted = valid if valid is not None else torch.ones(count, rows, cols, dtype=torch.bool, device=x.device)
+            mask = mask + hidden(_windows(counted, high, wide), mask.dtype)[:, None, None]
         mixed = functional.scaled_dot_product_attention(query, key, value, mask.to(query.dtype))
         out: Tensor = self.proj(mixed.transpose(1, 2).reshape(len(parted), high * wide, width))
         grid = out.view(count, down, across, high, wide, width).transpose(2, 3).reshape(padded.shape)
@@ -57,9 +59,9 @@ class WindowAttention(nn.Module):
         return self.bias[:, down, across].reshape(self.heads, rows * cols, rows * cols)
 
 
-def _hidden(rows: int, cols: int, high: int, wide: int, device: torch.device) -> Tensor:
-    """Minus infinity for the padded tokens of each window, 0 for the others, shape (windows, high * wide)."""
-    real = functional.pad(torch.ones(rows, cols, device=device), (0, -cols % wide, 0, -rows % high))
-    down, across = real.shape[0] // high, real.shape[1] // wide
-    parted = real.view(down, high, across, wide).transpose(1, 2).reshape(-1, high * wide)
-    return torch.zeros_like(parted).masked_fill_(parted == 0, float("-inf"))
+def _windows(counted: Tensor, high: int, wide: int) -> Tensor:
+    """Which tokens of each window count, padded ones do not: from (n, rows, cols) to (n * windows, high * wide)."""
+    count, rows, cols = counted.shape
+    padded = functional.pad(counted, (0, -cols % wide, 0, -rows % high))
+    down, across = padded.shape[1] // high, padded.shape[2] // wide
+    return padded.view(count, down, high, across, wide).transpose(2, 3).reshape(-1, high * wide)

@@ -66,14 +66,14 @@ def ordered_spectra(window: Tensor, wavelength: Tensor, fwhm: Tensor, valid: Ten
     device = window.device
     centres, widths = wavelength.to(device, torch.float64), fwhm.to(device, torch.float64)
     used = (valid.to(device) & (widths != 0)).nonzero().flatten()
-    facts = torch.stack([centres[used], _known_widths(centres[used], widths[used])], 1)
+    facts = torch.stack([centres[used], known_widths(centres[used], widths[used])], 1)
     unique, place = torch.unique(facts, dim=0, return_inverse=True)
     order = place.argsort(stable=True)
     spectra = window.index_select(1, used[order]).permute(0, 2, 3, 1).reshape(-1, len(used))
     return _averaged(spectra, place[order], len(unique)), Bands(*unique.T.contiguous())
 
 
-def _known_widths(centres: Tensor, widths: Tensor) -> Tensor:
+def known_widths(centres: Tensor, widths: Tensor) -> Tensor:
     """The widths, where unknown the spacing of the bands.
 
     Raises:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hsikit.nn.adapters.bands import Bands, ordered_spectra
+from hsikit.nn.attention import hidden
 from hsikit.nn.blocks import Block
 
 TOKEN_NUMBERS = 2**23
@@ -88,10 +89,12 @@ class SequencePool(nn.Module):
         # No bias: a constant added to all scores changes nothing, and would never learn.
         self.score = nn.Linear(width, 1, bias=False)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Maps (n, tokens, width) to (n, width)."""
-        share: Tensor = self.score(tokens).softmax(1)
-        return (share * tokens).sum(1)
+    def forward(self, tokens: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Maps (n, tokens, width) to (n, width); the tokens that count are bool, shape (n, tokens), all where None."""
+        score: Tensor = self.score(tokens)
+        if valid is not None:
+            score = score + hidden(valid, score.dtype)[..., None]
+        return (score.softmax(1) * tokens).sum(1)
 
 
 class TokenAdapter(Adapter):

@@ -65,9 +65,9 @@ class AnySensor:
         return replace(self, own=self.own.with_options(**options), options={**self.options, **options})
 
     def for_scene(self, info: SceneInfo) -> Any:
-        """The method that maps a scene: the classifier where the scene has its bands, else `marginal-lda`.
+        """The method that maps a scene: the classifier where the scene has its bands or it takes any, else `marginal-lda`.
 
-        A note tells of the latter, whose confidence is not calibrated. Its options are those of `with_options`.
+        A note tells of other sensors: confidence is not calibrated for them. Its options are those of `with_options`.
 
         Raises:
             ModelError: another quantity, no wavelengths, or too little of the model's range is seen.
@@ -75,6 +75,8 @@ class AnySensor:
         """
         lacking = lacking_bands(self.own.basis, info)
         if lacking is None:
+            if (told := own_notice(self.own, info)) and self.progress is not None:
+                self.progress.note(f"note: {told}")
             return self.own
         # What an adapted discriminant knows went through its sensor's bands already; the original statistics did not.
         original = isinstance(self.own, MarginalLda) and not self.transfer.origin
@@ -101,6 +103,11 @@ class AnySensor:
         if lacking_bands(self.own.basis, info) is None:
             return job
         return replace(job, provenance={**job.provenance, READ_OUT: read_out_notice(chosen, info)})
+
+
+def own_notice(own: Any, info: SceneInfo) -> str:
+    """How a classifier that takes any bands maps a scene of another sensor; "" for its own sensor, or where it takes no others."""
+    return str(own.sensor_notice(info)) if hasattr(own, "sensor_notice") else ""
 
 
 def lacking_bands(basis: Basis, info: SceneInfo) -> ModelError | None:

@@ -67,6 +67,7 @@ from hsikit.tasks.classification.shrinkage_lda import fit_lda
 from hsikit.tasks.classification.spectral_network import NORMALISATIONS, NetworkProjector, SpectralNetwork, learn_without_labels, network_from
 from hsikit.tasks.classification.window_network import COMPONENTS, SLOW, WindowProjector, components_of, learn_windows_without_labels, window_network_from
 from hsikit.tasks.classification.window_network import PRESETS as WINDOWED
+from hsikit.tasks.telling import teller
 
 if TYPE_CHECKING:
     import torch
@@ -145,7 +146,7 @@ class LolaSpecVit(PixelClassifier):
             return np.ascontiguousarray(np.asarray(found, np.float32).T)
 
         asked = (scenes, lambda source: basis.match(source.info), basis.bands.wavelength, settings)
-        kept: dict[str, Any] = {"seed": seed, "folder": None if workspace is None else workspace / "pretraining", "tell": _teller(progress, "pretraining")}
+        kept: dict[str, Any] = {"seed": seed, "folder": None if workspace is None else workspace / "pretraining", "tell": teller(progress, "pretraining")}
         if settings["preset"] in WINDOWED and progress is not None:
             progress.note(SLOW)
         network, losses = (
@@ -179,7 +180,7 @@ class LolaSpecVit(PixelClassifier):
             arrays = _discriminants(scenes, samples, network, learned, settings, far, run, progress)
         else:
             folder = None if workspace is None else workspace / "tuning"
-            arrays, losses, adapter = tuned(scenes, samples, network, settings, seed, folder, _teller(progress, "tuning"))
+            arrays, losses, adapter = tuned(scenes, samples, network, settings, seed, folder, teller(progress, "tuning"))
             history, settings = {**history, **losses}, {**settings, **({"adapter": adapter} if adapter else {})}
         return cls(samples.basis, samples.legend, {**learned, **arrays}, dict(settings), history=history)
 
@@ -453,22 +454,3 @@ def _as_log_probabilities(tile: Tile, store: Store) -> Mapping[str, Tensor]:
 
 def _centred(weights: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(weights - weights.mean(0))
-
-
-def _teller(progress: Any, what: str) -> Callable[[int, int, str], None]:
-    """The engine's progress, told of training steps."""
-    begun = False
-
-    def tell(done: int, total: int, text: str) -> None:
-        nonlocal begun
-        if progress is None:
-            return
-        if total == 0:
-            progress.note(text)
-            return
-        if not begun:
-            progress.begin(what, total, done - 1)
-            begun = True
-        progress.advance(what)
-
-    return tell

@@ -1,0 +1,91 @@
+"""Supervised tuning of a body on chips: small windows in which some pixels have a class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from hsikit.nn.band_sampling import drop_bands
+from hsikit.nn.body import BandFacts, TaskNetwork
+
+UNLABELLED = -1
+"""Code of a chip's pixel without a label."""
+
+
+class StandardisedHead(nn.Module):
+    """A linear head on standardised features, so that it learns at one pace whatever the body's scales.
+
+    Args:
+        centre: mean of each feature, shape (width,).
+        scale: deviation of each feature, above 0.
+        weight: of standardised features, shape (K, width); where the learning starts.
+        bias: shape (K,).
+    """
+
+    centre: Tensor
+    scale: Tensor
+
+    def __init__(self, centre: Tensor, scale: Tensor, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("centre", centre.float())
+        self.register_buffer("scale", scale.float())
+        self.linear = nn.Linear(weight.shape[1], weight.shape[0])
+        self.linear.weight.data.copy_(weight)
+        self.linear.bias.data.copy_(bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Maps (..., width) to (..., K)."""
+        out: Tensor = self.linear((features - self.centre) / self.scale)
+        return out
+
+    @torch.no_grad()
+    def folded(self) -> nn.Linear:
+        """The same as one linear layer."""
+        weight = self.linear.weight.double() / self.scale.double()
+        plain = nn.Linear(weight.shape[1], weight.shape[0])
+        plain.weight.copy_(weight)
+        plain.bias.copy_(self.linear.bias.double() - weight @ self.centre.double())
+        return plain
+
+
+class DenseClassifier(nn.Module):
+    """A body with a linear head, and the loss by which it is tuned.
+
+    In training, noise is added and bands are dropped, so that what is tuned on one instrument leans on no single band of it.
+
+    Args:
+        network: its head gives K logits.
+        bands: of the chips.
+        weights: of each class in the loss, shape (K,).
+        smoothing: share of each label that is spread over all classes, from 0 to below 1.
+        noise: standard deviation of normal noise, in deviations of each band.
+        dropped: share of the bands that are dropped, from 0 to below 1.
+    """
+
+    weights: Tensor
+
+    def __init__(self, network: TaskNetwork, bands: BandFacts, weights: Tensor, smoothing: float, noise: float, dropped: float) -> None:
+        super().__init__()
+        self.network, self.bands = network, bands
+        self.smoothing, self.noise, self.dropped = smoothing, noise, dropped
+        self.register_buffer("weights", weights.detach().float().clone(), persistent=False)
+
+    def loss(self, batch: Sequence[Tensor], generator: Generator) -> Tensor:
+        """The cross-entropy, weighted by class and averaged over the labelled pixels.
+
+        Args:
+            batch: standardised values (n, C, H, W), usable pixels bool (n, H, W), classes int64 (n, H, W) with -1 where unlabelled.
+            generator: draws noise and bands.
+        """
+        values, usable, codes = batch
+        bands = self.bands.on(values.device)
+        if self.training:
+            values = values + self.noise * torch.randn(values.shape, generator=generator).to(values.device)
+            bands = bands.only(drop_bands(bands.valid, self.dropped, generator))
+        labelled = codes != UNLABELLED
+        logits = self.network(values, bands, usable).movedim(1, -1)[labelled].float()
+        each = functional.cross_entropy(logits, codes[labelled], reduction="none", label_smoothing=self.smoothing)
+        return (self.weights[codes[labelled]] * each).sum() / labelled.sum().clamp(min=1)

@@ -1,0 +1,341 @@
+"""A pretrained encoder of any sensor as a classifier: read out by a discriminant, or tuned on the labels.
+
+The base is frozen and comes from a folder that `hsikit pretrain` wrote. `head="lda"` fits a shrinkage discriminant on its features,
+averaged over a small square; `"linear"` trains a linear head, `"lora"` (arXiv:2106.09685), `"dora"` (arXiv:2402.09353) and
+`"adaptformer"` (arXiv:2205.13535) something small beside the frozen base, `"full"` all weights, with smaller steps in early layers.
+Every scene is standardised by its own statistics, and the encoder takes any bands: a model maps scenes of other sensors directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsikit.errors import ModelError, OptionError
+from hsikit.method import Cost, Job, Stage, Store, Tile
+from hsikit.scene import SceneInfo
+from hsikit.tasks.classification.any_sensor import READ_OUT
+from hsikit.tasks.classification.base import PixelClassifier
+from hsikit.tasks.classification.encoder_features import feature_cost, features_at, pixel_numbers
+from hsikit.tasks.classification.mnf_lda_choice import gain_is_clear, held_out_hits
+from hsikit.tasks.classification.samples import Samples, refuse_unknown, training_samples
+from hsikit.tasks.classification.seen_bands import SeenBands
+from hsikit.tasks.classification.shrinkage_lda import fit_lda
+from hsikit.tasks.telling import teller
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hsikit.nn.body import BandFacts, TaskNetwork
+    from hsikit.tasks.band_scale import BandScale
+    from hsikit.train.labelled import LabelledScene
+
+HEADS = ("lda", "linear", "lora", "dora", "adaptformer", "full")
+WIDTHS, USUAL_WIDTH = (1, 3, 5), 3
+"""Squares whose mean is judged, where nobody says which; and the one that stays unless another is clearly better."""
+PER_CLASS = 2000
+BASE, ADAPTER, HEAD = "base.", "adapter.", "head."
+
+
+@dataclass(frozen=True, eq=False)
+class EncoderClassifier(PixelClassifier):
+    """A trained model.
+
+    Arrays: `base.*`, the weights of the encoder; `head.weight` (K, width) and `head.bias` (K,), the logits of its features; for
+    the heads "lora", "dora" and "adaptformer" also `adapter.*`, by the names of PEFT.
+
+    Attributes:
+        history: losses of each epoch, by name.
+    """
+
+    name: ClassVar[str] = "encoder"
+    learned_unlabelled: ClassVar[str] = "the mean and deviation of each band"
+    keeps_snapshots: ClassVar[bool] = True
+    shapes: ClassVar[Mapping[str, tuple[str, ...]]] = {"head.weight": ("K", "D"), "head.bias": ("K",)}
+    kinds: ClassVar[Mapping[str, tuple[type, ...]]] = {"head": (str,), "width": (int,), "encoder": (dict,)}
+    history: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    _scene: SceneInfo | None = None
+    _networks: dict[Any, TaskNetwork] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def train(cls, scenes: Sequence[LabelledScene], *, seed: int = 0, run: Any, progress: Any = None, workspace: Path | None = None, **options: Any) -> Self:
+        """Reads the base out, or tunes it, by the labels.
+
+        Args:
+            scenes: see `PixelClassifier.train`.
+            seed: of the head, the batches, and which pixels are kept where a class has more than 2000.
+            run: the engine's `compute`.
+            progress: passed to it, and told of each step.
+            workspace: folder for snapshots of the tuning.
+            options: `base`, a folder that `hsikit pretrain` wrote; `head`, one of `HEADS`, "lda" unless given; `width`, the side
+                of the square whose mean is judged: 1, 3, 5 ... with "lda" and "linear" chosen inside the labels unless given, else 1;
+                `rank` of "lora" and "dora".
+
+        Raises:
+            OptionError: no base, an unknown option, or a value that makes no sense.
+            ModelError: the base is missing or damaged, has learned nothing, or sees the whole map.
+        """
+        from hsikit.nn.snapshots import digest
+        from hsikit.tasks.band_scale import scene_scale
+
+        settings = parse_settings(options)
+        network = _network_on_base(options["base"])
+        base = {"name": Path(options["base"]).resolve().name, "weights": digest(network.encoder.state_dict())}
+        samples = training_samples(scenes, most=PER_CLASS, seed=seed)
+        basis = SeenBands(samples.basis.sensor, samples.basis.quantity, samples.basis.bands)
+        samples = replace(samples, basis=basis)
+        scales = {id(scene.source): scene_scale(scene.source, basis.match(scene.source.info), run, progress) for scene in scenes}
+        folder = None if workspace is None else workspace / "tuning"
+        asked = (scenes, samples, network, scales, settings, seed, folder)
+        arrays, settings, history = _read_out(*asked, run, progress) if settings["head"] in ("lda", "linear") else _tuned(*asked, run, progress)
+        settings |= {"encoder": network.body.config(), "base": base}
+        return cls(basis, samples.legend, arrays, settings, history=history)
+
+    def refit(self, scenes: Sequence[LabelledScene], *, seed: int = 0, run: Any, progress: Any = None, **options: Any) -> Self:
+        """Fitted on other labels; a width that was chosen is chosen again."""
+        return type(self).train(scenes, seed=seed, run=run, progress=progress, **options)
+
+    @property
+    def radius(self) -> int:
+        """Radius of the spatial mean, and the encoder's halo around it."""
+        return int(self.settings["width"]) // 2 + int(self._network("cpu").body.halo or 0)
+
+    def statistics(self) -> tuple[Stage, ...]:
+        """The fold that gathers mean and deviation of each band of the scene."""
+        from hsikit.tasks.band_scale import scale_stage
+
+        return (scale_stage(),)
+
+    def bind(self, inputs: Mapping[str, SceneInfo]) -> Job:
+        """The job that maps a scene of any sensor that sees enough.
+
+        Raises:
+            ModelError: another quantity, or the scene sees too little of the model's range.
+        """
+        info = inputs["cube"]
+        job = PixelClassifier.bind(replace(self, _scene=info, _placed=self._placed, _networks=self._networks), inputs)
+        told = self.sensor_notice(info)
+        return replace(job, provenance={**job.provenance, READ_OUT: told}) if told else job
+
+    def sensor_notice(self, info: SceneInfo) -> str:
+        """How a scene of another sensor is mapped; "" for one of the model's own."""
+        return self._seen_bands.notice(info)
+
+    def log_probabilities(self, tile: Tile, store: Store) -> Tensor:
+        """(K, rows, cols) log-softmax of the logits of the neighbourhoods' mean; NaN where not valid."""
+        from hsikit.tasks.band_scale import SCALE, BandScale, band_facts
+
+        assert self._scene is not None
+        network = self._network(str(tile.valid["cube"].device))
+        scale = BandScale.of(store[SCALE])
+        bands = band_facts(self._scene.bands.take(self.basis.match(self._scene)), scale)
+        learned = self.tensors(tile.valid["cube"].device)
+        weights, intercepts = learned["head.weight"].double(), learned["head.bias"].double()
+        scores = pixel_numbers(network, tile, scale, bands, lambda features: features @ weights.T, len(weights), int(self.settings["width"]) // 2)
+        logits = scores + intercepts[:, None, None]
+        return logits.log_softmax(0).float().masked_fill_(~tile.inner_valid("cube"), float("nan"))
+
+    def tensors(self, device: Any) -> dict[str, Tensor]:
+        """Weights and intercepts of the head on a device; the encoder's own are in its network."""
+        import torch
+
+        if device not in self._placed:
+            self._placed[device] = {name: torch.from_numpy(np.array(self.arrays[name])).to(device) for name in ("head.weight", "head.bias")}
+        return self._placed[device]
+
+    def cost(self, tile_shape: tuple[int, int]) -> Cost:
+        """Memory and work of one tile."""
+        count = len(self.basis.bands) if self._scene is None else len(self.basis.match(self._scene))
+        return feature_cost(self._network("cpu"), count, len(self.legend), tile_shape)
+
+    def adapter(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | None:
+        """The adapter in PEFT's layout, tensors and configuration; None where the head has none."""
+        tensors = {name.removeprefix(ADAPTER): value for name, value in self.arrays.items() if name.startswith(ADAPTER)}
+        return (tensors, dict(self.settings["adapter"])) if tensors else None
+
+    def check_arrays(self) -> None:
+        """Raises ValueError where arrays or settings do not fit, or a setting is out of range."""
+        super().check_arrays()
+        if self.settings["head"] not in HEADS or self.settings["width"] < 1 or self.settings["width"] % 2 == 0:
+            raise ValueError(f"settings head {self.settings['head']!r} and width {self.settings['width']} make no sense")
+        try:
+            network = self._network("cpu")
+        except (KeyError, RuntimeError, OptionError, ModelError) as error:
+            raise ValueError(f"the encoder's arrays do not fit together: {error}") from error
+        if self.arrays["head.weight"].shape[1] != network.body.width:
+            raise ValueError(f"a head for {self.arrays['head.weight'].shape[1]} features on an encoder of {network.body.width}")
+
+    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """What a model folder keeps: arrays, and JSON-able facts."""
+        arrays, facts = super().state()
+        return arrays, {**facts, "history": {name: list(losses) for name, losses in self.history.items()}}
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Self:
+        """The inverse of `state`."""
+        found = super().from_state(arrays, facts)
+        return replace(found, basis=found._seen_bands, history=dict(facts.get("history", {})))
+
+    @property
+    def _seen_bands(self) -> SeenBands:
+        return self.basis if isinstance(self.basis, SeenBands) else SeenBands(self.basis.sensor, self.basis.quantity, self.basis.bands)
+
+    def _network(self, device: str) -> TaskNetwork:
+        """The encoder as it maps, adapters merged where they can be, put on a device once."""
+        if device not in self._networks:
+            self._networks[device] = _restored(self.arrays, self.settings, len(self.legend)).to(device)
+        return self._networks[device]
+
+
+def parse_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings, the usual ones where the user gave none; a `width` of None is to be chosen.
+
+    Raises:
+        OptionError: an unknown option, or a value out of range.
+    """
+    refuse_unknown("encoder", options, ("base", "head", "width", "rank"))
+    given = {name: value for name, value in options.items() if value is not None}
+    if "base" not in given:
+        raise OptionError("base", "is missing: the method stands on a pretrained encoder", "Name a folder that `hsikit pretrain` wrote")
+    if not isinstance(given["base"], str):
+        raise OptionError("base", f"{given['base']!r} is not text, as the model's record of its training keeps it", "Give the folder's path as a string")
+    head, width, rank = given.get("head", "lda"), given.get("width"), given.get("rank")
+    if head not in HEADS:
+        raise OptionError("head", f"{head!r} is none of {', '.join(HEADS)}")
+    if width is not None and (not isinstance(width, int) or isinstance(width, bool) or not 1 <= width <= 99 or width % 2 == 0):
+        raise OptionError("width", f"{width!r} is not an odd number from 1 to 99")
+    if rank is not None and (head not in ("lora", "dora") or not isinstance(rank, int) or isinstance(rank, bool) or rank < 1):
+        raise OptionError("rank", f"{rank!r} is no rank of the head {head!r}", "Give a whole number of 1 or more with head=lora or head=dora, or leave it out")
+    return {"head": head, "width": width if width is not None or head in ("lda", "linear") else 1, **({"rank": rank} if rank is not None else {})}
+
+
+def _network_on_base(folder: Any) -> TaskNetwork:
+    """A base out of its folder, under a head that is not there yet.
+
+    Raises:
+        ModelError: see `load_base`; or it has learned nothing, or sees the whole map.
+    """
+    from torch import nn
+
+    from hsikit.nn.base_files import load_base
+    from hsikit.nn.body import TaskNetwork, require_halo
+    from hsikit.nn.lora import is_pretrained
+
+    network = TaskNetwork(load_base(folder), nn.Identity())
+    if not is_pretrained(network):
+        raise ModelError(folder, "its encoder is not pretrained: its features are random", "Pretrain it with `hsikit pretrain`")
+    try:
+        require_halo(network.body)
+    except ValueError as error:
+        raise ModelError(folder, str(error), "Pretrain the default preset") from error
+    return network.eval()
+
+
+Found = tuple[dict[str, NDArray[Any]], dict[str, Any], dict[str, list[float]]]
+
+
+def _read_out(
+    scenes: Sequence[LabelledScene], samples: Samples, network: TaskNetwork, scales: Mapping[int, BandScale], settings: Mapping[str, Any], seed: int,
+    folder: Path | None, run: Any, progress: Any,
+) -> Found:  # fmt: skip
+    """The heads that leave the base as it is, fitted on features that the stages of a map give at the training pixels."""
+    from hsikit.tasks.classification.encoder_tuning import linear_head
+
+    tried = [settings["width"]] if settings["width"] is not None else [USUAL_WIDTH, *(width for width in WIDTHS if width != USUAL_WIDTH)]
+    features = features_at(scenes, samples, network, scales, tried, run, progress)
+    width = _chosen_width(features, samples, tried)
+    losses: dict[str, list[float]] = {}
+    if settings["head"] == "lda":
+        weights, intercepts = fit_lda(features[width], samples.targets, len(samples.legend))
+    else:
+        head, losses = linear_head(features[width], samples, seed, folder, teller(progress, "tuning"))
+        weights, intercepts = (tensor.detach().numpy() for tensor in head.folded().parameters())
+    return {**_base_arrays(network), f"{HEAD}weight": weights, f"{HEAD}bias": intercepts}, {**settings, "width": width}, losses
+
+
+def _chosen_width(features: Mapping[int, NDArray[np.float64]], samples: Samples, tried: Sequence[int]) -> int:
+    """The first width, unless another is clearly better inside the labels."""
+    if len(tried) == 1:
+        return tried[0]
+    hits = {width: held_out_hits(features[width], samples) for width in tried}
+    usual = hits[tried[0]]
+    if not len(usual):
+        return tried[0]
+    better = [width for width in tried[1:] if gain_is_clear(hits[width], usual, 1)]
+    return max(better, key=lambda width: float(hits[width].mean()), default=tried[0])
+
+
+def _tuned(
+    scenes: Sequence[LabelledScene], samples: Samples, network: TaskNetwork, scales: Mapping[int, BandScale], settings: Mapping[str, Any], seed: int,
+    folder: Path | None, run: Any, progress: Any,
+) -> Found:  # fmt: skip
+    """The heads that change what the encoder says; they start from the linear head."""
+    from hsikit.nn.body import RANK, prepare
+    from hsikit.nn.tuning import parameter_counts
+    from hsikit.tasks.classification.encoder_tuning import linear_head, tune
+
+    head, rank = settings["head"], int(settings.get("rank", RANK))
+    base = _base_arrays(network)
+    features = features_at(scenes, samples, network, scales, [1], run, progress)[1]
+    network.head, _ = linear_head(features, samples, seed, folder and folder / "head", lambda *step: None)
+    prepare(network, head, rank, 2.0 * rank)
+    counts = parameter_counts(network)
+    bands = _shared_facts(samples, scales)
+    losses = tune(network, head, scenes, samples, bands, scales, seed, folder, teller(progress, "tuning"))
+    network.head = network.head.folded()
+    arrays = {f"{HEAD}{name}": tensor.detach().numpy() for name, tensor in network.head.named_parameters()}
+    settings = {**settings, "parameters": counts.total, "parameters_tuned": counts.learning}
+    if head in ("lora", "dora", "adaptformer"):
+        config, state = network.own_part()
+        arrays |= {f"{ADAPTER}{name}": tensor.numpy() for name, tensor in state.items()}
+        settings["adapter"] = config
+    elif head == "full":
+        base = _base_arrays(network)
+    return {**base, **arrays}, settings, losses
+
+
+def _shared_facts(samples: Samples, scales: Mapping[int, BandScale]) -> BandFacts:
+    """The bands as the encoder is told of them; a band that is constant in one scene is 0 there, and counts in the others."""
+    from hsikit.tasks.band_scale import band_facts
+
+    first, *others = scales.values()
+    facts = band_facts(samples.basis.bands, first)
+    varies = facts.valid
+    for other in others:
+        varies = varies | other.varies
+    return replace(facts, valid=varies)
+
+
+def _base_arrays(network: TaskNetwork) -> dict[str, NDArray[Any]]:
+    """The encoder's weights by their names in a model folder."""
+    return {f"{BASE}{name}": tensor.detach().cpu().numpy().copy() for name, tensor in network.encoder.state_dict().items()}
+
+
+def _restored(arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any], classes: int) -> TaskNetwork:
+    """The network of a model folder, in evaluation mode.
+
+    Raises:
+        KeyError, RuntimeError, OptionError, ModelError: arrays that do not fit.
+    """
+    import torch
+    from torch import nn
+
+    from hsikit.nn.adapter_files import attach_adapter
+    from hsikit.nn.body import TaskNetwork
+    from hsikit.nn.encoder import Encoder
+    from hsikit.nn.lora import merge_adapters
+
+    tensors = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
+    encoder = Encoder.from_config(settings["encoder"])
+    encoder.load_state_dict({name.removeprefix(BASE): value for name, value in tensors.items() if name.startswith(BASE)})
+    network = TaskNetwork(encoder, nn.Linear(encoder.width, classes))
+    if "adapter" in settings:
+        attach_adapter(network, settings["adapter"], {name.removeprefix(ADAPTER): value for name, value in tensors.items() if name.startswith(ADAPTER)})
+        if settings["head"] != "adaptformer":
+            merge_adapters(network)
+    return network.eval()

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from hsikit.nn.adapter_files import attach_adapter
+from hsikit.nn.body import ADAPTATIONS, BandFacts, TaskNetwork, by_blocks, perceptrons, prepare, require_halo
+from hsikit.nn.dense_classifier import DenseClassifier, StandardisedHead
+from hsikit.nn.encoder import build_encoder
+from hsikit.nn.lora import merge_adapters
+from hsikit.nn.tuning import parameter_counts
+from tests.tasks.bases import FWHM, WAVELENGTH, trained_encoder
+
+BANDS = BandFacts(WAVELENGTH, FWHM, torch.ones(20, dtype=torch.bool))
+
+
+def network(classes: int = 3) -> TaskNetwork:
+    torch.manual_seed(1)
+    encoder = trained_encoder()
+    return TaskNetwork(encoder, nn.Linear(encoder.width, classes)).eval()
+
+
+def window(rows: int = 9, cols: int = 7, seed: int = 2) -> Tensor:
+    return torch.randn(1, 20, rows, cols, generator=torch.Generator().manual_seed(seed))
+
+
+def stirred(model: TaskNetwork, names: list[str]) -> None:
+    torch.manual_seed(4)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name in names:
+                parameter.add_(0.2 * torch.randn_like(parameter))
+
+
+@pytest.mark.parametrize("how", ["lora", "dora", "adaptformer"])
+def test_a_base_and_a_tasks_own_part_are_the_tuned_network(how: str) -> None:
+    model, x = network(), window()
+    stirred(model, prepare(model, how))
+    config, state = model.own_part()
+    other = network()
+    assert (other(x, BANDS) - model(x, BANDS)).abs().max() > 1e-2
+    attach_adapter(other, config, state)
+    torch.testing.assert_close(other(x, BANDS), model(x, BANDS), rtol=0, atol=0)
+    if how != "adaptformer":
+        merge_adapters(other)
+        torch.testing.assert_close(other(x, BANDS), model(x, BANDS), rtol=1e-5, atol=1e-5)
+
+
+def test_ways_to_tune_go_from_the_fewest_parameters_to_all() -> None:
+    counts = {}
+    for how in ADAPTATIONS:
+        model = network()
+        prepare(model, how)
+        counts[how] = parameter_counts(model)
+    assert counts["linear"].learning == 16 * 3 + 3
+    assert counts["linear"].learning < counts["lora"].learning < counts["dora"].learning < counts["full"].learning
+    assert counts["full"].share == 1.0
+
+
+def test_adapters_of_the_shipped_preset_are_a_twentieth_of_it_at_most() -> None:
+    encoder = build_encoder("small")
+    encoder.pretrained.fill_(True)
+    for how in ("lora", "dora", "adaptformer"):
+        model = TaskNetwork(build_encoder("small"), nn.Linear(encoder.width, 16))
+        model.encoder.load_state_dict(encoder.state_dict())
+        prepare(model, how)
+        assert parameter_counts(model).share <= 0.05
+
+
+@pytest.mark.parametrize("how", ADAPTATIONS)
+def test_a_random_body_is_refused(how: str) -> None:
+    encoder = build_encoder("tiny", channels=(16,), depths=(1,), width=16)
+    model = TaskNetwork(encoder, nn.Linear(16, 2))
+    before = set(model.state_dict())
+    with pytest.raises(ValueError, match="not pretrained"):
+        prepare(model, how)
+    assert set(model.state_dict()) == before
+
+
+def test_an_unknown_way_and_a_body_without_bound_are_refused() -> None:
+    with pytest.raises(ValueError, match="there are linear, lora"):
+        prepare(network(), "prompt")
+    with pytest.raises(ValueError, match="sees the whole map"):
+        require_halo(build_encoder("tiny", channels=(16,), depths=(2,), width=16, mixers=(("channel",),)))
+
+
+def test_the_spectral_adapter_is_not_adapted() -> None:
+    model = network()
+    names = prepare(model, "lora")
+    assert any(".feed_forward.enter.lora_A" in name for name in names)
+    assert not any(name.startswith("encoder.adapter.") for name in names)
+    assert perceptrons(network()) == [f"encoder.stages.0.blocks.{i}.feed_forward" for i in (0, 1)]
+
+
+@settings(max_examples=15)
+@given(st.integers(1, 23), st.integers(1, 23), st.integers(1, 9), st.integers(0, 99))
+def test_blocks_give_what_one_pass_gives(rows: int, cols: int, block: int, seed: int) -> None:
+    model = network()
+    halo = require_halo(model.body)
+    rng = np.random.default_rng(seed)
+    usable = torch.from_numpy(rng.random((rows + 2 * halo, cols + 2 * halo)) < 0.8)
+    values = window(usable.shape[0], usable.shape[1], seed)[0].masked_fill(~usable, float("nan"))
+    with torch.inference_mode():
+        whole = model.dense(values[None], BANDS, usable[None])[0, :, halo : halo + rows, halo : halo + cols]
+    found = torch.zeros_like(whole)
+    for place, features in by_blocks(model, values, usable, BANDS, lambda part: part, block):
+        found[(slice(None), *place)] = features
+    torch.testing.assert_close(found, whole, rtol=1e-5, atol=1e-5)
+
+
+def test_a_standardised_head_folds_into_one_layer() -> None:
+    torch.manual_seed(0)
+    head = StandardisedHead(torch.randn(5), torch.rand(5) + 0.1, torch.randn(3, 5), torch.randn(3))
+    x = torch.randn(4, 2, 5)
+    torch.testing.assert_close(head.folded()(x), head(x), rtol=1e-5, atol=1e-5)
+
+
+def test_the_loss_is_the_weighted_mean_over_labelled_pixels() -> None:
+    model = network()
+    weights = torch.tensor([0.5, 1.0, 2.0])
+    tuned = DenseClassifier(model, BANDS, weights, smoothing=0.0, noise=0.3, dropped=0.3).eval()
+    values, usable = window(4, 4), torch.ones(1, 4, 4, dtype=torch.bool)
+    codes = torch.full((1, 4, 4), -1)
+    codes[0, 1, 2], codes[0, 3, 0] = 2, 0
+    logits = model(values, BANDS, usable).detach().double().numpy()[0]
+    share = np.exp(logits) / np.exp(logits).sum(0)
+    wanted = -(2.0 * np.log(share[2, 1, 2]) + 0.5 * np.log(share[0, 3, 0])) / 2
+    drawn = torch.Generator().manual_seed(0)
+    assert float(tuned.loss((values, usable, codes), drawn).detach()) == pytest.approx(wanted, rel=1e-4)
+    noisy = float(tuned.train().loss((values, usable, codes), drawn).detach())
+    assert noisy != pytest.approx(wanted, rel=1e-4)
+    assert float(tuned.loss((values, usable, torch.full((1, 4, 4), -1)), drawn).detach()) == 0.0
+
+
+def test_bands_that_are_left_out_do_not_count() -> None:
+    model, x = network(), window()
+    keep = torch.arange(20) != 4
+    other = x.clone()
+    other[:, 4] = 1e3
+    torch.testing.assert_close(model(x, BANDS.only(keep)), model(other, BANDS.only(keep)))
+    assert not torch.allclose(model(x, BANDS), model(x, replace(BANDS, valid=keep)))
