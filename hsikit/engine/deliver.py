@@ -18,6 +18,7 @@ from hsikit.engine.stages import LayerStrips
 from hsikit.errors import OutputError
 from hsikit.geo.area import class_areas
 from hsikit.geo.grid import Grid, Window
+from hsikit.geo.remote import RemotePath
 from hsikit.layers import Features, Layer
 from hsikit.method import Job
 from hsikit.version import __version__
@@ -82,7 +83,11 @@ def deliver(context: Context, paths: Mapping[str, Path], progress: Progress) -> 
         assets += beside_it
         pairs += made
     main = next(iter(paths.values()))
-    return [*_describe(place, main, list(reversed(assets)), areas, folder), *pairs], areas
+    found = [*_describe(place, main, list(reversed(assets)), areas, folder), *pairs]
+    if isinstance(main, RemotePath):
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        progress.note(f"putting {len(found)} outputs of {size / 2**20:.1f} MiB, made in {folder}, beside {main}")
+    return found, areas
 
 
 @dataclass(frozen=True)

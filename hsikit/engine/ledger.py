@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsikit.errors import OutputError, RunError
+from hsikit.geo.remote import RemotePath, place_of
 from hsikit.writers.staging import undo
 
 if TYPE_CHECKING:
@@ -42,7 +43,16 @@ def run_key(facts: Mapping[str, Any]) -> str:
 
 
 def work_folder(output: Path) -> Path:
-    """Where the ledger and the parts of an output lie until it is finished: `.OUTPUT.hsikit/` beside it."""
+    """Where the ledger and the parts of an output lie until it is finished: `.OUTPUT.hsikit/` beside it; of one on S3, in a scratch folder.
+
+    Raises:
+        OutputError: the scratch folder cannot be made, or belongs to somebody else.
+    """
+    place = place_of(output)
+    if isinstance(place, RemotePath):
+        from hsikit.writers.remote import scratch_folder
+
+        return scratch_folder(place)
     return output.parent / f".{output.name}.hsikit"
 
 
@@ -74,11 +84,16 @@ def _written(folder: Path) -> Iterator[None]:
         raise _not_written(folder, error) from None
 
 
+class FolderInUse(RunError):
+    """Another process runs this output; it may be tried again."""
+
+
 class Ledger:
     """An open ledger; the process holds the folder's lock until `close` or `finish`.
 
     Raises:
-        RunError: another process holds the folder, or an unfinished run of another command lies there.
+        FolderInUse: another process holds the folder.
+        RunError: an unfinished run of another command lies there.
     """
 
     def __init__(self, folder: Path, key: str, *, restart: bool = False) -> None:
@@ -123,7 +138,7 @@ class Ledger:
                 raise OutputError(self.folder.parent, f"its disk has no file locks ({error.strerror})", "Write to a local disk") from None
             holder = os.pread(handle, 100, 0).decode(errors="replace") or "another process"
             os.close(handle)
-            raise RunError(self.folder, f"{holder} is writing this output", "Wait for it, or stop it") from None
+            raise FolderInUse(self.folder, f"{holder} is writing this output", "Wait for it, or stop it") from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"process {os.getpid()}".encode(), 0)
         return handle

@@ -17,6 +17,7 @@ from hsikit.engine.options import Progress, RunOptions, Silent
 from hsikit.engine.placing import check_places
 from hsikit.engine.stages import run_stages, total_steps
 from hsikit.errors import EmptySceneError, HsikitError, OptionError, OutputError
+from hsikit.geo.remote import RemotePath, place_of
 from hsikit.layers import Layer
 from hsikit.method import Job, Loop, Map, Reduce, Stage
 from hsikit.scene import Source
@@ -100,8 +101,8 @@ def run_job(job: Job, sources: Mapping[str, Source], output: str | Path, *, name
         MemoryPlanError: no tile fits into the promised memory.
     """
     chosen, told = options or RunOptions(), progress or Silent()
-    path = Path(output)
-    paths = output_paths(job, path, named)
+    path = place_of(output)
+    paths = output_paths(job, path, {name: place_of(other) for name, other in (named or {}).items()})
     folder = work_folder(path)
     others = [*(other for other in paths.values() if other != path), *beside(job, paths)]
     finals = [path, *others]
@@ -140,7 +141,7 @@ def _check_apart(finals: Sequence[Path], sources: Mapping[str, Source], options:
         OutputError: it is.
     """
     known = [source.info.identity for source in sources.values()] + ([options.mask.identity] if options.mask else [])
-    inputs = {Path(text).resolve() for identity in known for text in _texts(identity)}
+    inputs = {place_of(text).resolve() for identity in known for text in _texts(identity)}
     for final in finals:
         if final.resolve() in inputs:
             raise OutputError(final, "is an input of this run", "Choose another name")
@@ -162,6 +163,8 @@ def _check_one_disk(finals: Sequence[Path]) -> None:
     Raises:
         OutputError: an output lies on another disk than the first.
     """
+    if isinstance(finals[0], RemotePath):
+        return
     home = finals[0].absolute().parent
     for final in finals:
         if final.absolute().parent.stat().st_dev != home.stat().st_dev:
@@ -179,7 +182,7 @@ def _run(context: Context, paths: Mapping[str, Path], progress: Progress) -> Run
     pairs, areas = deliver(context, paths, progress)
     context.ledger.begin_commit(pairs)
     try:
-        commit(pairs)
+        commit(pairs, {role: source.info.identity for role, source in context.sources.items()})
     except BaseException:
         context.ledger.end_commit()
         raise

@@ -12,6 +12,7 @@ from pathlib import Path
 from numpy.typing import ArrayLike
 
 from hsikit.errors import OptionError
+from hsikit.geo.remote import place_of
 from hsikit.scene import Source
 from hsikit.sensors.array import ArraySource
 from hsikit.sensors.catalogue import SensorEntry, list_sensors, sensor_bands
@@ -42,7 +43,8 @@ def open_source(
     """Opens a scene for reading by windows.
 
     Args:
-        path: a file (ENVI, GeoTIFF, MATLAB, NumPy), a Zarr store, a folder of tiles, or a list of tiles on one grid.
+        path: a file (ENVI, GeoTIFF, MATLAB, NumPy), a Zarr store, a folder of tiles, or a list of tiles on one grid;
+            or the address of one: `s3://bucket/key`, `https://host/file`.
         sensor: a name of `list_sensors()`; its band centres serve where the file has none.
         wavelengths: a CSV file (columns wavelength, and optionally fwhm, good, name), or band centres in nm; wins over the file's.
         scale: factor from stored to physical values; wins over the file's.
@@ -64,15 +66,20 @@ def open_source(
     """
     options = Options(sensor, wavelengths, scale, offset, nodata, quantity, role, pan_range, variable, resolution, detector_overlap, dem)
     if isinstance(path, (str, Path)):
-        source = reader_for(Path(path)).open(Path(path), options)
+        source = _opened(path, options)
     elif len(path) == 1:
-        source = reader_for(Path(path[0])).open(Path(path[0]), options)
+        source = _opened(path[0], options)
     elif path:
         from hsikit.sensors.mosaic import open_tiles
 
-        source = open_tiles([Path(tile) for tile in path], options, f"{path[0]} and {len(path) - 1} more tiles")
+        source = open_tiles([place_of(tile) for tile in path], options, f"{path[0]} and {len(path) - 1} more tiles")
     else:
         raise OptionError("path", "an empty list of tiles", "Name at least one file")
     if inspect:
         _inspect(source)
     return source
+
+
+def _opened(path: str | Path, options: Options) -> Source:
+    place = place_of(path)
+    return reader_for(place).open(place, options)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hsikit.errors import SceneError
+from hsikit.geo.remote import RemotePath
 from hsikit.sensors.archive import Delivery
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -89,7 +90,13 @@ class Probe:
 
     @cached_property
     def delivery(self) -> Delivery:
-        """The product's files: of the folder or archive, or beside the file."""
+        """The product's files: of the folder or archive, or beside the file.
+
+        Raises:
+            SceneError: an archive that is damaged, must not be opened, or lies on a server.
+        """
+        if isinstance(self.path, RemotePath) and self.container in ("zip", "tar"):
+            raise SceneError(self.path, "is an archive, which cannot be read from a server", "Download it first, or put its unpacked folder on S3")
         return Delivery(self.path)
 
     @cached_property
@@ -138,11 +145,12 @@ def _header_fields(header: Path) -> Mapping[str, str]:
 def _hdf5_root(path: Path) -> Hdf5Root:
     import h5py
 
+    from hsikit.geo.remote_files import openable
     from hsikit.sensors.damage import damage_named
     from hsikit.sensors.hdf5_heaps import refuse_endless_heaps
 
     refuse_endless_heaps(path)
-    with damage_named(path, "an HDF5 file"), h5py.File(path, "r") as file:
+    with damage_named(path, "an HDF5 file"), h5py.File(openable(path), "r") as file:
         attrs = {str(name): plain(file.attrs[name]) for name in list(file.attrs)[:MOST_ATTRIBUTES]}
         keys: set[str] = set()
         _collect(file, "", keys, 3)

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from hsikit.errors import GridError, SceneError
 from hsikit.geo.grid import IDENTITY, Coefficients, Grid, Window
-from hsikit.geo.handles import HandlePool
+from hsikit.geo.remote import place_of
 from hsikit.scene import Indices
 from hsikit.sensors.crs import crs_text
 from hsikit.sensors.damage import damage_named
 from hsikit.sensors.facts import Layout, OrderedSource
+from hsikit.sensors.remote_rasters import RasterHandles, gdal_access, gdal_name
 from hsikit.sensors.tiff_directory import refuse_short_directory
 
 TOLERANCE = 1e-3  # of a pixel
@@ -76,7 +77,7 @@ def open_raster(path: str, name: str | Path) -> Any:
     """A raster as a rasterio dataset, silent about a missing georeference.
 
     Args:
-        path: GDAL's name.
+        path: GDAL's name, or an address.
         name: what messages call it.
 
     Raises:
@@ -85,9 +86,10 @@ def open_raster(path: str, name: str | Path) -> Any:
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
 
-    with damage_named(name, "a raster"), warnings.catch_warnings():
+    place = place_of(path)
+    with damage_named(name, "a raster"), gdal_access(place), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterio.open(path, driver=DRIVERS.get(Path(path).suffix.lower(), "GTiff"))
+        return rasterio.open(gdal_name(place), driver=DRIVERS.get(place.suffix.lower(), "GTiff"))
 
 
 def raster_facts(path: str, name: str | Path | None = None) -> RasterFacts:
@@ -100,9 +102,9 @@ def raster_facts(path: str, name: str | Path | None = None) -> RasterFacts:
     Raises:
         SceneError: it cannot be opened.
     """
-    with damage_named(name or path, "a raster"), open_raster(path, name or path) as dataset:
+    with damage_named(name or path, "a raster"), gdal_access(place_of(path)), open_raster(path, name or path) as dataset:
         if dataset.driver == "GTiff" and not path.startswith("/vsi"):
-            refuse_short_directory(Path(path))
+            refuse_short_directory(place_of(path))
         a, b, c, d, e, f = (float(value) for value in tuple(dataset.transform)[:6])
         transform: Coefficients = (a, b, c, d, e, f)
         grid = Grid((dataset.height, dataset.width), IDENTITY if dataset.transform.is_identity else transform, crs_text(dataset.crs))
@@ -138,7 +140,7 @@ class RasterReads:
 
     def __init__(self, name: str, nodata: float | None = None) -> None:
         self._name, self._nodata = name, nodata
-        self._pools: dict[str, HandlePool[Any]] = {}
+        self._handles: dict[str, RasterHandles] = {}
 
     def read(self, path: str, bands: Sequence[int], window: Window, zoom: int = 1, shrink: int = 1) -> NDArray[Any]:
         """Stored numbers of bands (from 1) of a window of the scene, shape (len(bands), rows, cols).
@@ -159,8 +161,8 @@ class RasterReads:
     def _plain(self, path: str, bands: Sequence[int], window: Window) -> NDArray[Any]:
         from rasterio.windows import Window as RasterWindow
 
-        pool = self._pools.setdefault(path, HandlePool(partial(open_raster, path, self._name), _close))
-        with damage_named(self._name, f"a product with {Path(path).name}"), pool.lend() as dataset:
+        handles = self._handles.setdefault(path, RasterHandles(place_of(path), partial(open_raster, path, self._name)))
+        with damage_named(self._name, f"a product with {Path(path).name}"), handles.lend() as dataset:
             values = np.asarray(dataset.read(list(bands), window=RasterWindow(window.col, window.row, window.cols, window.rows)))
         if values.shape != (len(bands), *window.shape):
             raise SceneError(self._name, f"{Path(path).name} in it is smaller than the scene", "Fetch the product again")
@@ -168,8 +170,8 @@ class RasterReads:
 
     def close(self) -> None:
         """Closes the handles that no thread is using; a later read opens the files again."""
-        for pool in list(self._pools.values()):
-            pool.close()
+        for handles in list(self._handles.values()):
+            handles.close()
 
 
 class RasterStack(OrderedSource):
@@ -209,7 +211,3 @@ def _averaged(fine: NDArray[Any], shrink: int, nodata: float | None) -> NDArray[
     if fine.dtype.kind in "iu":
         mean = np.rint(mean)
     return np.where(count > 0, mean, np.nan if nodata is None else nodata).astype(fine.dtype)
-
-
-def _close(dataset: Any) -> None:
-    dataset.close()

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from hsikit.errors import SceneError
 from hsikit.geo.grid import IDENTITY, Coefficients, Grid, Window
+from hsikit.geo.remote import RemotePath
+from hsikit.geo.remote_files import folder_state, store_options
 from hsikit.geo.swath import Degrees, Lookup, Swath
 from hsikit.scene import QUANTITIES, Indices, Quality, Source
 from hsikit.sensors.bands import BandClaims
@@ -45,7 +47,7 @@ class Reader:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of features that other stores or versions may lack
-                opened = zarr.open(path, mode="r")
+                opened = zarr.open(_store(path), mode="r")
                 arrays = {path.stem: opened} if isinstance(opened, zarr.Array) else dict(opened.arrays())
                 group_attrs = dict(opened.attrs)
                 shapes = {key: tuple(array.shape) for key, array in arrays.items() if array.dtype.kind in "iufb"}
@@ -275,8 +277,22 @@ def _fill_value(attrs: Mapping[str, Any], dtype: np.dtype[Any]) -> float | None:
     return None if value is None else float(value)
 
 
+def _store(path: Path) -> Any:
+    """What Zarr opens: a folder, or the objects below an address."""
+    if not isinstance(path, RemotePath):
+        return path
+    from zarr.storage import FsspecStore
+
+    return FsspecStore.from_url(str(path), storage_options=store_options(path), read_only=True)
+
+
 def _identity(path: Path) -> tuple[Any, ...]:
-    """One line for the whole store: its path, its size, its latest change, and a checksum over names, sizes and times of its files."""
+    """One line for the whole store: its path, its size, its latest change, and a checksum over names, sizes and times of its files.
+
+    Of a remote one: its address, its size and a checksum over names, sizes and ETags; on HTTP of its metadata alone.
+    """
+    if isinstance(path, RemotePath):
+        return ((str(path), *folder_state(path)),)
     digest, size, latest = hashlib.sha256(), 0, 0
     for file in sorted(path.rglob("*")):
         if file.is_file():

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from hsikit.errors import OutputError
+from hsikit.geo.remote import RemotePath, place_of
 from hsikit.writers.failures import writing
 
 Pair = tuple[Path, Path]
 _OURS = ("zarr.json", ".zgroup", ".zarray", "model.json")
 """A folder may be overwritten only if it holds one of these, or nothing."""
 _RASTERS = (".tif", ".tiff", ".img", ".dat", ".nc", ".nc4")
+_NO_INPUTS: Mapping[str, Iterable[Any]] = MappingProxyType({})
 _SIDECARS = (".aux.xml", ".ovr", ".msk")
 """What GIS programs lay beside a raster: statistics, overviews and masks of its older pixels."""
 
@@ -36,6 +40,11 @@ def check_target(path: Path, overwrite: bool, also: Sequence[Path] = ()) -> None
         OutputError: an output exists and `overwrite` is False, or is a folder that hsikit did not make; the folder is missing, is
             a file, or is not writable.
     """
+    outputs = [place_of(target) for target in (path, *also)]
+    if any(isinstance(target, RemotePath) for target in outputs):
+        from hsikit.writers.remote import check_remote_target
+
+        return check_remote_target(outputs, overwrite)
     for target in (path, *also):
         _check_folder(target)
         if not os.path.lexists(target):
@@ -80,19 +89,27 @@ def _size(count: int) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
 
 
-def commit(staged: Sequence[Pair]) -> None:
+def commit(staged: Sequence[Pair], inputs: Mapping[str, Iterable[Any]] = _NO_INPUTS) -> None:
     """Renames each staged file or folder to its final name, in this order; give the main output last.
 
     Staged paths must be distinct, and on the same disk as the final ones. Older outputs are kept beside the staged ones until
     all is done, and brought back if something fails; what a GIS laid beside an older raster is then removed. Safe to call again
     after being killed.
 
+    Outputs on S3 are put, with a record at the end: see `hsikit.writers.remote.put_outputs`.
+
     Args:
         staged: pairs (staged path, final path).
+        inputs: what the outputs were made of, for the record of those on S3: `SceneInfo.identity` by role.
 
     Raises:
         OutputError: a staged output is missing and was not committed before, or a rename fails; the older outputs are back.
     """
+    remote = [(new, place) for new, final in staged if isinstance(place := place_of(final), RemotePath)]
+    if remote:
+        from hsikit.writers.remote import put_outputs
+
+        return put_outputs(remote, inputs)
     for new, final in staged:
         if not os.path.lexists(new) and not os.path.lexists(final):
             raise OutputError(final, f"the finished output {new.name} is missing from {new.parent}", "Run the same command again")
@@ -115,7 +132,7 @@ def commit(staged: Sequence[Pair]) -> None:
 
 
 def undo(staged: Sequence[Pair]) -> None:
-    """Takes back an unfinished `commit`: the older outputs get their names again, the new ones lie staged again.
+    """Takes back an unfinished `commit`: the older outputs get their names again, the new ones lie staged again. On S3 nothing is taken back.
 
     Once every output has its name, the commit counts as finished, and there is nothing to take back.
 
@@ -125,7 +142,7 @@ def undo(staged: Sequence[Pair]) -> None:
     Raises:
         OutputError: a rename fails.
     """
-    if not any(os.path.lexists(new) for new, _ in staged):
+    if not any(os.path.lexists(new) for new, _ in staged) or any(isinstance(place_of(final), RemotePath) for _, final in staged):
         return
     for new, final in reversed(staged):
         with writing(final):
