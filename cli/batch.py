@@ -14,10 +14,10 @@ from .console import say, tell
 from .options import MaskArgs, SceneArgs, grouped, parameters
 
 if TYPE_CHECKING:
-    from hsikit.batch import BatchPlan, Order, Outcome, Status
+    from hsikit.batch import BatchPlan, Cluster, Order, Outcome, Status
 
 RUN, STATUS = "run", "status"
-TYPED = ("jobs", "threads", "timeout", "ledger", "output", "task")
+TYPED = ("jobs", "threads", "timeout", "ledger", "output", "task", "cluster", "cluster_option")
 MIB = 2**20
 _Summary = Annotated[Path | None, typer.Option(help="HTML page of all scenes and failures.", show_default=False)]
 _Collection = Annotated[Path | None, typer.Option(help="STAC collection of the outputs (.json).", show_default=False)]
@@ -46,6 +46,9 @@ def run(
     workers: Annotated[int, typer.Option("--jobs", "-j", help="Worker processes.")] = 1,
     threads: Annotated[int, typer.Option(help="Compute threads of each worker.")] = 1,
     memory: Annotated[str | None, typer.Option(help="Peak memory of each worker, such as 2G; more ends it.", show_default=False)] = None,
+    scheduler: Annotated[str, typer.Option(help="Dask scheduler whose workers do it, such as tcp://host:8786.", show_default=False)] = "",
+    cluster: Annotated[str, typer.Option(help="Make a Dask cluster of --jobs workers: local or slurm.", show_default=False)] = "",
+    cluster_option: Annotated[list[str] | None, typer.Option(help="Of that cluster, such as walltime=02:00:00; repeated.", show_default=False)] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds for one attempt at a scene.", show_default=False)] = None,
     ledger: Annotated[Path | None, typer.Option(help="Ledger, on a local disk; .hsikit-batch.sqlite in the outputs' folder.", show_default=False)] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try scenes again that failed before.")] = False,
@@ -71,7 +74,7 @@ def run(
             return _show_plan(plan_batch(orders, **shared))
         check_pages(orders, ledger, summary, collection, overwrite=overwrite)
         with View(quiet) as view:
-            outcome = run_batch(orders, timeout=timeout, watcher=view, **shared)
+            outcome = run_batch(orders, timeout=timeout, cluster=_cluster(scheduler, cluster, cluster_option), watcher=view, **shared)
     _finish(outcome, orders, summary, collection, overwrite, quiet)
 
 
@@ -101,7 +104,16 @@ def _as_typed() -> Iterator[None]:
     except OptionError as error:
         if error.where not in TYPED:
             raise
-        raise OptionError(f"--{error.where}", error.wrong, error.advice) from None
+        raise OptionError(f"--{error.where.replace('_', '-')}", error.wrong, error.advice) from None
+
+
+def _cluster(scheduler: str, kind: str, options: list[str] | None) -> Cluster | None:
+    """The cluster that was named; None: this machine."""
+    from hsikit.batch.cluster import Cluster, read_option
+
+    if not (scheduler or kind or options):
+        return None
+    return Cluster(scheduler, kind, dict(read_option(text) for text in options or ()))
 
 
 def _texts(options: dict[str, Any]) -> dict[str, Any]:

@@ -26,12 +26,14 @@ class Worker:
 
     Attributes:
         number: from 1; a worker that takes another's place has its number.
+        kind: its variables and its command.
         ready: whether it has said that it can begin.
         peak: its largest resident memory since `begin_scene` (bytes), as far as it was looked at.
     """
 
     def __init__(self, number: int, environment: Mapping[str, str], command: Sequence[str] = COMMAND) -> None:
         self.number, self.ready, self.peak = number, False, 0
+        self.kind = dict(environment), tuple(command)
         self._short_of_memory = memory_kills()
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
         # A process group of its own: Ctrl-C is for the driving process, which lets its workers finish their tiles.
@@ -79,6 +81,11 @@ class Worker:
         """Whether somebody ended it: by a signal that no fault of its own brings, with no process ended for memory meanwhile."""
         known = self._short_of_memory is not None and self._short_of_memory == memory_kills()
         return known and -self._process.wait() in FROM_OUTSIDE
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs."""
+        return self._process.poll() is None
 
     def kill(self) -> None:
         """Ends it at once."""

@@ -1,4 +1,4 @@
-"""Lists of scenes as users write them: patterns, CSV files, TOML files; each becomes orders."""
+"""Lists of scenes as users write them: patterns, CSV, TOML and YAML files, STAC item collections; each becomes orders."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hsikit.batch.item_lists import scenes_in
 from hsikit.batch.orders import READING, RUNNING, TASKS, Order, make_order, require_distinct
 from hsikit.errors import OptionError
 
-LISTS = (".toml", ".csv")
+TABLES = (".toml", ".yaml", ".yml")
+"""Endings of lists that name their tasks themselves."""
+ITEMS = (".json", ".geojson")
+LISTS = (*TABLES, ".csv", *ITEMS)
 _SHARED = {**READING, **RUNNING}
 
 
-def read_orders(jobs: Sequence[str | Path], *, task: str | None = None, output: str = "", **options: Any) -> list[Order]:
+def read_orders(jobs: Sequence[str | Path], *, task: str | None = None, output: str = "", asset: str | None = None, **options: Any) -> list[Order]:
     """The orders of a batch.
 
     Example:
@@ -26,9 +30,11 @@ def read_orders(jobs: Sequence[str | Path], *, task: str | None = None, output: 
         >>> read_orders(["jobs.toml"])
 
     Args:
-        jobs: scenes and patterns; or one TOML or CSV file. Paths are relative to the working folder.
-        task: "classify" (also None), "anomaly", "superresolve"; not with a TOML file, whose tables say it.
+        jobs: scenes and patterns; or one list: TOML, YAML, CSV, or a STAC item collection (.json). Paths are relative to the working
+            folder; those in a collection, to its file.
+        task: "classify" (also None), "anomaly", "superresolve"; not with a TOML or YAML file, whose tables say it.
         output: pattern of the outputs, see `hsikit.batch.orders.output_path`.
+        asset: name of the asset of each STAC item that is the scene; None: the one asset with the role "data" or "reflectance".
         **options: of the task, for all scenes; what a line of a file says of its scene wins.
 
     Raises:
@@ -38,10 +44,16 @@ def read_orders(jobs: Sequence[str | Path], *, task: str | None = None, output: 
     given = {name: value for name, value in options.items() if value is not None}
     if lists and len(jobs) > 1:
         raise OptionError(lists[0], "a list of scenes stands beside other scenes", "Give one list, or scenes alone")
-    if lists and lists[0].suffix.lower() == ".toml":
+    kind = lists[0].suffix.lower() if lists else ""
+    if asset is not None and kind not in ITEMS:
+        raise OptionError("asset", "only a STAC item collection has assets", "Leave it out, or give the collection (.json)")
+    if kind in TABLES:
         if task is not None:
-            raise OptionError("task", "a TOML file says its tasks by its tables", "Leave --task out, and write a table such as [classify]")
-        orders = _from_toml(lists[0], output, given)
+            raise OptionError("task", "such a file says its tasks by its tables", "Leave --task out, and write a table such as [classify]")
+        orders = _from_tables(lists[0], output, given)
+    elif kind in ITEMS:
+        scenes = scenes_in(lists[0], asset)
+        orders = [make_order([scene], task or "classify", output, given, str(lists[0])) for scene in dict.fromkeys(scenes)]
     elif lists:
         orders = list(_from_csv(lists[0], task or "classify", output, given))
     else:
@@ -107,13 +119,33 @@ def _from_csv(path: Path, task: str, output: str, given: Mapping[str, Any]) -> I
         yield make_order(scene, chosen, pattern, {**given, **cells}, where)
 
 
-def _from_toml(path: Path, output: str, given: Mapping[str, Any]) -> list[Order]:
-    """Orders of a TOML file: shared options, a table for each task, scenes with options of their own."""
+def _document(path: Path) -> dict[str, Any]:
+    """A TOML or YAML file. YAML is read safely: plain values alone, no objects.
+
+    Raises:
+        OptionError: it cannot be read, or is no table.
+    """
     with _reading(path):
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if path.suffix.lower() == ".toml":
+            return tomllib.loads(text)
+        import yaml
+
+        try:
+            found = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none
+            raise OptionError(path, f"it is not YAML ({' '.join(str(error).split())})", "docs/batch.md shows how it is written") from None
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        raise OptionError(path, "it is no table of names and values", "docs/batch.md shows how it is written")
+    return found
+
+
+def _from_tables(path: Path, output: str, given: Mapping[str, Any]) -> list[Order]:
+    """Orders of a TOML or YAML file: shared options, a table for each task, scenes with options of their own."""
+    document = _document(path)
     patterns, lines = document.pop("scenes", []), document.pop("scene", [])
     tables = {name: document.pop(name) for name in list(document) if isinstance(document[name], dict)}
-    _check_toml(path, patterns, lines, tables, document)
+    _check_tables(path, patterns, lines, tables, document)
     shared = {name: value for name, value in document.items() if name != "output"}
     own: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for line in lines:
@@ -134,7 +166,7 @@ def _from_toml(path: Path, output: str, given: Mapping[str, Any]) -> list[Order]
     return orders
 
 
-def _check_toml(path: Path, patterns: Any, lines: Any, tables: Mapping[str, Any], shared: Mapping[str, Any]) -> None:
+def _check_tables(path: Path, patterns: Any, lines: Any, tables: Mapping[str, Any], shared: Mapping[str, Any]) -> None:
     """Refuses what is no list of scenes and tasks.
 
     Raises:
@@ -173,5 +205,5 @@ def _reading(path: Path) -> Iterator[None]:
     except OSError as error:
         raise OptionError(path, f"the list of scenes cannot be read ({error.strerror})", "Check the path") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, csv.Error) as error:
-        form = "TOML" if path.suffix.lower() == ".toml" else "CSV in UTF-8"
+        form = {".toml": "TOML", ".csv": "CSV in UTF-8"}.get(path.suffix.lower(), "text in UTF-8")
         raise OptionError(path, f"it is not {form} ({error})", "docs/batch.md shows how it is written") from None

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hsikit.batch.executor import Assignment
 from hsikit.batch.file_states import State, state_of, unchanged
 from hsikit.batch.ledger import DONE, FAILED, RUNNING, Row, request_of
 from hsikit.batch.orders import Order
-from hsikit.batch.supervisor import Assignment
 from hsikit.errors import OutputError
 from hsikit.version import __version__
 

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from hsikit.batch.filling import job_of, open_order
-from hsikit.batch.ledger import read_rows
+from hsikit.batch.calibration import calibrate, opened, run_options
+from hsikit.batch.executor import LEAST_MEMORY
+from hsikit.batch.ledger import DONE, Row, read_rows
 from hsikit.batch.missing import find_missing
 from hsikit.batch.orders import Order
-from hsikit.batch.run import LEAST_MEMORY, check_methods, check_numbers, ledger_of
-from hsikit.batch.status import pace
+from hsikit.batch.pace import Pace
+from hsikit.batch.run import check_methods, check_numbers, ledger_of
+from hsikit.batch.sizing import peak_of
+from hsikit.batch.status import done_rate
 from hsikit.errors import HsikitError
 
 if TYPE_CHECKING:
-    from hsikit.engine.plan import Plan
+    from hsikit.engine.options import HiddenPixels
     from hsikit.geo.grid import Window
     from hsikit.method import Job
     from hsikit.scene import Source
-
-WARM_UP = 16
-"""Rows and columns that are run before the clock."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +58,10 @@ class BatchPlan:
         scenes: to be run.
         kept: scenes that are done already.
         failed: scenes that failed before and are left so.
-        basis: by task, what the times are estimated from.
+        basis: by task, what times and memory are estimated from.
         jobs: worker processes.
+        start: seconds until the first worker can begin.
+        paces: by task, what was measured for this plan.
     """
 
     scenes: Sequence[ScenePlan]
@@ -69,6 +69,8 @@ class BatchPlan:
     failed: Mapping[Path, str]
     basis: Mapping[str, str]
     jobs: int
+    start: float
+    paces: Mapping[str, Pace]
 
     @property
     def good(self) -> list[ScenePlan]:
@@ -81,12 +83,15 @@ class BatchPlan:
         known = [scene.seconds for scene in self.good]
         if not known or any(seconds is None for seconds in known):
             return None
-        return max(sum(seconds or 0.0 for seconds in known) / self.jobs, max(seconds or 0.0 for seconds in known))
+        return self.start + max(sum(seconds or 0.0 for seconds in known) / self.jobs, max(seconds or 0.0 for seconds in known))
 
 
 def plan_batch(orders: Sequence[Order], *, ledger: str | Path | None = None, jobs: int = 1, threads: int = 1, memory: int | str | None = None,
-               retry_failed: bool = False, overwrite: bool = False) -> BatchPlan:  # fmt: skip
+               retry_failed: bool = False, overwrite: bool = False, paces: Mapping[str, Pace] | None = None) -> BatchPlan:  # fmt: skip
     """Opens every scene that is to be run and fits its task to it; writes nothing.
+
+    Time and memory come from the pace of the task that is given; else from the scenes that the ledger has as done; else from a
+    calibration on the first scene that can be run, see `hsikit.batch.calibration`.
 
     Args:
         orders: as for `hsikit.batch.run_batch`; so are the others.
@@ -96,6 +101,7 @@ def plan_batch(orders: Sequence[Order], *, ledger: str | Path | None = None, job
         memory: as there.
         retry_failed: as there.
         overwrite: as there.
+        paces: by task, what was measured before.
 
     Raises:
         OutputError: an output exists that the ledger does not know.
@@ -109,79 +115,94 @@ def plan_batch(orders: Sequence[Order], *, ledger: str | Path | None = None, job
     rows = read_rows(path) if path.exists() else []
     found = find_missing(orders, {row.output: row for row in rows}, retry_failed=retry_failed, overwrite=overwrite)
     promised = parse_memory(memory) if isinstance(memory, str) else memory
-    planner = _Planner(threads, promised or max(available_memory() // 2 // jobs, LEAST_MEMORY))
-    tasks = dict.fromkeys(order.task for order in orders)
-    known = {task: (rate, "the pace of the scenes that are done") for task in tasks if (rate := pace(rows, task)) is not None}
-    scenes = [planner.plan(assignment.order, known) for assignment in found.missing]
-    basis = {task: why for task, (_, why) in known.items()}
-    return BatchPlan(scenes, len(found.kept) + len(found.adopted), found.failed, basis, jobs)
+    each = promised or max(available_memory() // 2 // jobs, LEAST_MEMORY)
+    planner = _Planner(min(jobs, max(1, len(found.missing))), threads, each, rows, paces or {})
+    scenes = [planner.plan(assignment.order) for assignment in found.missing]
+    basis = {task: known.words for task, known in planner.known.items()}
+    start = max((pace.start for pace in planner.paces.values()), default=0.0)
+    return BatchPlan(scenes, len(found.kept) + len(found.adopted), found.failed, basis, jobs, start, planner.paces)
+
+
+class _Basis(Protocol):
+    """What time and memory of a task are estimated from."""
+
+    words: str
+
+    def seconds(self, pixels: int) -> float:
+        """Time of a scene of so many pixels."""
+        ...
+
+    def memory(self, declared: int, cols: int) -> int:
+        """Peak of its worker (bytes), where the engine would promise `declared`, for a scene of so many columns."""
+        ...
+
+
+class _Done:
+    """The scenes of a task that are done."""
+
+    def __init__(self, rows: Sequence[Row], task: str, rate: float) -> None:
+        self.words, self._rate = "the pace of the scenes that are done", rate
+        self._peak = max((row.peak or 0 for row in rows if row.task == task and row.state == DONE), default=0)
+
+    def seconds(self, pixels: int) -> float:
+        return self._rate * pixels
+
+    def memory(self, declared: int, cols: int) -> int:
+        return self._peak or declared
+
+
+class _Measured:
+    """A pace."""
+
+    def __init__(self, pace: Pace, jobs: int, threads: int) -> None:
+        from hsikit.engine.resources import available_cores
+
+        self.words, self._pace, self._jobs, self._threads = f"some tiles of {pace.scene}", pace, jobs, threads
+        self._cores = available_cores() / jobs
+
+    def seconds(self, pixels: int) -> float:
+        return self._pace.seconds(pixels, threads=self._threads, cores=self._cores, sharing=self._jobs)
+
+    def memory(self, declared: int, cols: int) -> int:
+        return min(declared, peak_of(self._pace, cols))
 
 
 class _Planner:
     """Plans one scene after the other."""
 
-    def __init__(self, threads: int, memory: int) -> None:
-        self._threads, self._memory = threads, memory
+    def __init__(self, jobs: int, threads: int, memory: int, rows: Sequence[Row], paces: Mapping[str, Pace]) -> None:
+        self._jobs, self._threads, self._memory, self._rows, self.paces = jobs, threads, memory, rows, dict(paces)
+        self.known: dict[str, _Basis] = {}
 
-    def plan(self, order: Order, pace: dict[str, tuple[float, str]]) -> ScenePlan:
+    def plan(self, order: Order) -> ScenePlan:
         """One scene; measures the pace of its task where none is known yet."""
         try:
-            with _bound(order) as (job, source):
-                return self._planned(order, job, source, pace)
+            with opened(order) as (job, source, area, hidden):
+                return self._planned(order, job, source, area, hidden)
         except HsikitError as error:
             return ScenePlan(order, str(error))
 
-    def _planned(self, order: Order, job: Job, source: Source, pace: dict[str, tuple[float, str]]) -> ScenePlan:
+    def _planned(self, order: Order, job: Job, source: Source, area: Window, hidden: HiddenPixels | None) -> ScenePlan:
         import numpy as np
 
-        from hsikit.engine.options import RunOptions
         from hsikit.engine.plan import plan_run
-        from hsikit.geo.bbox import window_of
-        from hsikit.sensors.masking import open_masks
 
-        info = source.info
-        area = window_of(info.grid, tuple(order.options["bbox"]), order.options.get("bbox_crs"), info.name, info.swath) if "bbox" in order.options else None
-        hidden = open_masks(info, order.options.get("mask"), order.options.get("dilate", 0), order.options.get("aoi"))
-        if hidden is not None:
-            hidden.close()
-        options = RunOptions(tile=order.options.get("tile"), memory=self._memory, threads=self._threads, area=area)
-        plan = plan_run(job, {job.reference: source}, {}, options, None)
-        shape = (area or info.grid.whole).shape
-        if order.task not in pace:
-            pace[order.task] = _measured(job, source, plan, area or info.grid.whole), f"one tile of {order.name}"
+        plan = plan_run(job, {job.reference: source}, {}, run_options(order, self._threads, self._memory, area, hidden), None)
+        basis = self._basis(order)
         rasters = [layer for layer in job.layers if layer.kind == "raster" and layer.delivered]
-        size = shape[0] * shape[1]
-        written = sum(int(size * layer.zoom**2) * layer.bands * np.dtype(layer.dtype).itemsize for layer in rasters)
-        read = size * len(job.inputs[job.reference].bands) * np.dtype(info.dtype).itemsize
-        tiles = -(-shape[0] // plan.tile[0]) * -(-shape[1] // plan.tile[1])
-        return ScenePlan(order, "", shape, tiles, read, written, plan.peak, pace[order.task][0] * size)
+        written = sum(int(area.size * layer.zoom**2) * layer.bands * np.dtype(layer.dtype).itemsize for layer in rasters)
+        read = area.size * len(job.inputs[job.reference].bands) * np.dtype(source.info.dtype).itemsize
+        tiles = -(-area.rows // plan.tile[0]) * -(-area.cols // plan.tile[1])
+        return ScenePlan(order, "", area.shape, tiles, read, written, basis.memory(plan.peak, area.cols), basis.seconds(area.size))
 
-
-@contextmanager
-def _bound(order: Order) -> Iterator[tuple[Job, Source]]:
-    """An order's job and its open scene."""
-    source = open_order(order)
-    try:
-        yield job_of(order, source), source
-    finally:
-        source.close()
-
-
-def _measured(job: Job, source: Source, plan: Plan, area: Window) -> float:
-    """Seconds for each pixel of one tile in the middle of a scene, in one thread.
-
-    Where the tile holds no valid pixel, the time is that of reading it.
-    """
-    from hsikit.engine.compute import compute
-    from hsikit.engine.options import RunOptions
-    from hsikit.errors import EmptySceneError
-    from hsikit.geo.grid import Window
-
-    rows, cols = min(plan.tile[0], area.rows), min(plan.tile[1], area.cols)
-    tile = Window(area.row + (area.rows - rows) // 2, area.col + (area.cols - cols) // 2, rows, cols)
-    with suppress(EmptySceneError):  # the first pixels load what all later ones need
-        compute(job, {job.reference: source}, options=RunOptions(threads=1, area=Window(tile.row, tile.col, min(rows, WARM_UP), min(cols, WARM_UP))))
-    started = time.monotonic()
-    with suppress(EmptySceneError):
-        compute(job, {job.reference: source}, options=RunOptions(threads=1, area=tile))
-    return (time.monotonic() - started) / tile.size
+    def _basis(self, order: Order) -> _Basis:
+        """What the task of an order is estimated from; a calibration on its scene where there is nothing else."""
+        if order.task not in self.known:
+            rate = done_rate(self._rows, order.task)
+            if order.task not in self.paces and rate is not None:
+                self.known[order.task] = _Done(self._rows, order.task, rate)
+            else:
+                if order.task not in self.paces:
+                    self.paces[order.task] = calibrate(order, threads=self._threads, memory=self._memory)
+                self.known[order.task] = _Measured(self.paces[order.task], self._jobs, self._threads)
+        return self.known[order.task]

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from hsikit.batch.cluster import Cluster, connected
 from hsikit.batch.crew import COMMAND, environment_of
+from hsikit.batch.executor import LEAST_MEMORY, TOLERANCE, Assignment, Executor, Limits
 from hsikit.batch.file_states import State, state_of, states_in
 from hsikit.batch.ledger import LEDGER, BatchLedger
 from hsikit.batch.missing import Found, arrived, find_missing, take_over
 from hsikit.batch.orders import METHODS, TASKS, Order
-from hsikit.batch.supervisor import MIB, TOLERANCE, Assignment, Limits, Supervisor
+from hsikit.batch.supervisor import Supervisor
 from hsikit.errors import MethodError, OptionError
 from hsikit.writers.failures import writing
-
-LEAST_MEMORY = 512 * MIB
-"""What a worker is given where nothing is promised and little is free."""
 
 
 class Watcher(Protocol):
@@ -84,8 +84,8 @@ class Outcome:
 
 
 def run_batch(orders: Sequence[Order], *, ledger: str | Path | None = None, jobs: int = 1, threads: int = 1, memory: int | str | None = None,
-              timeout: float | None = None, retry_failed: bool = False, overwrite: bool = False, watcher: Watcher | None = None,
-              command: Sequence[str] = COMMAND) -> Outcome:  # fmt: skip
+              timeout: float | None = None, retry_failed: bool = False, overwrite: bool = False, cluster: Cluster | None = None,
+              watcher: Watcher | None = None, command: Sequence[str] = COMMAND) -> Outcome:  # fmt: skip
     """Fills orders with worker processes; what the ledger has as done is left alone.
 
     Example:
@@ -95,36 +95,57 @@ def run_batch(orders: Sequence[Order], *, ledger: str | Path | None = None, jobs
     Args:
         orders: what is to be done, each with an output of its own.
         ledger: its file, on a local disk; None: see `ledger_of`.
-        jobs: worker processes.
+        jobs: worker processes; those of a cluster that is made for this batch. One that runs already has its own.
         threads: compute threads of each.
         memory: peak memory of each worker, in bytes or like "2G"; one that takes more is ended, and its scene has failed. None: each
-            plans with its share of half of what is available, and none is ended.
+            plans with its share of half of what is available, or of what its Dask worker may take, and none is ended.
         timeout: seconds for one attempt at a scene.
         retry_failed: whether scenes that failed before are tried again.
         overwrite: whether outputs that the ledger does not know may be replaced.
+        cluster: where it is done; None: on this machine. Its workers see scenes, models and outputs under the same paths.
         watcher: told of progress.
-        command: how a worker is started.
+        command: how a worker process is started.
 
     Raises:
-        RunError: another process runs this batch, or no worker can be started.
+        RunError: another process runs this batch, no worker can be started, or the cluster does not answer or is lost.
+        MissingExtraError: a cluster needs a package that is not installed.
         OutputError: outputs exist that the ledger does not know, or a folder or the ledger cannot be written.
         OptionError, ModelError, MethodError: a mistake that would fail every scene.
     """
-    from hsikit.engine.resources import available_memory, parse_memory
+    from hsikit.engine.resources import parse_memory
 
     check_numbers(jobs=jobs, threads=threads, timeout=timeout)
     check_methods(orders)
     promised = parse_memory(memory) if isinstance(memory, str) else memory
-    each = promised or max(available_memory() // 2 // jobs, LEAST_MEMORY)
-    limits = Limits(jobs, threads, each, None if promised is None else int(TOLERANCE * promised), timeout)
+    limits = Limits(jobs, threads, promised, None if promised is None else int(TOLERANCE * promised), timeout)
     path = Path(ledger) if ledger is not None else ledger_of(orders)
     make_folders(orders, path)
     with BatchLedger(path) as book:
         found = find_missing(orders, book.rows(), retry_failed=retry_failed, overwrite=overwrite)
         recorder = _Recorder(book, found, watcher or Silent())
-        recorder.watcher.begin(len(orders), len(found.kept) + len(found.adopted), len(found.failed), min(jobs, max(1, len(found.missing))))
-        recorder.outcome.finished = Supervisor(limits, environment_of(threads, each), recorder, command).run(found.missing)
+        before = (len(orders), len(found.kept) + len(found.adopted), len(found.failed))
+        if not found.missing:
+            recorder.watcher.begin(*before, 0)
+            return recorder.outcome
+        with _executor(limits, cluster, command) as executor:
+            recorder.watcher.begin(*before, min(executor.jobs, len(found.missing)))
+            recorder.outcome.finished = executor.run(found.missing, recorder)
     return recorder.outcome
+
+
+@contextmanager
+def _executor(limits: Limits, cluster: Cluster | None, command: Sequence[str]) -> Iterator[Executor]:
+    """Workers on this machine, or on a cluster."""
+    if cluster is None:
+        from hsikit.engine.resources import available_memory
+
+        each = limits.memory or max(available_memory() // 2 // limits.jobs, LEAST_MEMORY)
+        yield Supervisor(replace(limits, memory=each), environment_of(limits.threads, each), command)
+        return
+    from hsikit.batch.dask_executor import DaskExecutor
+
+    with connected(cluster, jobs=limits.jobs, threads=limits.threads, memory=limits.ceiling) as client:
+        yield DaskExecutor(client, limits, command)
 
 
 def ledger_of(orders: Sequence[Order]) -> Path:
@@ -184,7 +205,8 @@ class _Recorder:
 
     def begun(self, assignment: Assignment, worker: int) -> None:
         order = assignment.order
-        self._before[order.output] = state_of(order.output)
+        # As it was before the first attempt of this run: what changed since, one of them wrote.
+        self._before.setdefault(order.output, state_of(order.output))
         self._ledger.begin(order, [state_of(path) for path in order.inputs], self._before[order.output])
         self.watcher.begun(worker, order)
 

@@ -66,7 +66,7 @@ def read_status(ledger: str | Path) -> Status:
     return Status(path, read_rows(path), holder_of(path))
 
 
-def pace(rows: Sequence[Row], task: str) -> float | None:
+def done_rate(rows: Sequence[Row], task: str) -> float | None:
     """Seconds for each pixel of the scenes of a task that are done; None where there is none yet."""
     timed = [(row.seconds, row.pixels) for row in rows if row.state == DONE and row.task == task and row.seconds and row.pixels]
     return sum(seconds for seconds, _ in timed) / sum(pixels for _, pixels in timed) if timed else None

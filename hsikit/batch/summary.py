@@ -15,7 +15,7 @@ from hsikit.writers.failures import writing
 TEMPLATE = "summary.html.jinja"
 MARK = '<meta name="generator" content="hsikit batch'
 """By this a later run knows the page of an earlier one, and replaces it."""
-MIB = 2**20
+MIB, DAY = 2**20, 86_400
 LOOKED_AT = 1000
 
 
@@ -68,7 +68,7 @@ def render(status: Status, home: Path) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as people read them: "–", "0.8 s", "42 s", "5 min 20 s", "3 h 20 min"."""
+    """Seconds as people read them: "–", "0.8 s", "42 s", "5 min 20 s", "3 h 20 min", "8 d 4 h"."""
     if seconds is None:
         return "–"
     if seconds < 10:
@@ -76,7 +76,9 @@ def duration(seconds: float | None) -> str:
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
-    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min" if whole < 3 * DAY else f"{whole // DAY} d {whole % DAY // 3600} h"
 
 
 def _href(row: Row, home: Path) -> str:

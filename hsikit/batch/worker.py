@@ -21,6 +21,7 @@ from typing import Any, TextIO
 
 from hsikit.batch.filling import open_order, run_order
 from hsikit.batch.orders import Order
+from hsikit.engine.ledger import FolderInUse
 from hsikit.engine.resources import resident_bytes
 from hsikit.errors import HsikitError
 
@@ -77,6 +78,8 @@ def serve(orders: queue.Queue[Mapping[str, Any] | None], reporter: Reporter, bus
             answer: dict[str, Any] = {"is": "done", "files": files}
         except KeyboardInterrupt:
             answer = {"is": "stopped"}
+        except FolderInUse as error:
+            answer = {"is": "busy", "error": str(error)}
         except HsikitError as error:
             answer = {"is": "failed", "error": str(error)}
         except Exception as error:  # one scene must not end the batch, whatever is wrong with it

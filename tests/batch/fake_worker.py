@@ -44,9 +44,9 @@ def fill(scene: Path, output: Path) -> None:
             os._exit(7)
         os.kill(os.getpid(), signal.SIGKILL)
     held = bytearray(os.urandom(2**20) * 200) if kind == "grows" else b""
-    while kind in ("sleeps", "grows", "steps"):
+    while kind in ("sleeps", "grows", "steps") or (kind == "lost" and attempt == 1):
         time.sleep(0.02)
-        if kind == "steps":
+        if kind in ("steps", "lost"):
             say("advance", steps=1)
             if STOP.is_set():
                 return say("stopped", seconds=0.1, resident=2**20)

@@ -17,11 +17,13 @@ from hsikit.batch.ledger import LEDGER, BatchLedger
 from hsikit.batch.orders import make_order
 from hsikit.batch.pages import check_pages
 from hsikit.batch.plan import plan_batch
-from hsikit.batch.status import Status, pace, read_status
+from hsikit.batch.status import Status, done_rate, read_status
 from hsikit.batch.summary import duration, render, write_summary
+from hsikit.engine.resources import available_cores
 from hsikit.errors import HsikitError, OutputError
 
 from .conftest import Place
+from .test_pace import PACE
 from .test_workers import answers
 
 
@@ -34,8 +36,39 @@ def test_the_plan_opens_every_scene_and_writes_nothing(place: Place, tmp_path: P
     assert (good.shape, good.tiles, good.read, good.written) == ((30, 40), 6, 30 * 40 * 10 * 2, 30 * 40)
     assert part.shape == (10, 10) and part.read == 10 * 10 * 10 * 2 and part.written == 10 * 10 * 4
     assert [scene.order.name for scene in plan.scenes if scene.error] == [str(place.folder / "bad.tif"), str(place.folder / "none.tif")]
-    assert plan.basis["classify"].startswith("one tile of") and good.seconds is not None and good.seconds > 0 and good.memory > 0
-    assert plan.seconds == max((good.seconds + (part.seconds or 0)) / 2, good.seconds, part.seconds or 0)
+    assert plan.basis["classify"].startswith("some tiles of") and good.seconds is not None and part.seconds is not None
+    assert plan.seconds == plan.start + max((good.seconds + part.seconds) / 2, good.seconds, part.seconds)
+    pace = plan.paces["classify"]
+    assert (pace.rows, pace.cols, pace.bands, pace.threads) == (30, 40, 10, 1) and plan.start >= pace.start > 0.1
+    assert good.seconds == pace.seconds(1200, threads=1, cores=available_cores() / 2, sharing=2)
+    assert pace.stored == pytest.approx((place.folder / "a.tif").stat().st_size / 1200) and pace.passes >= 1 and pace.work > 0
+    assert 100 * 2**20 < pace.base < good.memory <= pace.peak < 2**31
+
+
+def test_a_pace_is_used_instead_of_a_calibration(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hsikit.batch.plan.calibrate", None)
+    plan = plan_batch(place.orders(tmp_path, "a.tif", "b.tif"), paces={"classify": PACE})
+    assert plan.seconds == PACE.start + 2 * PACE.seconds(1200, threads=1, cores=available_cores()) and plan.scenes[0].memory == PACE.peak
+
+
+def test_more_than_a_thousand_scenes_stay_one_page_and_one_collection(tmp_path: Path) -> None:
+    item = {"type": "Feature", "bbox": [0, 0, 1, 1], "properties": {"datetime": "2024-05-06T07:08:09Z"}}
+    made = [make_order([f"g{number}.tif"], "anomaly", str(tmp_path / "{stem}_map.tif"), {}, "x") for number in range(1500)]
+    with BatchLedger(tmp_path / LEDGER) as ledger:
+        ledger.register(made)
+        for number, order in enumerate(made[:1200]):
+            path = order.output.with_suffix(".json")
+            path.write_text(json.dumps({**item, "id": f"g{number}"}))
+            ledger.finish(order.output, [state_of(order.output), state_of(path)], 10.0, 2**20)
+        for order in made[1490:]:
+            ledger.fail(order.output, "it is broken", 1.0, None)
+    found = read_status(tmp_path)
+    page = render(found, tmp_path)
+    read = Page(page)
+    assert len(page) < 1000 * len(made) and len(read.links) == 1200 and read.tags.count("tr") == 2 + 10 + 1500
+    assert read.words.count("it is broken") == 10
+    assert write_collection(tmp_path / "all.json", found) == 1200
+    assert len({link["href"] for link in json.loads((tmp_path / "all.json").read_text())["links"]}) == 1200
 
 
 def test_the_plan_leaves_out_what_is_done_and_takes_its_pace(place: Place, tmp_path: Path) -> None:
@@ -48,7 +81,7 @@ def test_the_plan_leaves_out_what_is_done_and_takes_its_pace(place: Place, tmp_p
         ledger.finish(one.output, [state_of(one.output)], 50.0, None)
     plan = plan_batch([one, two])
     assert plan.kept == 1 and [scene.order for scene in plan.scenes] == [two] and plan.scenes[0].seconds == pytest.approx(0.5 * 1200)
-    assert pace(read_status(tmp_path).rows, "anomaly") is None
+    assert done_rate(read_status(tmp_path).rows, "anomaly") is None
     two.output.write_text("a stranger's")
     with pytest.raises(OutputError, match="exists already"):
         plan_batch([one, two])
@@ -157,7 +190,8 @@ def test_pages_are_checked_before_the_batch(place: Place, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(None, "–"), (0.84, "0.8 s"), (42.4, "42 s"), (59.7, "1 min 0 s"), (320, "5 min 20 s"), (3600, "1 h 0 min"), (12_030, "3 h 20 min")]
+    ("seconds", "text"),
+    [(None, "–"), (0.84, "0.8 s"), (42.4, "42 s"), (59.7, "1 min 0 s"), (320, "5 min 20 s"), (3600, "1 h 0 min"), (12_030, "3 h 20 min"), (705_600, "8 d 4 h")],
 )
 def test_durations(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from hsikit.batch.executor import Assignment, Limits
 from hsikit.batch.orders import Order
-from hsikit.batch.supervisor import Assignment, Limits, Supervisor
+from hsikit.batch.supervisor import Supervisor
 from hsikit.errors import RunError
 
 from .conftest import FAKE, Make, runs_of
@@ -60,7 +61,7 @@ class Book:
 def run(orders: list[Order], **limits: Any) -> tuple[Book, bool]:
     book = Book()
     told = Limits(**{"jobs": 2, "threads": 1, "memory": 512 * MIB, **limits})
-    return book, Supervisor(told, {}, book, FAKE).run([Assignment(order) for order in orders])
+    return book, Supervisor(told, {}, FAKE).run([Assignment(order) for order in orders], book)
 
 
 def test_all_are_done_once_by_two_workers(orders: Make) -> None:
@@ -130,8 +131,8 @@ def test_workers_that_never_begin_are_an_error(orders: Make, monkeypatch: pytest
 def test_a_stop_lets_tiles_finish_and_leaves_the_rest_waiting(orders: Make) -> None:
     made = orders("steps-a", "steps-b", "ok-c")
     book, answers = Book(), []
-    boss = Supervisor(Limits(2, 1, 512 * MIB), {}, book, FAKE)
-    thread = threading.Thread(target=lambda: answers.append(boss.run([Assignment(order) for order in made])))
+    boss = Supervisor(Limits(2, 1, 512 * MIB), {}, FAKE)
+    thread = threading.Thread(target=lambda: answers.append(boss.run([Assignment(order) for order in made], book)))
     thread.start()
     assert book.steps.wait(20)
     boss.stop()
@@ -141,9 +142,9 @@ def test_a_stop_lets_tiles_finish_and_leaves_the_rest_waiting(orders: Make) -> N
 
 def test_a_second_stop_ends_workers_at_once(orders: Make) -> None:
     book, answers = Book(), []
-    boss = Supervisor(Limits(1, 1, 512 * MIB), {}, book, FAKE)
+    boss = Supervisor(Limits(1, 1, 512 * MIB), {}, FAKE)
     (stuck,) = orders("sleeps-a")
-    thread = threading.Thread(target=lambda: answers.append(boss.run([Assignment(stuck)])))
+    thread = threading.Thread(target=lambda: answers.append(boss.run([Assignment(stuck)], book)))
     thread.start()
     while not runs_of(stuck):
         threading.Event().wait(0.02)
@@ -158,7 +159,7 @@ def test_an_error_of_the_book_ends_the_workers(orders: Make) -> None:
         def done(self, *told: Any) -> None:
             raise OSError("no space")
 
-    boss = Supervisor(Limits(2, 1, 512 * MIB), {}, Full(), FAKE)
+    boss = Supervisor(Limits(2, 1, 512 * MIB), {}, FAKE)
     with pytest.raises(OSError, match="no space"):
-        boss.run([Assignment(order) for order in orders("ok-a", "sleeps-b")])
+        boss.run([Assignment(order) for order in orders("ok-a", "sleeps-b")], Full())
     assert not boss._posts
