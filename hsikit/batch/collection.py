@@ -11,6 +11,7 @@ from typing import Any
 
 from hsikit.batch.status import Status
 from hsikit.errors import OutputError
+from hsikit.geo.remote import RemotePath, href_from, place_of
 from hsikit.version import __version__
 from hsikit.writers import check_target, commit
 from hsikit.writers.provenance import write_json
@@ -57,8 +58,8 @@ def write_collection(path: str | Path, status: Status, *, overwrite: bool = Fals
         license="other", extra_fields={SOFTWARE: __version__},
     )  # fmt: skip
     for file, document in items:
-        href = Path(os.path.relpath(file, target.parent)).as_posix()
-        link = pystac.Link("item", href if href.startswith("../") else f"./{href}", "application/geo+json", str(document["id"]))
+        href = href_from(target.parent, file)
+        link = pystac.Link("item", href if href.startswith("../") or isinstance(file, RemotePath) else f"./{href}", "application/geo+json", str(document["id"]))
         collection.add_link(link)
     facts = collection.to_dict(include_self_link=False, transform_hrefs=False)
     facts["links"] = [link for link in facts["links"] if link["rel"] == "item"]
@@ -73,7 +74,7 @@ def write_collection(path: str | Path, status: Status, *, overwrite: bool = Fals
 
 def _item_files(status: Status) -> list[Path]:
     """The JSON files beside the outputs that are done."""
-    return [path for row in status.done for path in (Path(text) for text, _, _ in row.files) if path.suffix == ".json" and path.exists()]
+    return [path for row in status.done for path in (place_of(text) for text, _, _ in row.files) if path.suffix == ".json" and path.exists()]
 
 
 def _document(path: Path) -> dict[str, Any]:

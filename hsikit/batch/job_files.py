@@ -14,6 +14,7 @@ from typing import Any
 from hsikit.batch.item_lists import scenes_in
 from hsikit.batch.orders import READING, RUNNING, TASKS, Order, make_order, require_distinct
 from hsikit.errors import OptionError
+from hsikit.geo.remote import RemotePath, place_of
 
 TABLES = (".toml", ".yaml", ".yml")
 """Endings of lists that name their tasks themselves."""
@@ -73,7 +74,7 @@ def _require_outside(pattern: str, orders: Sequence[Order]) -> None:
     Raises:
         OptionError: there is one.
     """
-    wanted = Path(pattern).absolute()
+    wanted = place_of(pattern).absolute()
     for order in orders:
         pairs = zip(order.output.parts, wanted.parts, strict=False)
         deep = "**" in pattern and fnmatch.fnmatchcase(str(order.output), str(wanted).replace("**/", "*"))
@@ -87,9 +88,10 @@ def _matching(pattern: str, where: str | Path) -> list[str]:
     Raises:
         OptionError: a pattern that nothing matches.
     """
-    if not glob.has_magic(pattern) or Path(pattern).exists():
+    place = place_of(pattern)
+    if not glob.has_magic(pattern) or place.exists():
         return [pattern]
-    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
+    found = sorted(str(path) for path in place.parent.glob(place.name)) if isinstance(place, RemotePath) else sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
     if not found:
         raise OptionError(where, f"nothing is called like {pattern}", "Check the pattern and the working folder")
     return found

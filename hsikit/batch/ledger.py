@@ -18,6 +18,7 @@ from hsikit.batch.file_states import State
 from hsikit.batch.lock import Lock, require_local
 from hsikit.batch.orders import Order
 from hsikit.errors import OutputError, RunError
+from hsikit.geo.remote import place_of
 from hsikit.version import __version__
 from hsikit.writers.failures import writing
 
@@ -78,7 +79,7 @@ class Row:
         """A row as SQLite gives it."""
         facts = dict(zip(_COLUMNS, stored, strict=True))
         states = {name: _states(facts[name]) for name in ("inputs", "files", "before")}
-        return cls(**{**facts, **states, "output": Path(facts["output"])})
+        return cls(**{**facts, **states, "output": place_of(facts["output"])})
 
 
 _COLUMNS = tuple(field.name for field in fields(Row))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hsikit.batch.executor import Assignment
-from hsikit.batch.file_states import State, state_of, unchanged
+from hsikit.batch.file_states import State, is_there, state_of, unchanged
 from hsikit.batch.ledger import DONE, FAILED, RUNNING, Row, request_of
 from hsikit.batch.orders import Order
 from hsikit.errors import OutputError
@@ -43,7 +43,7 @@ def find_missing(orders: Sequence[Order], rows: Mapping[Path, Row], *, retry_fai
         row = rows.get(order.output)
         if row is None or not _same(order, row):
             found.missing.append(Assignment(order, restart=row is not None))
-        elif row.state == DONE and order.output.exists():
+        elif row.state == DONE and is_there(order.output):
             found.kept.append(order.output)
             continue
         elif row.state == FAILED and not retry_failed:
@@ -76,7 +76,7 @@ def _resumable(order: Order, row: Row) -> bool:
 
 def arrived(output: Path, before: Sequence[State]) -> bool:
     """Whether an output took its name, all others before it, in a run that was killed before it could say so."""
-    return output.exists() and (state_of(output),) != tuple(before) and not _committing(output)
+    return is_there(output) and (state_of(output),) != tuple(before) and not _committing(output)
 
 
 def take_over(output: Path) -> list[Path]:
@@ -84,7 +84,7 @@ def take_over(output: Path) -> list[Path]:
     from hsikit.engine.ledger import work_folder
 
     shutil.rmtree(work_folder(output), ignore_errors=True)
-    return [path for path in (output, output.with_suffix(".json")) if path.exists()]
+    return [path for path in (output, output.with_suffix(".json")) if is_there(path)]
 
 
 def _ours(row: Row) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from hsikit.errors import OptionError
+from hsikit.geo.remote import place_of
 
 Kind = type[bool] | type[int] | type[float] | type[str] | str
 """Type of an option; "texts": one or several texts, "numbers": four numbers, "table": options of a method by name."""
@@ -66,14 +67,14 @@ class Order:
     def inputs(self) -> list[Path]:
         """Files and folders, absolute, that the result follows from, as far as the order names them."""
         named = [*self.scene, *(self.options[name] for name in FILES if name in self.options)]
-        masks = [Path(text) for text in self.options.get("mask", ())]
-        return [*(Path(text).absolute() for text in named), *(mask.absolute() for mask in masks if mask.exists())]
+        masks = [place_of(text) for text in self.options.get("mask", ())]
+        return [*(place_of(text).absolute() for text in named), *(mask.absolute() for mask in masks if mask.exists())]
 
     @property
     def key(self) -> str:
         """A hash of the work: the same wherever the command is typed."""
-        scene = [str(Path(part).absolute()) for part in self.scene]
-        options = {name: str(Path(value).absolute()) if name in FILES else value for name, value in self.options.items()}
+        scene = [str(place_of(part).absolute()) for part in self.scene]
+        options = {name: str(place_of(value).absolute()) if name in FILES else value for name, value in self.options.items()}
         return hashlib.sha256(json.dumps([scene, self.task, options], sort_keys=True).encode()).hexdigest()
 
     def part(self, names: Mapping[str, Kind]) -> dict[str, Any]:
@@ -87,7 +88,7 @@ class Order:
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`."""
-        return cls(tuple(facts["scene"]), facts["task"], Path(facts["output"]), facts["options"])
+        return cls(tuple(facts["scene"]), facts["task"], place_of(facts["output"]), facts["options"])
 
 
 def make_order(scene: Sequence[str], task: str, pattern: str, options: Mapping[str, Any], where: str) -> Order:
@@ -128,14 +129,14 @@ def output_path(pattern: str, scene: str, task: str, where: str) -> Path:
     """
     if not pattern:
         raise OptionError(where, "there is no output", "Give --output maps/{stem}.tif, or an output of its own")
-    if pattern.endswith("/") or (not Path(pattern).suffix and "{" not in pattern):
+    if pattern.endswith("/") or (not place_of(pattern).suffix and "{" not in pattern):
         pattern = f"{pattern.rstrip('/')}/{{stem}}.tif"
-    path = Path(scene).absolute()
+    path = place_of(scene).absolute()
     values = {"stem": path.stem.removesuffix(".tar"), "parent": path.parent.name, "task": task}
     unknown = [name for name in _PLACEHOLDER.findall(pattern) if name not in values]
     if unknown:
         raise OptionError(where, f"the output has no field {{{unknown[0]}}}", f"Its fields are {', '.join(f'{{{name}}}' for name in FIELDS)}")
-    return Path(_PLACEHOLDER.sub(lambda match: values[match[1]], pattern)).absolute()
+    return place_of(_PLACEHOLDER.sub(lambda match: values[match[1]], pattern)).absolute()
 
 
 def require_distinct(orders: Sequence[Order]) -> None:
@@ -146,11 +147,11 @@ def require_distinct(orders: Sequence[Order]) -> None:
     """
     outputs = {order.output for order in orders}
     for order in orders:
-        if any(Path(part).absolute() in outputs for part in order.scene):
+        if any(place_of(part).absolute() in outputs for part in order.scene):
             raise OptionError("output", f"{order.name} is a scene and an output of this batch", "Write into another folder")
     seen: dict[Path, Order] = {}
     for order in orders:
-        for path in (order.output, *([Path(order.options["hits"])] if "hits" in order.options else [])):
+        for path in (order.output, *([place_of(order.options["hits"])] if "hits" in order.options else [])):
             if path in seen:
                 advice = "Put {stem}, {parent} or {task} into the output, or give one of them an output of its own"
                 raise OptionError("output", f"{seen[path].name} ({seen[path].task}) and {order.name} ({order.task}) would both write {path}", advice)

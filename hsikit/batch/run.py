@@ -18,6 +18,7 @@ from hsikit.batch.missing import Found, arrived, find_missing, take_over
 from hsikit.batch.orders import METHODS, TASKS, Order
 from hsikit.batch.supervisor import Supervisor
 from hsikit.errors import MethodError, OptionError
+from hsikit.geo.remote import RemotePath, place_of
 from hsikit.writers.failures import writing
 
 
@@ -149,7 +150,13 @@ def _executor(limits: Limits, cluster: Cluster | None, command: Sequence[str]) -
 
 
 def ledger_of(orders: Sequence[Order]) -> Path:
-    """Where the ledger lies unless it is named: in the folder that holds all outputs."""
+    """Where the ledger lies unless it is named: in the folder that holds all outputs.
+
+    Raises:
+        OptionError: outputs lie on a server.
+    """
+    if remote := [order.output for order in orders if isinstance(order.output, RemotePath)]:
+        raise OptionError("ledger", f"{remote[0]} lies on a server, where no ledger can lie", "Name one on a local disk: --ledger batch.sqlite")
     return Path(os.path.commonpath([order.output.parent for order in orders])) / LEDGER
 
 
@@ -159,7 +166,7 @@ def make_folders(orders: Sequence[Order], ledger: Path) -> None:
     Raises:
         OutputError: one cannot be made.
     """
-    for folder in dict.fromkeys([*(order.output.parent for order in orders), ledger.absolute().parent]):
+    for folder in dict.fromkeys([*(order.output.parent for order in orders if not isinstance(order.output, RemotePath)), ledger.absolute().parent]):
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -212,7 +219,7 @@ class _Recorder:
 
     def opened(self, assignment: Assignment, identity: Sequence[Any], pixels: int) -> None:
         found = states_in(identity)
-        scene = {str(Path(part).absolute()) for part in assignment.order.scene} if found else set()
+        scene = {str(place_of(part).absolute()) for part in assignment.order.scene} if found else set()
         # The files that were opened say more than a folder's name, in which other things may change.
         others = [state_of(path) for path in assignment.order.inputs if str(path) not in scene]
         self._ledger.opened(assignment.order, [*others, *found], pixels)

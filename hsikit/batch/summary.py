@@ -8,6 +8,7 @@ from pathlib import Path
 from hsikit.batch.ledger import Row
 from hsikit.batch.status import Status
 from hsikit.errors import OutputError
+from hsikit.geo.remote import href_from
 from hsikit.version import __version__
 from hsikit.writers import check_target, commit
 from hsikit.writers.failures import writing
@@ -82,7 +83,7 @@ def duration(seconds: float | None) -> str:
 
 
 def _href(row: Row, home: Path) -> str:
-    return Path(os.path.relpath(row.output, home)).as_posix()
+    return href_from(home, row.output)
 
 
 def _is_ours(path: Path) -> bool:

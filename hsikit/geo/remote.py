@@ -169,6 +169,11 @@ def place_of(path: str | Path) -> Path:
     return found
 
 
+def href_from(folder: Path, path: Path) -> str:
+    """How a page or document in a folder of this machine names a file: relative; a remote one by its address."""
+    return str(path) if isinstance(path, RemotePath) else Path(os.path.relpath(path, folder)).as_posix()
+
+
 def without_query(text: str) -> str:
     """An address as it may be shown and kept; other texts as they are."""
     match = _ADDRESS.fullmatch(text)

@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from hsikit.errors import SceneError
 from hsikit.geo.grid import Window
 from hsikit.geo.handles import HandlePool
+from hsikit.geo.remote import RemotePath, place_of
+from hsikit.geo.remote_files import RangeFile
 from hsikit.scene import Indices, Source
 from hsikit.sensors.envi_header import EnviLayout, Tokens, envi_facts, envi_layout, read_header
 from hsikit.sensors.envi_read import ShortRead, read_stored
 from hsikit.sensors.facts import FileFacts, Layout, Options, OrderedSource, layout
+from hsikit.sensors.remote_envi import read_remote
 
 DATA_SUFFIXES = ("", ".img", ".dat", ".bsq", ".bil", ".bip", ".raw", ".bin", ".hyspex", ".IMG", ".DAT", ".BSQ", ".BIL", ".BIP", ".RAW", ".BIN")
 STRIP_BYTES = 32 << 20
@@ -86,6 +89,7 @@ class EnviSource(OrderedSource):
         self._file, self._data = stored, data
         self.block = (1, stored.shape[2])
         self._handles = HandlePool(partial(os.open, data, os.O_RDONLY), os.close)
+        self._ranges = HandlePool(partial(RangeFile, data), RangeFile.close) if isinstance(data, RemotePath) else None
         self._last: tuple[Any, ...] = ()
         self._strip: tuple[tuple[Any, ...], NDArray[Any]] | None = None
         self._read(Window(0, 0, 1, 1), np.zeros(1, np.intp))
@@ -104,6 +108,9 @@ class EnviSource(OrderedSource):
         return strip[1][:, :, window.col : window.col_end]
 
     def _read(self, window: Window, bands: Indices) -> NDArray[Any]:
+        if self._ranges is not None:
+            with self._ranges.lend() as file:
+                return read_remote(file, self._file, window, bands)
         try:
             with self._handles.lend() as fd:
                 return read_stored(fd, self._file, window, bands)
@@ -116,11 +123,13 @@ class EnviSource(OrderedSource):
         """Closes the handles that no thread is using; a later read opens the file again."""
         self._last, self._strip = (), None
         self._handles.close()
+        if self._ranges is not None:
+            self._ranges.close()
 
 
 def find_header(data: Path) -> Path | None:
     """The header of a data file: `scene.img.hdr` or `scene.hdr`; None where there is none."""
-    beside = [Path(f"{data}{suffix}") for suffix in (".hdr", ".HDR")] + [data.with_suffix(suffix) for suffix in (".hdr", ".HDR")]
+    beside = [place_of(f"{data}{suffix}") for suffix in (".hdr", ".HDR")] + [data.with_suffix(suffix) for suffix in (".hdr", ".HDR")]
     return next((path for path in beside if path != data and path.is_file()), None)
 
 
@@ -131,7 +140,7 @@ def find_data(header: Path, size: int) -> Path:
         SceneError: there is none.
     """
     stem = header.with_suffix("")
-    found = [path for suffix in DATA_SUFFIXES if (path := Path(f"{stem}{suffix}")).is_file()]
+    found = [path for suffix in DATA_SUFFIXES if (path := place_of(f"{stem}{suffix}")).is_file()]
     if not found:
         raise SceneError(header, "has no data file beside it", f"Put {stem.name} or {stem.name}.img beside it")
     return next((path for path in found if path.stat().st_size == size), found[0])

@@ -19,6 +19,7 @@ import numpy as np
 
 from hsikit.errors import SceneError
 from hsikit.geo.grid import IDENTITY, Coefficients, Grid
+from hsikit.geo.remote import RemotePath
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.crs import crs_text
 from hsikit.sensors.facts import Factor, FileFacts
@@ -59,7 +60,7 @@ def read_header(path: Path) -> Tokens:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                return dict(spy.read_envi_header(str(path)))
+                return _transcoded(path) if isinstance(path, RemotePath) else dict(spy.read_envi_header(str(path)))
             except (UnicodeDecodeError, spy.FileNotAnEnviHeader):
                 return _transcoded(path)
     except FileNotFoundError:
@@ -69,7 +70,7 @@ def read_header(path: Path) -> Tokens:
 
 
 def _transcoded(path: Path) -> Tokens:
-    """Headers in a Latin or other national encoding, or with a byte order mark, by way of an ASCII copy."""
+    """Headers in a Latin or other national encoding, with a byte order mark, or on a server, by way of an ASCII copy."""
     import spectral.io.envi as spy
 
     text = path.read_bytes().removeprefix(b"\xef\xbb\xbf").decode("latin-1")

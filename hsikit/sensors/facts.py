@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hsikit.errors import OptionError, SceneError
 from hsikit.geo.grid import Grid, Window
+from hsikit.geo.remote import RemotePath
 from hsikit.geo.swath import Swath
 from hsikit.scene import QUANTITIES, Decoding, Floats, Indices, Quality, Raw, SceneInfo
 from hsikit.sensors.bands import BandClaims, Interpretation, interpret
@@ -242,9 +243,15 @@ def layout(facts: FileFacts, options: Options) -> Layout:
 
 
 def file_identity(files: Sequence[Path]) -> tuple[Any, ...]:
-    """(absolute path, size in bytes, time of change in ns) of each file."""
-    stats = [(path.absolute(), path.stat()) for path in files]
-    return tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in stats)
+    """(absolute path, size in bytes, time of change in ns; of a remote file its ETag) of each file."""
+    return tuple(_state(path) for path in files)
+
+
+def _state(path: Path) -> tuple[str, int, int | str]:
+    if isinstance(path, RemotePath):
+        return (str(path), *path.state())
+    stat = path.stat()
+    return str(path.absolute()), stat.st_size, stat.st_mtime_ns
 
 
 def _reading(spectral: Interpretation, told: Sequence[Any]) -> tuple[str, str]:

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from hsikit.errors import SceneError
 from hsikit.geo.grid import IDENTITY, Grid, Window
-from hsikit.geo.handles import HandlePool
 from hsikit.scene import QUANTITIES, Indices, Source
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.crs import crs_text
 from hsikit.sensors.facts import FileFacts, Layout, Options, OrderedSource, layout
 from hsikit.sensors.geotiff_tags import band_claims
+from hsikit.sensors.remote_rasters import RasterHandles, gdal_access, gdal_name
 from hsikit.sensors.tiff_directory import refuse_short_directory
 
 DRIVERS = {"GTiff": "geotiff", "VRT": "vrt", "JP2OpenJPEG": "jpeg2000"}
@@ -66,14 +66,11 @@ class Jpeg2000Reader:
 
 
 def _open(path: Path, options: Options, driver: str) -> Source:
-    dataset = open_dataset(path, driver)
-    try:
+    with gdal_access(path), open_dataset(path, driver) as dataset:
         if driver == "GTiff":
             refuse_short_directory(path)
         facts = geotiff_facts(dataset, path)
         block = _block(dataset)
-    finally:
-        dataset.close()
     return GeoTiffSource(layout(facts, options), path, block, driver)
 
 
@@ -83,7 +80,7 @@ class GeoTiffSource(OrderedSource):
     def __init__(self, scene: Layout, path: Path, block: tuple[int, int], driver: str) -> None:
         super().__init__(scene)
         self.block = block
-        self._handles: HandlePool[Any] = HandlePool(partial(open_dataset, path, driver), _close)
+        self._handles = RasterHandles(path, partial(open_dataset, path, driver))
 
     def _stored(self, window: Window, bands: Indices) -> NDArray[Any]:
         from rasterio.errors import RasterioError
@@ -102,10 +99,6 @@ class GeoTiffSource(OrderedSource):
         self._handles.close()
 
 
-def _close(dataset: Any) -> None:
-    dataset.close()
-
-
 def open_dataset(path: Path, driver: str = "GTiff") -> Any:
     """The file as a rasterio dataset of one of `DRIVERS`, silent about a missing georeference.
 
@@ -116,9 +109,9 @@ def open_dataset(path: Path, driver: str = "GTiff") -> Any:
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
     try:
-        with warnings.catch_warnings():
+        with gdal_access(path), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            return rasterio.open(path, driver=driver)
+            return rasterio.open(gdal_name(path), driver=driver)
     except (RasterioError, OSError):
         raise SceneError(path, f"is no {KINDS[driver]}, or it is truncated or damaged", "Check that it opens in QGIS") from None
 

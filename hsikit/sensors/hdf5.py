@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hsikit.errors import SceneError
 from hsikit.geo.grid import Grid, Window
+from hsikit.geo.remote_files import openable
 from hsikit.geo.swath import NOTHING, Locate, Lookup
 from hsikit.scene import Indices
 from hsikit.sensors.damage import damage_named
@@ -46,7 +47,7 @@ class Hdf5File:
         import h5py
 
         with self._lock, damage_named(self.path, self.what):
-            self._file = self._file or h5py.File(self.path, "r")
+            self._file = self._file or h5py.File(openable(self.path), "r")
             found = self._file.get(name)
         if not isinstance(found, h5py.Dataset):
             raise SceneError(self.path, f"has no array {name!r}, which {self.what} has", "Fetch the file again")
@@ -57,7 +58,7 @@ class Hdf5File:
         import h5py
 
         with self._lock, damage_named(self.path, self.what):
-            self._file = self._file or h5py.File(self.path, "r")
+            self._file = self._file or h5py.File(openable(self.path), "r")
             return name in self._file
 
     def attributes(self, name: str = "/") -> dict[str, Any]:
@@ -65,7 +66,7 @@ class Hdf5File:
         import h5py
 
         with self._lock, damage_named(self.path, self.what):
-            self._file = self._file or h5py.File(self.path, "r")
+            self._file = self._file or h5py.File(openable(self.path), "r")
             return {str(key): plain(value) for key, value in self._file[name].attrs.items()}
 
     def numbers(self, name: str, most: int = 1 << 16) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hsikit.errors import SceneError
+from hsikit.geo.remote_files import openable
 from hsikit.sensors.damage import damage_named
 from hsikit.sensors.probe import MOST_ATTRIBUTES, plain
 
@@ -89,7 +90,7 @@ def variables_of(path: Path) -> dict[str, Variable]:
         own = (name,) if name in scales and len(shape) == 1 else ("",) * len(shape)
         found[name] = Variable(name, shape, item.dtype, own, attrs, item.chunks)
 
-    with damage_named(path, "a NetCDF-4 file"), h5py.File(path, "r") as file:
+    with damage_named(path, "a NetCDF-4 file"), h5py.File(openable(path), "r") as file:
         file.visititems(visit)
         dims = {name: list(variable.dims) for name, variable in found.items()}
         for scale, item in scales.items():
