@@ -59,15 +59,63 @@ def test_an_object_that_leads_out_of_the_heap_is_refused(tmp_path: Path, size: i
         refuse_endless_heaps(path)
 
 
-def test_heaps_at_both_ends_of_a_long_file_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hdf5_heaps, "SEARCHED", 1 << 13)
-    path = tmp_path / "texts.h5"
+def endless(path: Path) -> bytes:
+    """A file whose first heap has a free object of no size."""
     data = bytearray(texts(path))
     place = free_object(data)
     data[place + 8 : place + 16] = bytes(8)
-    path.write_bytes(b"x" * (1 << 16) + data)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("before", [0, 1, (1 << 13) - 3, 1 << 13, 5 << 12, 1 << 16])
+def test_a_heap_anywhere_in_a_file_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int) -> None:
+    monkeypatch.setattr(hdf5_heaps, "SEARCHED", 1 << 13)
+    data = endless(tmp_path / "texts.h5")
+    for shift in (0, data.index(b"GCOL") % (1 << 13)):  # the mark across the border of two parts, too
+        path = tmp_path / "shifted.h5"
+        path.write_bytes(b"x" * (before + (1 << 13) - shift) + data + b"x" * (1 << 16))
+        with pytest.raises(SceneError, match="has no end"):
+            refuse_endless_heaps(path)
+
+
+def test_heaps_at_both_ends_of_a_long_file_are_seen_and_its_middle_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hdf5_heaps, "SEARCHED", 1 << 13)
+    monkeypatch.setattr(hdf5_heaps, "WHOLE", 1 << 15)
+    path, long = tmp_path / "texts.h5", b"x" * (1 << 16)
+    data = endless(path)
+    for content in (data + long, long + data):
+        path.write_bytes(content)
+        with pytest.raises(SceneError, match="has no end"):
+            refuse_endless_heaps(path)
+    path.write_bytes(long + data + long)
+    refuse_endless_heaps(path)
+
+
+def test_the_reserved_bytes_of_a_heap_do_not_matter_as_they_do_not_to_the_library(tmp_path: Path) -> None:
+    path = tmp_path / "texts.h5"
+    data = bytearray(endless(path))
+    data[data.index(b"GCOL") + 5] = 9
+    path.write_bytes(data)
     with pytest.raises(SceneError, match="has no end"):
         refuse_endless_heaps(path)
+
+
+def test_a_collection_longer_than_any_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hdf5_heaps, "MOST_BYTES", 4095)
+    texts(tmp_path / "texts.h5")
+    with pytest.raises(SceneError, match="has no end"):
+        refuse_endless_heaps(tmp_path / "texts.h5")
+
+
+def test_collections_that_overlap_are_refused(tmp_path: Path) -> None:
+    walkable = b"GCOL\x01\0\0\0" + struct.pack("<Q", 1 << 12)
+    path = tmp_path / "marks.h5"
+    one = walkable + struct.pack("<HHIQ", 1, 1, 0, (1 << 12) - 32)  # one object up to the end, whatever lies in it
+    path.write_bytes(one * 2000)
+    with pytest.raises(SceneError, match="has no end"):
+        refuse_endless_heaps(path)
+    path.write_bytes(one.ljust(1 << 12, b"x") * 20)
+    refuse_endless_heaps(path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
