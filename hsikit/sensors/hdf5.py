@@ -18,7 +18,7 @@ from hsikit.geo.swath import NOTHING, Locate, Lookup
 from hsikit.scene import Indices
 from hsikit.sensors.damage import damage_named
 from hsikit.sensors.facts import Layout, OrderedSource
-from hsikit.sensors.probe import plain
+from hsikit.sensors.probe import attributes_of, holds_lists, plain
 
 
 class Hdf5File:
@@ -36,7 +36,10 @@ class Hdf5File:
             SceneError: it does not exist, or is damaged.
         """
         with damage_named(self.path, self.what):
-            return np.asarray(self.dataset(name)[selection])
+            dataset = self.dataset(name)
+            if holds_lists(dataset.dtype):
+                raise SceneError(self.path, f"has lists in {name}, which {self.what} has not", "Fetch the file again")
+            return np.asarray(dataset[selection])
 
     def dataset(self, name: str) -> Any:
         """An array, unread.
@@ -62,12 +65,12 @@ class Hdf5File:
             return name in self._file
 
     def attributes(self, name: str = "/") -> dict[str, Any]:
-        """Attributes of the root, a group or an array; text as `str`."""
+        """Attributes of the root, a group or an array, but for lists of variable length; text as `str`."""
         import h5py
 
         with self._lock, damage_named(self.path, self.what):
             self._file = self._file or h5py.File(openable(self.path), "r")
-            return {str(key): plain(value) for key, value in self._file[name].attrs.items()}
+            return attributes_of(self._file[name])
 
     def numbers(self, name: str, most: int = 1 << 16) -> NDArray[np.float64]:
         """A short array of numbers, as float64 in one dimension.

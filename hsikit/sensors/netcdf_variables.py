@@ -12,10 +12,11 @@ import numpy as np
 from hsikit.errors import SceneError
 from hsikit.geo.remote_files import openable
 from hsikit.sensors.damage import damage_named
-from hsikit.sensors.probe import MOST_ATTRIBUTES, plain
+from hsikit.sensors.probe import attributes_of, holds_lists
 
 MOST_VARIABLES = 4096
-_LISTS = ("DIMENSION_LIST", "REFERENCE_LIST")
+_USERS = "REFERENCE_LIST"
+"""The attribute of a dimension scale that lists the arrays which have it."""
 _PLACEHOLDER = "This is a netCDF dimension but not a netCDF variable"
 
 
@@ -83,7 +84,7 @@ def variables_of(path: Path) -> dict[str, Variable]:
             raise SceneError(path, f"has more than {MOST_VARIABLES} variables", "Copy those that you need into a file of their own")
         if not isinstance(item, h5py.Dataset) or item.external or item.is_virtual:
             return
-        attrs = {str(key): plain(item.attrs[key]) for key in list(item.attrs)[:MOST_ATTRIBUTES] if key not in _LISTS}
+        attrs = {key: value for key, value in attributes_of(item).items() if key != _USERS}
         if attrs.get("CLASS") == "DIMENSION_SCALE":
             scales[name] = item
         shape = tuple(int(size) for size in item.shape or ())
@@ -104,11 +105,11 @@ def variables_of(path: Path) -> dict[str, Variable]:
 def _users(file: Any, scale: Any) -> list[tuple[str, int]]:
     """Which arrays have a dimension scale on which axis.
 
-    The arrays list their scales too, but in a list of variable length, on which the HDF5 library ends the process where it is damaged.
+    The arrays list their scales too, but in a list of variable length.
     """
-    if "REFERENCE_LIST" not in scale.attrs:
+    if _USERS not in scale.attrs or holds_lists(scale.attrs.get_id(_USERS).dtype):
         return []
-    return [(str(file[reference].name).lstrip("/"), int(axis)) for reference, axis in scale.attrs["REFERENCE_LIST"]]
+    return [(str(file[reference].name).lstrip("/"), int(axis)) for reference, axis in scale.attrs[_USERS]]
 
 
 def _by_number(found: Mapping[str, Variable], dims: dict[str, list[str]]) -> None:

@@ -151,7 +151,7 @@ def _hdf5_root(path: Path) -> Hdf5Root:
 
     refuse_endless_heaps(path)
     with damage_named(path, "an HDF5 file"), h5py.File(openable(path), "r") as file:
-        attrs = {str(name): plain(file.attrs[name]) for name in list(file.attrs)[:MOST_ATTRIBUTES]}
+        attrs = attributes_of(file)
         keys: set[str] = set()
         _collect(file, "", keys, 3)
     return Hdf5Root(attrs, frozenset(keys))
@@ -166,6 +166,23 @@ def _collect(group: Any, prefix: str, keys: set[str], depth: int) -> None:
         keys.add(prefix + name)
         if depth > 1 and group.get(name, getclass=True) is h5py.Group:
             _collect(group[name], f"{prefix}{name}/", keys, depth - 1)
+
+
+def attributes_of(item: Any) -> dict[str, Any]:
+    """The attributes of a group or array, but for lists of variable length; text as `str`."""
+    known = ((name, item.attrs.get_id(name).dtype) for name in list(item.attrs)[:MOST_ATTRIBUTES])
+    return {str(name): plain(item.attrs[name]) for name, dtype in known if not holds_lists(dtype)}
+
+
+def holds_lists(dtype: Any) -> bool:
+    """Whether an HDF5 type has lists of variable length, alone or in records: the HDF5 library ends the process on a damaged one. Texts are none."""
+    import h5py
+
+    if dtype.subdtype is not None:
+        return holds_lists(dtype.subdtype[0])
+    if dtype.fields is not None:
+        return any(holds_lists(field[0]) for field in dtype.fields.values())
+    return dtype.kind == "O" and h5py.check_string_dtype(dtype) is None and h5py.check_ref_dtype(dtype) is None
 
 
 def plain(value: Any) -> Any:

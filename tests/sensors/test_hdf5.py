@@ -131,3 +131,37 @@ def test_bands_that_alternate_between_arrays_come_from_their_own(path: Path) -> 
     whole = read_window(source, source.info.grid.whole)
     np.testing.assert_array_equal(whole, CUBE[[0, 2, 1, 3]])
     np.testing.assert_array_equal(read_window(source, source.info.grid.whole, np.array([0, 1, 2])), CUBE[[0, 2, 1]])
+
+
+def lists(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("lists", (2,), h5py.vlen_dtype(np.int32))
+        file.create_dataset("records", (2,), np.dtype([("n", np.int32), ("of", h5py.vlen_dtype(np.int32))]))
+        file["texts"] = np.array(["a", "b"], object)
+        file.attrs.create("kept", "text")
+        file.attrs.create("pointers", np.array([file["texts"].ref], h5py.ref_dtype))
+        several = np.empty(2, object)
+        several[:] = [np.arange(3, dtype=np.int32), np.arange(2, dtype=np.int32)]
+        file.attrs.create("dropped", several, dtype=h5py.vlen_dtype(np.int32))
+
+
+def test_lists_of_variable_length_are_never_read(tmp_path: Path) -> None:
+    path = tmp_path / "lists.h5"
+    lists(path)
+    file = Hdf5File(path, "a product")
+    for name in ("lists", "records"):
+        with pytest.raises(SceneError, match=f"has lists in {name}"):
+            file.read(name)
+    assert file.texts("texts") == ["a", "b"]
+    assert set(file.attributes()) == set(Probe(path, b"\x89HDF\r\n\x1a\n").hdf5.attrs) == {"kept", "pointers"}
+
+
+def test_a_text_type_of_an_unknown_kind_does_not_end_the_process(tmp_path: Path) -> None:
+    path = tmp_path / "texts.h5"
+    lists(path)
+    data = path.read_bytes()
+    text = b"\x19\x01"  # class 9 of version 1, and the kind: 1 is text
+    assert text in data
+    path.write_bytes(data.replace(text, b"\x19\x09"))
+    with pytest.raises(SceneError, match="has lists in texts"):
+        Hdf5File(path, "a product").texts("texts")
