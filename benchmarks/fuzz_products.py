@@ -2,10 +2,12 @@
 
     python -m benchmarks.fuzz_products --runs 2000 --seed 0
     python -m benchmarks.fuzz_products --cases landsat-8-l2sp --runs 50 --only 17      # one damage again, in this process
+    python -m benchmarks.fuzz_products --into findings.md --from enmap-l1c --jobs 2    # goes on, from that product
 
 Each product of `tests/products` is built once; then one of its files is damaged, again and again, in child processes that may take
-so much time and memory. Without `--runs` a product is damaged 2,000 times where real files of it were at hand, 1,000 times where its
-metadata is real, else 200 times. What is found (a crash, a hang, another error, a wrong shape or axis) is printed with its seed.
+so much processor time, time and memory. Without `--runs` a product is damaged 2,000 times where real files of it were at hand, 1,000
+times where its metadata is real, else 200 times. What is found (a crash, a hang, another error, a wrong shape or axis) is printed with
+its seed as each product ends, and added to the table that `--into` names.
 """
 
 from __future__ import annotations
@@ -21,6 +23,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +41,13 @@ RUNS = {REAL: 2000, METADATA: 1000}
 OTHER_RUNS = 200
 BATCH = 100
 SECONDS, BYTES = 20, 4 << 30
-"""What one opening may take."""
+"""Processor time and memory that one opening may take."""
+WAITED = 300
+"""Seconds on the clock after which an opening that uses no processor is a hang, too: generous, for machines with other work."""
+BATCH_SECONDS = 3600
+"""After which a child is ended that outlived both."""
+HANGS = {-signal.SIGPROF: f"a hang ({SECONDS} s of processor time)", -signal.SIGALRM: f"a hang (waited for {WAITED} s)", None: "outlived its limits"}
+"""What the end of a child means; None for one that had to be ended."""
 PLAUSIBLE = (100.0, 50_000.0)  # nm
 FINE = ("error", "cube")
 
@@ -108,46 +119,124 @@ def work(case: Case, seeds: range) -> None:
         for seed in seeds:
             into = Path(folder) / "damaged"
             path, how = damaged(built, root, into, seed)
-            signal.alarm(SECONDS)
+            _limit(SECONDS, WAITED)
             found = judge(built, path)
-            signal.alarm(0)
+            _limit(0, 0)
             shutil.rmtree(into)
             print(f"{seed}\t{how}\t{found}", flush=True)
 
 
-def run_case(case: Case, seeds: range) -> tuple[Counter[str], list[str]]:
+def _limit(processor: float, clock: float) -> None:
+    """Ends this process after so many seconds of work, or of waiting; 0 for never. No handler of Python's: it would wait for the library to return."""
+    signal.setitimer(signal.ITIMER_PROF, processor)
+    signal.setitimer(signal.ITIMER_REAL, clock)
+
+
+@dataclass
+class Result:
+    """What the damages of a case gave.
+
+    Attributes:
+        name: of the case.
+        seeds: of the damages.
+        counts: of "error", "cube" and "finding".
+        findings: a line for each.
+        seconds: on the clock.
+    """
+
+    name: str
+    seeds: range
+    counts: Counter[str] = field(default_factory=Counter)
+    findings: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def add(self, seed: int | str, how: str, found: str) -> None:
+        """Counts one damage."""
+        self.counts[found if found in FINE else "finding"] += 1
+        if found not in FINE:
+            self.findings.append(f"{self.name} seed {seed}{f' ({how})' if how else ''}: {found}")
+
+    def row(self) -> str:
+        """A line of the table in Markdown."""
+        seeds = f"{self.seeds.start} to {self.seeds.stop - 1}"
+        found = "<br>".join(line.replace("|", "\\|") for line in self.findings) or "none"
+        return f"| {self.name} | {seeds} | {self.counts['error']} | {self.counts['cube']} | {found} |\n"
+
+
+def run_case(case: Case, seeds: range) -> Result:
     """All damages of a case, in child processes; what was found."""
-    counts: Counter[str] = Counter()
-    findings: list[str] = []
-    start = seeds.start
+    result, begun, start = Result(case.name, seeds), time.perf_counter(), seeds.start
     while start < seeds.stop:
         stop = min(start + BATCH, seeds.stop)
-        command = [sys.executable, "-m", "benchmarks.fuzz_products", "--cases", case.name, "--worker", str(start), str(stop)]
-        child = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=BATCH * SECONDS * 2, check=False)
-        lines = [line.split("\t") for line in child.stdout.splitlines() if line.count("\t") == 2]
+        output, code = _child(case, start, stop)
+        lines = [line.split("\t") for line in output.splitlines() if line.count("\t") == 2]
         for seed, how, found in lines:
-            counts[found if found in FINE else "finding"] += 1
-            if found not in FINE:
-                findings.append(f"{case.name} seed {seed} ({how}): {found}")
+            result.add(seed, how, found)
         start += len(lines)
-        if start < stop:  # the child died at this seed
-            name = "a hang" if child.returncode == -signal.SIGALRM else f"a crash ({child.returncode})"
-            counts["finding"] += 1
-            findings.append(f"{case.name} seed {start}: {name}")
+        if start < stop:  # the child ended at this seed
+            result.add(start, "", HANGS.get(code, f"a crash ({code})"))
             start += 1
-    return counts, findings
+    result.seconds = time.perf_counter() - begun
+    return result
+
+
+def _child(case: Case, start: int, stop: int) -> tuple[str, int | None]:
+    """What a child process printed, and how it ended; None where it had to be ended."""
+    with subprocess.Popen(_command(case, start, stop), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
+        try:
+            return child.communicate(timeout=BATCH_SECONDS)[0], child.returncode
+        except subprocess.TimeoutExpired:
+            child.kill()
+            return child.communicate()[0], None
+
+
+def _command(case: Case, start: int, stop: int) -> list[str]:
+    return [sys.executable, "-m", "benchmarks.fuzz_products", "--cases", case.name, "--worker", str(start), str(stop)]
+
+
+def chosen_cases(names: Sequence[str] | None, first: str | None) -> list[Case]:
+    """The cases of these names, in the order of all; those from `first` on.
+
+    Raises:
+        SystemExit: there is no case of a name.
+    """
+    known = [case.name for case in CASES]
+    for name in (*(names or ()), *([first] if first else ())):
+        if name not in known:
+            raise SystemExit(f"no case is called {name!r}; they are {', '.join(known)}")
+    cases = [case for case in CASES if names is None or case.name in names]
+    return cases if first is None else [case for case in cases if known.index(case.name) >= known.index(first)]
+
+
+def append(table: Path, text: str) -> None:
+    """Adds lines to the table, which begins with what it was made by."""
+    if not table.exists():
+        import h5py
+        import rasterio
+
+        versions = f"h5py {h5py.version.version} with HDF5 {h5py.version.hdf5_version}, rasterio {rasterio.__version__} with GDAL {rasterio.__gdal_version__}"
+        table.write_text(
+            f"# Damaged products\n\nMade by `python -m benchmarks.fuzz_products --into {table.name}`; {versions}.\n\n"
+            "| product | seeds | errors of ours | right cubes | findings |\n|---|---|---|---|---|\n",
+            encoding="utf-8",
+        )
+    with table.open("a", encoding="utf-8") as file:
+        file.write(text)
 
 
 def main() -> int:
     """Prints a table, and what was found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", nargs="*", default=[case.name for case in CASES], metavar="NAME")
+    parser.add_argument("--cases", nargs="*", metavar="NAME", help="default: all")
+    parser.add_argument("--from", dest="first", metavar="NAME", help="the first of the cases, in the order of all: a run that ended there goes on")
+    parser.add_argument("--jobs", type=int, default=1, help="cases at the same time")
+    parser.add_argument("--into", type=Path, metavar="FILE", help="a table in Markdown to which each case's line is added as it ends")
     parser.add_argument("--runs", type=int, help="damages of each product; default: by what it was held against")
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--only", type=int, metavar="SEED", help="one damage, in this process")
     parser.add_argument("--worker", type=int, nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    cases = [case for case in CASES if case.name in given.cases]
+    cases = chosen_cases(given.cases, given.first)
     if given.worker:
         with open(os.devnull, "w") as nothing, contextlib.redirect_stderr(nothing):  # noqa: PTH123
             work(cases[0], range(*given.worker))
@@ -159,12 +248,16 @@ def main() -> int:
     states = {product.name: product.state for product in PRODUCTS}
     found: list[str] = []
     print(f"{'product':<36} {'runs':>6} {'errors':>7} {'cubes':>7} {'findings':>9} {'seconds':>8}")
-    for case in cases:
-        runs, begun = given.runs or RUNS.get(states.get(case.driver, ""), OTHER_RUNS), time.perf_counter()
-        counts, findings = run_case(case, range(given.seed, given.seed + runs))
-        found += findings
-        print(f"{case.name:<36} {runs:>6} {counts['error']:>7} {counts['cube']:>7} {counts['finding']:>9} {time.perf_counter() - begun:>8.1f}", flush=True)
-    print("\n".join(found) or "nothing was found")
+    with ThreadPoolExecutor(given.jobs) as pool:
+        runs = {case: given.runs or RUNS.get(states.get(case.driver, ""), OTHER_RUNS) for case in cases}
+        for done in as_completed([pool.submit(run_case, case, range(given.seed, given.seed + runs[case])) for case in cases]):
+            result = done.result()
+            found += result.findings
+            numbers = f"{len(result.seeds):>6} {result.counts['error']:>7} {result.counts['cube']:>7} {len(result.findings):>9} {result.seconds:>8.1f}"
+            print("\n".join([f"{result.name:<36} {numbers}", *(f"  {line}" for line in result.findings)]), flush=True)
+            if given.into is not None:
+                append(given.into, result.row())
+    print(f"{len(found)} findings" if found else "nothing was found")
     return int(bool(found))
 
 
