@@ -64,6 +64,14 @@ class Hdf5File:
             self._file = self._file or h5py.File(openable(self.path), "r")
             return name in self._file
 
+    def members(self, name: str) -> list[str]:
+        """Paths of what lies in a group; none where there is no such group."""
+        with self._lock:
+            if not self.has(name):
+                return []
+            with damage_named(self.path, self.what):
+                return [f"{name}/{member}" for member in self._file[name]]
+
     def attributes(self, name: str = "/") -> dict[str, Any]:
         """Attributes of the root, a group or an array, but for lists of variable length; text as `str`."""
         import h5py

@@ -75,6 +75,9 @@ def _arrays(file: Hdf5File, variable: str | None) -> list[str]:
         return chosen
     spectra = [f"{name}/{name}" for name in QUANTITY if f"{name}/{name}" in images]
     layers = [name for name in images if name.startswith(f"{OBSERVATION}/") and len(found[name].shape) == 2]
+    lost = [name for name in file.members(OBSERVATION) if name not in found]
+    if lost and not spectra:
+        raise SceneError(file.path, f"its layer {lost[0]} is no array", "Fetch the file again")
     if not (spectra or layers):
         raise SceneError(file.path, "holds none of the arrays of an AVIRIS product", f"Known are {', '.join(QUANTITY)}; or name one with --variable")
     return spectra[:1] or layers

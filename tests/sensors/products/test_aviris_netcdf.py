@@ -100,3 +100,12 @@ def test_truncated_files_are_refused(tmp_path: Path, share: float) -> None:
     built.path.write_bytes(data[: int(share * len(data))])
     with pytest.raises(SceneError, match=built.path.name):
         whole(opened(built.path))
+
+
+def test_a_layer_that_is_no_array_is_not_left_out_silently(tmp_path: Path) -> None:
+    path = aviris_netcdf.observation(tmp_path).path
+    with h5py.File(path, "a") as file:
+        del file["observation_parameters/solar_zenith"]
+        file["observation_parameters/solar_zenith"] = np.dtype(np.float32)
+    with pytest.raises(SceneError, match="solar_zenith is no array"):
+        opened(path)
