@@ -59,6 +59,11 @@ def means(stored: np.ndarray, side: int) -> np.ndarray:
     return out
 
 
+def padded(name: str) -> str:
+    """The band's name in file names."""
+    return name if len(name) > 2 else f"B0{name[1:]}"
+
+
 def _spectral() -> str:
     parts = []
     for number, name, resolution, low, high, centre in BANDS:
@@ -144,37 +149,70 @@ def on_grid(stored: np.ndarray, own: int, resolution: int) -> np.ndarray:
     return repeated(np.where(stored == 65535, 0, stored).astype(float), own // resolution)
 
 
-def saturated_on(stored: np.ndarray, own: int, resolution: int) -> np.ndarray:
-    high = stored == 65535
+def any_on(high: np.ndarray, own: int, resolution: int) -> np.ndarray:
+    """Where a condition holds in a pixel of the scene, or in any of the finer ones that make it."""
     if own < resolution:
         side = resolution // own
         return high.reshape(high.shape[0] // side, side, -1, side).any(axis=(1, 3))
     return repeated(high, own // resolution)
 
 
-def _mask_polygons(rng: np.random.Generator) -> tuple[str, dict[str, np.ndarray]]:
-    """Polygons along borders of 20 m pixels, one with a hole, in the form of MSK_CLOUDS_B00.gml."""
-    cloud, cirrus = np.zeros((ROWS, COLS), bool), np.zeros((ROWS, COLS), bool)
+def _ring(top: int, left: int, bottom: int, right: int) -> str:
+    """A closed ring along borders of 20 m pixels."""
+    points = ((top, left), (top, right), (bottom, right), (bottom, left), (top, left))
+    return " ".join(f"{LEFT + 20 * col} {TOP - 20 * row} 120.5" for row, col in points)
+
+
+def _feature(kind: str, outer: str, inner: str = "") -> str:
+    edge = '<gml:{0}><gml:LinearRing><gml:posList srsDimension="3">{1}</gml:posList></gml:LinearRing></gml:{0}>'
+    hole = edge.format("interior", inner) if inner else ""
+    return (f'<eop:MaskFeature gml:id="{kind}.0"><eop:maskType codeSpace="urn:gs2:S2PDGS:maskType">{kind}</eop:maskType><eop:extentOf>'
+            f'<gml:Polygon gml:id="{kind}.0_Polygon">{edge.format("exterior", outer)}{hole}</gml:Polygon></eop:extentOf></eop:MaskFeature>')  # fmt: skip
+
+
+def _gml(members: str) -> str:
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<eop:Mask xmlns:eop="http://www.opengis.net/eop/2.0" xmlns:gml="http://www.opengis.net/gml/3.2" '
+        f'gml:id="S2A_OPER_MSK"><eop:maskMembers>{members}</eop:maskMembers></eop:Mask>\n'
+    )
+
+
+def write_polygon_masks(folder: Path, name: str = "MSK_{}.gml") -> dict[str, np.ndarray]:
+    """Masks as before baseline 4.0, and the truth on the 20 m grid; a cloud has a hole."""
+    cloud, cirrus, absent, over = (np.zeros((ROWS, COLS), bool) for _ in range(4))
     cloud[2:9, 3:10] = True
     cloud[4:6, 5:7] = False
     cirrus[11:15, 0:4] = True
+    absent[0:2, 0:5] = absent[16:17, 2:4] = True
+    over[8:9, 8:12] = True
+    everywhere = _ring(0, 0, ROWS, COLS)
+    masks = {
+        "CLOUDS_B00": _feature("OPAQUE", _ring(2, 3, 9, 10), _ring(4, 5, 6, 7)) + _feature("CIRRUS", _ring(11, 0, 15, 4)),
+        "NODATA_B11": _feature("QT_NODATA_PIXELS", _ring(0, 0, 2, 5)) + _feature("QT_PARTIALLY_CORRECTED_PIXELS", everywhere),
+        "TECQUA_B05": _feature("MSI_LOST", _ring(16, 2, 17, 4)) + _feature("ANC_LOST", everywhere),
+        "SATURA_B04": _feature("QT_SATURATED_PIXELS_L1A", _ring(8, 8, 9, 12)),
+        "DEFECT_B10": _feature("QT_DEFECTIVE_PIXELS", everywhere),
+        "DETFOO_B02": _feature("DETECTOR_FOOTPRINT", everywhere),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for mask, members in masks.items():
+        (folder / name.format(mask)).write_text(_gml(members))
+    return {"cloud": cloud, "cirrus": cirrus, "no-data": absent, "saturated": over}
 
-    def ring(top: int, left: int, bottom: int, right: int) -> str:
-        points = ((top, left), (top, right), (bottom, right), (bottom, left), (top, left))
-        return " ".join(f"{LEFT + 20 * col} {TOP - 20 * row} 120.5" for row, col in points)
 
-    def feature(kind: str, outer: str, inner: str = "") -> str:
-        edge = '<gml:{0}><gml:LinearRing><gml:posList srsDimension="3">{1}</gml:posList></gml:LinearRing></gml:{0}>'
-        hole = edge.format("interior", inner) if inner else ""
-        return (f'<eop:MaskFeature gml:id="{kind}.0"><eop:maskType codeSpace="urn:gs2:S2PDGS:maskType">{kind}</eop:maskType><eop:extentOf>'
-                f'<gml:Polygon gml:id="{kind}.0_Polygon">{edge.format("exterior", outer)}{hole}</gml:Polygon></eop:extentOf></eop:MaskFeature>')  # fmt: skip
-
-    members = feature("OPAQUE", ring(2, 3, 9, 10), ring(4, 5, 6, 7)) + feature("CIRRUS", ring(11, 0, 15, 4))
-    text = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n<eop:Mask xmlns:eop="http://www.opengis.net/eop/2.0" xmlns:gml="http://www.opengis.net/gml/3.2" '
-        f'gml:id="S2A_OPER_MSK_CLOUDS"><eop:maskMembers>{members}</eop:maskMembers></eop:Mask>\n'
-    )
-    return text, {"cloud": cloud, "cirrus": cirrus}
+def write_raster_masks(folder: Path, rng: np.random.Generator, resolution: int, level: str) -> dict[str, np.ndarray]:
+    """Masks as since baseline 4.0, and the truth on a resolution's grid."""
+    coarse = (rng.random((3, *shape_of(60))) < 0.3).astype(np.uint8)
+    write_jp2(folder / "MSK_CLASSI_B00.jp2", coarse, 60)
+    flags = {name: repeated(layer > 0, 60 // resolution) for name, layer in zip(("cloud", "cirrus", "snow"), coarse, strict=True)} if level == "L1C" else {}
+    absent, over = np.zeros((2, *shape_of(resolution)), bool)
+    for band, own in (("B02", 10), ("B05", 20), ("B09", 60)):
+        layers = np.ones((8, *shape_of(own)), np.uint8)
+        layers[[2, 5, 7]] = rng.random((3, *shape_of(own))) < 0.03
+        write_jp2(folder / f"MSK_QUALIT_{band}.jp2", layers, own)
+        absent |= any_on((layers[2] | layers[5]) > 0, own, resolution)
+        over |= any_on(layers[7] > 0, own, resolution)
+    return flags | {"no-data": absent, "saturated": over}
 
 
 def level_1(folder: Path, resolution: int = 20, offsets: Mapping[int, float] = OFFSETS, raster_masks: bool = True) -> Built:
@@ -183,21 +221,51 @@ def level_1(folder: Path, resolution: int = 20, offsets: Mapping[int, float] = O
     stored = stored_bands(rng)
     images = []
     for _, name, own, *_ in BANDS:
-        padded = name if len(name) > 2 else f"B0{name[1:]}"
-        images.append(f"{GRANULE}/IMG_DATA/T55JEJ_20171207T002051_{padded}.jp2")
+        images.append(f"{GRANULE}/IMG_DATA/T55JEJ_20171207T002051_{padded(name)}.jp2")
         write_jp2(root / images[-1], stored[name], own)
     write_metadata(root, "L1C", "04.00" if offsets else "02.06", [*images, f"{GRANULE}/IMG_DATA/T55JEJ_20171207T002051_TCI.jp2"], offsets)
     write_tile(root / GRANULE / "MTD_TL.xml")
-    text, flags = _mask_polygons(rng)
-    if raster_masks:
-        coarse = (rng.random((3, *shape_of(60))) < 0.3).astype(np.uint8)
-        write_jp2(root / GRANULE / "QI_DATA" / "MSK_CLASSI_B00.jp2", coarse, 60)
-        flags = {name: repeated(layer > 0, 60 // resolution) for name, layer in zip(("cloud", "cirrus", "snow"), coarse, strict=True)}
-    else:
-        (root / GRANULE / "QI_DATA").mkdir()
-        (root / GRANULE / "QI_DATA" / "MSK_CLOUDS_B00.gml").write_text(text)
-    flags["saturated"] = np.any([saturated_on(stored[name], own, resolution) for _, name, own, *_ in BANDS], axis=0)
+    masks = root / GRANULE / "QI_DATA"
+    flags = write_raster_masks(masks, rng, resolution, "L1C") if raster_masks else write_polygon_masks(masks)
+    flags["saturated"] |= saturated(stored, resolution)
     return _built(root, stored, {name: own for _, name, own, *_ in BANDS}, resolution, offsets, "toa_reflectance", flags)
+
+
+def saturated(stored: Mapping[str, np.ndarray], resolution: int) -> np.ndarray:
+    return np.any([any_on(stored[name] == 65535, own, resolution) for _, name, own, *_ in BANDS], axis=0)
+
+
+def level_1_of_2016(folder: Path) -> Built:
+    """Two tiles in the format of before December 2016, names as in a real product; one is asked for."""
+    rng = np.random.default_rng(23)
+    root = folder / "S2A_OPER_PRD_MSIL1C_PDMC_20160905T104813_R002_V20160905T005712_20160905T010424.SAFE"
+    tiles, listed = {}, ""
+    for tile in ("T53HLA", "T55JEJ"):
+        granule, stem = f"S2A_OPER_MSI_L1C_TL_SGS__20160905T073438_A006291_{tile}_N02.04", f"S2A_OPER_MSI_L1C_TL_SGS__20160905T073438_A006291_{tile}"
+        stored = tiles[tile] = stored_bands(rng)
+        for _, name, own, *_ in BANDS:
+            write_jp2(root / "GRANULE" / granule / "IMG_DATA" / f"{stem}_{padded(name)}.jp2", stored[name], own)
+        images = "".join(f"<IMAGE_ID>{stem}_{padded(name)}</IMAGE_ID>" for _, name, *_ in BANDS)
+        listed += f'<Granule_List><Granules granuleIdentifier="{granule}" imageFormat="JPEG2000">{images}</Granules></Granule_List>'
+        write_tile(root / "GRANULE" / granule / f"S2A_OPER_MTD_L1C_TL_SGS__20160905T073438_A006291_{tile}.xml")
+        mask = f"S2A_OPER_MSK_{{kind}}_SGS__20160905T073438_A006291_{tile}_{{band}}_MSIL1C.gml"
+        folder_of_masks = root / "GRANULE" / granule / "QI_DATA"
+        flags = write_polygon_masks(folder_of_masks)
+        for file in list(folder_of_masks.iterdir()):
+            _, kind, band = file.stem.split("_")
+            file.rename(file.with_name(mask.format(kind=kind, band=band)))
+    write_metadata(root, "L1C", "02.04", [], {})
+    metadata = root / "MTD_MSIL1C.xml"
+    text = metadata.read_text()
+    start, end = text.index("<Granule_List>"), text.index("</Granule_List>") + len("</Granule_List>")
+    text = (text[:start] + listed + text[end:]).replace(f"<PRODUCT_URI>{root.name}<", "<PRODUCT_URI>791_2016-09-05T10_37<")
+    metadata.write_text(text)
+    metadata.rename(root / f"{root.stem.replace('PRD_MSI', 'MTD_SAF')}.xml")
+    flags["saturated"] |= saturated(tiles["T55JEJ"], 20)
+    built = _built(root, tiles["T55JEJ"], {name: own for _, name, own, *_ in BANDS}, 20, {}, "toa_reflectance", flags)
+    built.options = {"variable": "T55JEJ"}
+    built.attrs = {**built.attrs, "processing_level": "L1C", "product": "S2A_OPER_MSI_L1C_TL_SGS__20160905T073438_A006291_T55JEJ_N02.04"}
+    return built
 
 
 def _built(root: Path, stored: Mapping[str, np.ndarray], owns: Mapping[str, int], resolution: int, offsets: Mapping[int, float], quantity: str,
@@ -237,8 +305,7 @@ def level_2(folder: Path, resolution: int = 20) -> Built:
         for size in L2A_SIZES.get(name, ()):
             values = rng.integers(1100, 9000, shape_of(size)).astype(np.uint16)
             values[:3, : 120 // size] = 0
-            padded = name if len(name) > 2 else f"B0{name[1:]}"
-            images.append(f"{granule}/IMG_DATA/R{size}m/T55JEJ_20171207T002051_{padded}_{size}m.jp2")
+            images.append(f"{granule}/IMG_DATA/R{size}m/T55JEJ_20171207T002051_{padded(name)}_{size}m.jp2")
             write_jp2(root / images[-1], values, size)
             if size == resolution or (resolution not in L2A_SIZES[name] and size == min(L2A_SIZES[name])):
                 stored[name], owns[name] = values, size
@@ -251,6 +318,8 @@ def level_2(folder: Path, resolution: int = 20) -> Built:
             shown = repeated(classes, size // resolution)
             numbers = {"no-data": (0,), "saturated": (1,), "shadow": (3,), "water": (6,), "cloud": (8, 9), "cirrus": (10,), "snow": (11,)}
             flags = {flag: np.isin(shown, chosen) for flag, chosen in numbers.items()}
+    for flag, truth in write_raster_masks(root / granule / "QI_DATA", rng, resolution, "L2A").items():
+        flags[flag] = flags[flag] | truth
     write_metadata(root, "L2A", "05.00", images, OFFSETS)
     write_tile(root / granule / "MTD_TL.xml")
     return _built(root, stored, owns, resolution, OFFSETS, "surface_reflectance", flags)
@@ -267,6 +336,7 @@ CASES = (
     Case("sentinel-2-l1c", "sentinel-2", level_1),
     Case("sentinel-2-l1c-zip", "sentinel-2", level_1_zip),
     Case("sentinel-2-l1c-60m", "sentinel-2", level_1_file),
+    Case("sentinel-2-l1c-of-2016", "sentinel-2", level_1_of_2016),
     Case("sentinel-2-l2a", "sentinel-2", level_2),
     Case("sentinel-2-l2a-10m", "sentinel-2", lambda folder: level_2(folder, 10)),
 )

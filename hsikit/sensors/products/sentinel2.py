@@ -1,16 +1,18 @@
 """Sentinel-2 MSI: Level 1C (top-of-atmosphere reflectance) and Level 2A (surface reflectance).
 
-A `.SAFE` folder, its zip, or its `MTD_MSIL1C.xml` / `MTD_MSIL2A.xml`, in the compact format of one tile (since December 2016).
+A `.SAFE` folder, its zip, or its `MTD_MSIL1C.xml` / `MTD_MSIL2A.xml`, in the compact format of one tile (since December 2016); or
+Level 1C of before, with `S2A_OPER_MTD_SAFL1C_...xml` and often several tiles, of which `variable` names one ("T32TQM").
 The grids of 10, 20 and 60 m meet on `resolution`, 20 m unless told: finer bands are averaged over what is measured, coarser
 ones repeated; of a band that Level 2A delivers at several resolutions, the scene's own is read. A saturated number (65535) is
 no measurement: it is missing, and flagged.
 
 Quality: of Level 2A the scene classification; of Level 1C cloud and cirrus (and snow) out of `MSK_CLASSI_B00.jp2` (baseline 4.0
-on) or the polygons of `MSK_CLOUDS_B00.gml` (before), and saturation out of the numbers. `MSK_QUALIT`, `MSK_DETFOO` and the
-probabilities of clouds and snow are not read.
+on) or the polygons of `MSK_CLOUDS_B00.gml` (before), and saturation out of the numbers; of both the masks of each band
+(`MSK_QUALIT`, before baseline 4.0 `MSK_NODATA`, `MSK_SATURA`, `MSK_TECQUA`). `MSK_DETFOO` and the probabilities of clouds and snow are
+not read.
 
 Source: ESA, Sentinel-2 Products Specification Document (S2-PDGS-TAS-DI-PSD). Level 1C was held against a real product of
-baseline 2.06; Level 2A and later baselines are from the specification.
+baseline 2.06, and the structure of a real one of 2016-09-05; Level 2A and later baselines are from the specification.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ from hsikit.sensors.products.metadata_xml import Fields
 from hsikit.sensors.products.sentinel2_quality import MeasuredReads, quality
 from hsikit.sensors.rasters import RasterBand, RasterFacts, RasterStack, factors, raster_facts
 
-METADATA = r"MTD_MSIL(1C|2A)\.xml"
+METADATA = r"MTD_MSIL(1C|2A)\.xml|S2\w_OPER_MTD_SAFL1C\w*\.xml"
+TILE = r"MTD_TL\.xml|S2\w_OPER_MTD_L1C_TL\w*\.xml"
 ROOTS = (b"Level-1C_User_Product", b"Level-2A_User_Product")
 RESOLUTIONS = (10, 20, 60)
 USUAL = 20
@@ -43,6 +46,7 @@ NODATA = 0
 FIRST_WITH_OFFSETS = 4.0
 """The processing baseline from which on the metadata names offsets; whether it does decides, this only words a doubt."""
 ANGLES = ("ZENITH_ANGLE", "AZIMUTH_ANGLE")
+TILE_NAME = re.compile(r"_T(\d\d[A-Z]{3})(?:_|$)")
 IMAGE = re.compile(r"_(B\d\d|B8A|SCL)(?:_(10|20|60)m)?")
 
 
@@ -62,7 +66,7 @@ class Reader:
 
         Raises:
             SceneError: a file of it is missing or damaged, or the path holds several products.
-            OptionError: a resolution that it has not.
+            OptionError: a resolution or a tile that it has not, or one of several tiles must be named.
         """
         resolution = USUAL if options.resolution is None else options.resolution
         if resolution not in RESOLUTIONS:
@@ -74,7 +78,7 @@ class Reader:
             name = delivery.need(METADATA, "its metadata")
             if len(delivery.all(METADATA)) > 1:
                 raise SceneError(path, f"holds {len(delivery.all(METADATA))} products", "Give one of its .SAFE folders")
-        return _Product(delivery, name, str(path)).open(int(resolution), options)
+        return _Product(delivery, name, str(path), options.variable).open(int(resolution), options)
 
 
 @dataclass(frozen=True)
@@ -91,22 +95,42 @@ class _Spectral:
 class _Product:
     """The metadata and the files of one product."""
 
-    def __init__(self, delivery: Delivery, metadata: str, name: str) -> None:
+    def __init__(self, delivery: Delivery, metadata: str, name: str, wanted: str | None) -> None:
         self.delivery, self.name = delivery, name
         self.fields = Fields(delivery.xml(metadata), name)
         self.level = "L2A" if self.fields.need(".//PROCESSING_LEVEL").startswith("Level-2A") else "L1C"
         self.sensor = known_sensor(self.fields.need(".//SPACECRAFT_NAME"), strict=False) or "sentinel-2"
         self.bands = _spectral(self.fields, self.sensor)
         folder = PurePosixPath(metadata).parent
+        tile = self._tile(folder, wanted)
+        self.granule = str(PurePosixPath(tile).parent)
+        self.tile = Fields(delivery.xml(tile), name)
         self.images: dict[str, dict[int, str]] = {}
         for element in self.fields.root.iter("IMAGE_FILE"):
             self._add(str(folder / f"{(element.text or '').strip()}.jp2"))
-        granule = f"{re.escape(str(folder)) + '/' if str(folder) != '.' else ''}GRANULE/[^/]+/MTD_TL\\.xml"
-        tiles = [file for file in delivery.names if re.fullmatch(granule, file)]
-        if len(tiles) != 1:
-            raise SceneError(name, f"has {len(tiles)} tiles, and one is read at a time", "Fetch a product in the compact format, which holds one tile")
-        self.granule = str(PurePosixPath(tiles[0]).parent)
-        self.tile = Fields(delivery.xml(tiles[0]), name)
+        for granule in self.fields.root.iter("Granules"):  # before December 2016
+            if granule.attrib.get("granuleIdentifier") == PurePosixPath(self.granule).name:
+                for element in granule.iter("IMAGE_ID"):
+                    self._add(f"{self.granule}/IMG_DATA/{(element.text or '').strip()}.jp2")
+
+    def _tile(self, folder: PurePosixPath, wanted: str | None) -> str:
+        """The metadata of the tile that is read.
+
+        Raises:
+            SceneError: there is none.
+            OptionError: there are several, and none is named; or it has none of that name.
+        """
+        pattern = re.compile(rf"{re.escape(str(folder)) + '/' if str(folder) != '.' else ''}GRANULE/[^/]+/(?:{TILE})")
+        tiles = {found[1]: file for file in self.delivery.names if pattern.fullmatch(file) and (found := TILE_NAME.search(PurePosixPath(file).parent.name))}
+        if not tiles:
+            raise SceneError(self.name, "has no tile with its metadata", "Fetch the whole product again")
+        if len(tiles) == 1 and wanted is None:
+            return next(iter(tiles.values()))
+        key = (wanted or "").upper().removeprefix("T")
+        if key not in tiles:
+            problem = f"{self.name} has {len(tiles)} tiles, and one is read at a time" if wanted is None else f"{self.name} has no tile {wanted!r}"
+            raise OptionError("variable", problem, f"Name one of T{', T'.join(sorted(tiles))}")
+        return tiles[key]
 
     def _add(self, file: str) -> None:
         found = IMAGE.search(PurePosixPath(file).stem[-8:])
@@ -128,9 +152,10 @@ class _Product:
             raise SceneError(self.name, f"has no band of {resolution} m", "Fetch the whole product again, or give another --res")
         fits = [factors(grids[own], grid, f"{self.name}: {file}") for grid, (_, file) in zip(grids, chosen, strict=True)]
         bands = [RasterBand(self.delivery.gdal(file), 1, zoom, shrink) for (_, file), (zoom, shrink) in zip(chosen, fits, strict=True)]
+        named = {_padded(band.name): raster for band, raster in zip(wanted, bands, strict=True)}
         notices = self._doubts(grids[own], resolution)
         facts = self._facts(wanted, [file for _, file in chosen], grids[own], rasters[own], notices)
-        facts.quality = quality(self.delivery, self.granule, self.level, self.images.get("SCL", {}), resolution, grids[own], bands)
+        facts.quality = quality(self.delivery, self.granule, self.level, self.images.get("SCL", {}), resolution, grids[own], named)
         return MsiSource(layout(facts, options), bands, rasters[own].block)
 
     def _facts(self, bands: Sequence[_Spectral], files: Sequence[str], grid: Grid, raster: RasterFacts, notices: list[str]) -> FileFacts:
@@ -166,7 +191,7 @@ class _Product:
         sun = {key: self.tile.optional_number(f".//Mean_Sun_Angle/{key}") for key in ANGLES}
         zenith, azimuth = (self.tile.column(f".//Mean_Viewing_Incidence_Angle/{key}") for key in ANGLES)
         return {
-            "product": self.fields.need(".//PRODUCT_URI").removesuffix(".SAFE"),
+            "product": PurePosixPath(self.granule).name if "_OPER_" in self.granule else self.fields.need(".//PRODUCT_URI").removesuffix(".SAFE"),
             "processing_level": self.level,
             "processor": "Sen2Cor" if self.level == "L2A" else "Sentinel-2 IPF",
             "processor_version": f"baseline {self.fields.need('.//PROCESSING_BASELINE')}",

@@ -1,8 +1,15 @@
-"""What Sentinel-2 products say of their pixels: the scene classification of Level 2A, the cloud masks of Level 1C."""
+"""What Sentinel-2 products say of their pixels: the scene classification of Level 2A, the cloud masks of Level 1C, and the masks of each band.
+
+A mask of one band flags the pixel. Lost packets and pixels without data are no data; degraded packets, defective columns that were
+filled in, and corrected cross-talk are measurements, and no flag stands for them.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import PurePosixPath
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -18,9 +25,21 @@ from hsikit.sensors.rasters import RasterBand, RasterReads, factors, raster_fact
 SATURATED = 65535
 CLASSES = {0: "no-data", 1: "saturated", 3: "shadow", 6: "water", 8: "cloud", 9: "cloud", 10: "cirrus", 11: "snow"}
 """Flags of the scene classification's numbers; 1 is saturated or defective. Dark areas (2) and unclassified (7) are none."""
-LAYERS = ("cloud", "cirrus", "snow")
-"""The layers of MSK_CLASSI, in order: opaque clouds, cirrus, snow and ice."""
-POLYGONS = {"OPAQUE": "cloud", "CIRRUS": "cirrus"}
+LAYERS = {"CLASSI": {1: "cloud", 2: "cirrus", 3: "snow"}, "QUALIT": {3: "no-data", 6: "no-data", 8: "saturated"}}
+"""Masks as rasters (baseline 4.0 on) -> layer -> flag. CLASSI: opaque clouds, cirrus, snow and ice. QUALIT: ancillary data lost and
+degraded, packets lost and degraded, defective columns, no data, cross-talk partly corrected, saturated at level 1A."""
+POLYGONS = {
+    "CLOUDS": {"OPAQUE": "cloud", "CIRRUS": "cirrus"},
+    "NODATA": {"QT_NODATA_PIXELS": "no-data"},
+    "TECQUA": {"MSI_LOST": "no-data"},
+    "SATURA": {"QT_SATURATED_PIXELS_L1A": "saturated", "QT_SATURATED_PIXELS_L1B": "saturated"},
+}
+"""Masks as GML polygons (before) -> type of a polygon -> flag."""
+ALL_BANDS = "B00"
+CLASSIFIED = ("CLASSI", "CLOUDS")
+"""Masks for which Level 2A has its scene classification."""
+MASK = re.compile(r"(?:.*_)?MSK_([A-Z]{6})_(?:.*_)?(B\d\d|B8A)(?:_MSIL1C)?\.(jp2|gml)")
+"""Of a mask's file name: kind, band, form; products of before December 2016 have longer names."""
 MOST_POINTS = 1 << 22
 
 Flags = NDArray[np.uint8]
@@ -37,7 +56,7 @@ class MeasuredReads(RasterReads):
 
 
 def quality(
-    delivery: Delivery, granule: str, level: str, classification: Mapping[int, str], resolution: int, grid: Grid, bands: Sequence[RasterBand]
+    delivery: Delivery, granule: str, level: str, classification: Mapping[int, str], resolution: int, grid: Grid, bands: Mapping[str, RasterBand]
 ) -> Quality | None:
     """The flags of a scene, read when asked for; None where the product has none.
 
@@ -48,32 +67,35 @@ def quality(
         classification: the files of the scene classification by their resolution (m).
         resolution: of the scene (m).
         grid: of the scene.
-        bands: of the scene.
+        bands: of the scene, by their names in file names ("B02").
 
     Raises:
         SceneError: a mask is damaged.
         GridError: a mask's grid does not fit the scene's.
     """
+    flags, layers = _masks(delivery, granule, grid, {ALL_BANDS, *bands}, () if level == "L1C" else CLASSIFIED)
     if level == "L1C":
-        return _of_numbers(str(delivery.path), *_clouds(delivery, granule, grid), bands)
+        flags.append("saturated")
+        layers.append(_of_numbers(str(delivery.path), tuple(bands.values())))
     present = {size: file for size, file in classification.items() if file in delivery.names}
-    if not present:
-        return None
-    file = present.get(resolution) or present[min(present)]
-    return Quality(tuple(dict.fromkeys(CLASSES.values())), _classified(delivery.gdal(file), f"{delivery.path}: {file}", grid))
+    if present:
+        file = present.get(resolution) or present[min(present)]
+        flags += CLASSES.values()
+        layers.append(_classified(delivery.gdal(file), f"{delivery.path}: {file}", grid))
+    return Quality(tuple(dict.fromkeys(flags)), lambda window: np.bitwise_or.reduce([layer(window) for layer in layers])) if layers else None
 
 
-def _of_numbers(name: str, flags: Sequence[str], clouds: Layer, bands: Sequence[RasterBand]) -> Quality:
-    """Level 1C: the cloud mask, and what is saturated in any band."""
+def _of_numbers(name: str, bands: Sequence[RasterBand]) -> Layer:
+    """What is saturated in any band."""
     reads = RasterReads(name)
 
     def read(window: Window) -> Flags:
-        out = clouds(window)
+        out = np.zeros(window.shape, np.uint8)
         for band in bands:
             out[_saturated(reads, band, window)] |= QUALITY_FLAGS["saturated"]
         return out
 
-    return Quality((*flags, "saturated"), read)
+    return read
 
 
 def _saturated(reads: RasterReads, band: RasterBand, window: Window) -> NDArray[np.bool_]:
@@ -100,28 +122,38 @@ def _classified(path: str, name: str, grid: Grid) -> Layer:
     return read
 
 
-def _clouds(delivery: Delivery, granule: str, grid: Grid) -> tuple[tuple[str, ...], Layer]:
-    """The flags of Level 1C's cloud mask, and their reading; none where there is no such mask."""
-    raster, vector = (f"{granule}/QI_DATA/MSK_{name}" for name in ("CLASSI_B00.jp2", "CLOUDS_B00.gml"))
-    if raster in delivery.names:
-        return LAYERS, _cloud_raster(delivery.gdal(raster), f"{delivery.path}: {raster}", grid)
-    if vector in delivery.names:
-        return tuple(POLYGONS.values()), _cloud_polygons(delivery.xml(vector), f"{delivery.path}: {vector}", grid)
-    return (), lambda window: np.zeros(window.shape, np.uint8)
+def _masks(delivery: Delivery, granule: str, grid: Grid, bands: set[str], but: Sequence[str]) -> tuple[list[str], list[Layer]]:
+    """The flags of the masks of these bands, of all kinds `but` some, and their reading."""
+    flags: list[str] = []
+    layers: list[Layer] = []
+    for file in delivery.names:
+        place = PurePosixPath(file)
+        found = MASK.fullmatch(place.name) if str(place.parent) == f"{granule}/QI_DATA" else None
+        if found is None or found[2] not in bands or found[1] in but:
+            continue
+        name = f"{delivery.path}: {file}"
+        if found[3] == "jp2" and found[1] in LAYERS:
+            flags += LAYERS[found[1]].values()
+            layers.append(_raster(delivery.gdal(file), name, grid, LAYERS[found[1]]))
+        elif found[3] == "gml" and found[1] in POLYGONS:
+            flags += POLYGONS[found[1]].values()
+            layers.append(_polygons(delivery, file, name, grid, POLYGONS[found[1]]))
+    return flags, layers
 
 
-def _cloud_raster(path: str, name: str, grid: Grid) -> Layer:
+def _raster(path: str, name: str, grid: Grid, of_layer: Mapping[int, str]) -> Layer:
     facts = raster_facts(path, name)
-    if facts.count < len(LAYERS):
-        raise SceneError(name, f"has {facts.count} layers, and {len(LAYERS)} are expected", "Fetch the product again")
-    zoom, _ = factors(grid, _placed(facts.grid, grid), name)
+    if facts.count < max(of_layer):
+        raise SceneError(name, f"has {facts.count} layers, and {max(of_layer)} are expected", "Fetch the product again")
+    zoom, step = factors(grid, _placed(facts.grid, grid), name)
     reads = RasterReads(name)
 
     def read(window: Window) -> Flags:
-        stored = reads.read(path, range(1, len(LAYERS) + 1), window, zoom)
+        fine = reads.read(path, list(of_layer), Window(*(value * step for value in window)) if step > 1 else window, zoom) > 0
+        stored = np.any(fine.reshape(len(of_layer), window.rows, step, window.cols, step), axis=(2, 4))
         out = np.zeros(window.shape, np.uint8)
-        for flag, layer in zip(LAYERS, stored, strict=True):
-            out[layer > 0] |= QUALITY_FLAGS[flag]
+        for flag, layer in zip(of_layer.values(), np.asarray(stored), strict=True):
+            out[layer] |= QUALITY_FLAGS[flag]
         return out
 
     return read
@@ -132,22 +164,27 @@ def _placed(mask: Grid, scene: Grid) -> Grid:
     if mask.georeferenced:
         return mask
     a, b, c, d, e, f = scene.transform
-    ratio = max(1, round(scene.shape[0] / mask.shape[0]))
+    ratio = scene.shape[0] / mask.shape[0]
     return Grid(mask.shape, (a * ratio, b, c, d, e * ratio, f), scene.crs)
 
 
-def _cloud_polygons(root: Element, name: str, grid: Grid) -> Layer:
-    polygons: dict[str, list[dict[str, Any]]] = {flag: [] for flag in POLYGONS.values()}
-    for feature in root.iter("{http://www.opengis.net/eop/2.0}MaskFeature"):
-        flag = POLYGONS.get((feature.findtext("{http://www.opengis.net/eop/2.0}maskType") or "").strip())
-        if flag is not None:
-            polygons[flag] += [_polygon(element, name) for element in feature.iter("{http://www.opengis.net/gml/3.2}Polygon")]
+def _polygons(delivery: Delivery, file: str, name: str, grid: Grid, of_type: Mapping[str, str]) -> Layer:
+    """A mask of polygons; the file is read when it is asked for: products have dozens of them."""
+
+    @lru_cache(1)
+    def shapes_of() -> dict[str, list[dict[str, Any]]]:
+        shapes: dict[str, list[dict[str, Any]]] = {flag: [] for flag in of_type.values()}
+        for feature in delivery.xml(file).iter("{http://www.opengis.net/eop/2.0}MaskFeature"):
+            flag = of_type.get((feature.findtext("{http://www.opengis.net/eop/2.0}maskType") or "").strip())
+            if flag is not None:
+                shapes[flag] += [_polygon(element, name) for element in feature.iter("{http://www.opengis.net/gml/3.2}Polygon")]
+        return shapes
 
     def read(window: Window) -> Flags:
         from rasterio.features import rasterize
 
         out = np.zeros(window.shape, np.uint8)
-        for flag, shapes in polygons.items():
+        for flag, shapes in shapes_of().items():
             if shapes:
                 burnt = rasterize(shapes, out_shape=window.shape, transform=grid.crop(window).affine, default_value=1, dtype="uint8")
                 out[burnt != 0] |= QUALITY_FLAGS[flag]

@@ -30,6 +30,11 @@ def cube(source: Source) -> np.ndarray:
     return read_window(source, source.info.grid.whole)
 
 
+def whole_quality(source: Source) -> np.ndarray:
+    assert source.info.quality is not None
+    return source.info.quality.read(source.info.grid.whole)
+
+
 def opened(path: Path, **options) -> Source:
     return open_source(path, inspect=False, **options)
 
@@ -159,7 +164,7 @@ def test_a_path_out_of_the_product_is_not_followed(copy: Path) -> None:
 def test_damaged_metadata_is_a_scene_error(copy: Path, file: str, old: str, new: str) -> None:
     edit(copy / file, old, new)
     with pytest.raises(SceneError):
-        opened(copy)
+        whole_quality(opened(copy))
 
 
 def test_truncated_rasters_are_a_scene_error(copy: Path) -> None:
@@ -169,6 +174,37 @@ def test_truncated_rasters_are_a_scene_error(copy: Path) -> None:
         file.write_bytes(data[:length])
         with pytest.raises(HsikitError):
             cube(opened(copy))
+
+
+def test_one_of_several_tiles_must_be_named(tmp_path: Path) -> None:
+    built = msi.level_1_of_2016(tmp_path)
+    with pytest.raises(OptionError, match=r"has 2 tiles.*Name one of T53HLA, T55JEJ"):
+        opened(built.path)
+    with pytest.raises(OptionError, match=r"no tile 'T99XXX'"):
+        opened(built.path, variable="T99XXX")
+    by_file = opened(next(built.path.glob("S2A_OPER_MTD_SAFL1C_*.xml")), variable="55jej")
+    np.testing.assert_array_equal(cube(by_file), cube(opened(built.path, variable="T55JEJ")))
+    assert not np.array_equal(cube(by_file), cube(opened(built.path, variable="T53HLA")), equal_nan=True)
+
+
+def test_a_product_of_2016_with_one_tile_opens_by_itself(tmp_path: Path) -> None:
+    built = msi.level_1_of_2016(tmp_path)
+    shutil.rmtree(next((built.path / "GRANULE").glob("*_T53HLA_*")))
+    np.testing.assert_allclose(cube(opened(built.path)), built.truth, atol=1e-6)
+
+
+def test_a_band_s_mask_of_another_band_than_the_scene_s_does_not_count(tmp_path: Path) -> None:
+    built = msi.level_2(tmp_path)
+    before = whole_quality(opened(built.path))
+    masks = next(built.path.glob("GRANULE/*/QI_DATA"))
+    msi.write_jp2(masks / "MSK_QUALIT_B10.jp2", np.ones((8, *msi.shape_of(60)), np.uint8), 60)  # Level 2A has no band 10
+    np.testing.assert_array_equal(whole_quality(opened(built.path)), before)
+
+
+def test_a_mask_with_too_few_layers_is_a_scene_error(copy: Path) -> None:
+    msi.write_jp2(copy / msi.GRANULE / "QI_DATA" / "MSK_QUALIT_B02.jp2", np.ones((6, *msi.shape_of(10)), np.uint8), 10)
+    with pytest.raises(SceneError, match="has 6 layers, and 8 are expected"):
+        opened(copy)
 
 
 def test_the_real_product_opens_in_its_zip(shared_data: Path) -> None:
