@@ -43,6 +43,11 @@ def _write(path: Path, values: np.ndarray, mapped: bool = True, **profile: objec
         file.write(values)
 
 
+def codes(count: int) -> np.ndarray:
+    """Stored numbers of QL_QUALITY."""
+    return np.random.default_rng(44).integers(0, 8, (count, ROWS, COLS)).astype(np.uint8)
+
+
 def product(folder: Path, level: str, binning: int = 1, nodata: float | None = None) -> Built:
     rng = np.random.default_rng(40 + binning)
     count = BINNED[binning]
@@ -54,7 +59,7 @@ def product(folder: Path, level: str, binning: int = 1, nodata: float | None = N
     stored[:, rng.random((ROWS, COLS)) < 0.15] = -32768
     _write(folder / f"{stem}SPECTRAL_IMAGE.tif", stored, mapped=level != "L1B", interleave="pixel", compress="deflate", nodata=nodata)
     (folder / f"{stem}METADATA.xml").write_text(_xml(stem, level, centres, widths, gains, offsets))
-    _write(folder / f"{stem}QL_QUALITY.tif", np.zeros((count, ROWS, COLS), np.uint8), mapped=level != "L1B")
+    _write(folder / f"{stem}QL_QUALITY.tif", codes(count), mapped=level != "L1B")
     quality = {}
     if level == "L2A":
         layers = rng.integers(0, 2, (10, ROWS, COLS)).astype(np.uint8)
@@ -85,6 +90,14 @@ def zipped(folder: Path) -> Built:
     return built
 
 
+def quality_codes(folder: Path) -> Built:
+    """The code of each band and pixel, of level 1C."""
+    built = product(folder, "L1C", binning=4)
+    built.truth, built.quantity, built.quality = codes(60).astype(np.float32), "dn", {}
+    built.options = {"variable": "quality"}
+    return built
+
+
 def by_image(folder: Path) -> Built:
     built = product(folder, "L1C", binning=4)
     built.path = next(folder.glob("*SPECTRAL_IMAGE.tif"))
@@ -95,5 +108,6 @@ CASES = (
     Case("desis-l2a", "desis", lambda folder: product(folder, "L2A")),
     Case("desis-l2a-binned-zip", "desis", zipped),
     Case("desis-l1c-binned", "desis", by_image),
+    Case("desis-l1c-quality-codes", "desis", quality_codes),
     Case("desis-l1b-binned", "desis", lambda folder: product(folder, "L1B", binning=2)),
 )

@@ -199,6 +199,20 @@ def sensor_grid(folder: Path, detector: str) -> Built:
     )  # fmt: skip
 
 
+def pixelmask(folder: Path, level: str) -> Built:
+    """The mask of defective elements: of level 2A all bands by wavelength, of level 1B those of the SWIR."""
+    built = merged(folder, "L2A") if level == "L2A" else sensor_grid(folder, "swir")
+    bands = _bands(FLIGHT, merged=True) if level == "L2A" else [(*band, "swir") for band in FLIGHT[1]]
+    stored = (np.random.default_rng(33).random((len(bands), ROWS, COLS)) < 0.2).astype(np.uint8)
+    stem = next(folder.glob("*METADATA.XML")).name.removesuffix("METADATA.XML")
+    _write(folder / f"{stem}QL_PIXELMASK{'' if level == 'L2A' else '_SWIR'}.TIF", stored, mapped=level == "L2A")
+    built.truth, built.quantity, built.quality = stored.astype(np.float32), "dn", {}
+    built.wavelength, built.fwhm = np.array([band[0] for band in bands]), np.array([band[1] for band in bands])
+    built.good = np.array([band != bands[1] or level == "L1B" for band in bands])
+    built.options = {"variable": "pixelmask" if level == "L2A" else "swir-pixelmask"}
+    return built
+
+
 CASES = (
     Case("enmap-l2a", "enmap", lambda folder: merged(folder, "L2A")),
     Case("enmap-l2a-image", "enmap", by_image),
@@ -207,4 +221,6 @@ CASES = (
     Case("enmap-l1c-before-launch-zip", "enmap", zipped),
     Case("enmap-l1b-vnir", "enmap", lambda folder: sensor_grid(folder, "vnir")),
     Case("enmap-l1b-swir", "enmap", lambda folder: sensor_grid(folder, "swir")),
+    Case("enmap-l2a-pixelmask", "enmap", lambda folder: pixelmask(folder, "L2A")),
+    Case("enmap-l1b-pixelmask", "enmap", lambda folder: pixelmask(folder, "L1B")),
 )

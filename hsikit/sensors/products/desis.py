@@ -1,7 +1,8 @@
 """DESIS (DLR and Teledyne, on the International Space Station), levels 1B, 1C and 2A: 235 bands, or 118, 79 or 60 binned ones.
 
 A folder, an archive, the METADATA.xml, or the SPECTRAL_IMAGE.tif with its METADATA.xml beside. Every band has its own gain and
-offset at the levels 1B and 1C. QL_QUALITY.tif (a code for each band and pixel) is not read; QL_QUALITY-2.tif of level 2A is.
+offset at the levels 1B and 1C. QL_QUALITY-2.tif of level 2A gives the flags. QL_QUALITY.tif has a code for each band and pixel, whose
+meaning was not at hand: no flag is made of it, and `variable="quality"` opens it as stored.
 
 Source: DLR, DESIS Product Guide, and Level 1 ATBD (PAV-DLR-TN-004); from the specification; not seen in a real file.
 """
@@ -14,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from hsikit.errors import SceneError
+from hsikit.errors import OptionError, SceneError
 from hsikit.geo.grid import Grid, Window
 from hsikit.geo.rpc import rpc_from_mapping
 from hsikit.scene import QUALITY_FLAGS, Quality, Source
@@ -31,6 +32,7 @@ from hsikit.sensors.times import utc_text
 METADATA = r".*METADATA\.XML"
 IMAGE = "SPECTRAL_IMAGE"
 MARKS = (b"DESIS", b"hsi_doc")
+QUALITY = "quality"
 BACKGROUND = -32768.0
 RADIANCE_FACTOR = 10.0
 """Radiance is given in mW cm-2 sr-1 um-1."""
@@ -52,7 +54,10 @@ class Reader:
 
         Raises:
             SceneError: a file of it is missing or damaged, or its metadata do not fit its image.
+            OptionError: it has no such variable.
         """
+        if options.variable is not None and options.variable.lower() != QUALITY:
+            raise OptionError("variable", f"{options.variable!r} is nothing that DESIS has", f"Give {QUALITY}, or leave it out")
         delivery, name, fields = open_metadata(path, METADATA, IMAGE)
         return _open(delivery, name, fields, options)
 
@@ -65,7 +70,8 @@ def _open(delivery: Delivery, metadata: str, fields: Fields, options: Options) -
         for key in ("wavelengthCenterOfBand", "wavelengthWidthOfBand", "gainOfBand", "offsetOfBand")
     }
     centres, widths, gains, offsets = columns.values()
-    image, raster = need_raster(delivery, metadata, IMAGE)
+    codes = options.variable is not None
+    image, raster = need_raster(delivery, metadata, "QL_QUALITY" if codes else IMAGE)
     if len({raster.count, *(len(column) for column in columns.values())}) > 1:
         counts = ", ".join(f"{len(column)} of {key}" for key, column in columns.items())
         raise SceneError(delivery.path, f"has {raster.count} bands in its image, and {counts} in its metadata", "Fetch the product again")
@@ -79,6 +85,8 @@ def _open(delivery: Delivery, metadata: str, fields: Fields, options: Options) -
         acquired=utc_text(fields.text("base/temporalCoverage/startTime")), files=delivery.files([metadata, image]),
         attrs=_provenance(fields, metadata, level), quality=_quality(delivery, metadata, raster.grid) if level == "L2A" else None,
     )  # fmt: skip
+    if codes:
+        facts.scale, facts.offset, facts.nodata, facts.quantity = 1.0, 0.0, raster.nodata, "dn"
     if level == "L1B":
         place_by_rpc(facts, rpc_from_mapping(raster.rpc, facts.name) if raster.rpc else None, options.dem)
     return RasterStack(layout(facts, options), [RasterBand(delivery.gdal(image), number + 1) for number in range(raster.count)], raster.block)

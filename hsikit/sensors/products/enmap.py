@@ -6,8 +6,10 @@ a scene of its own (`variable="vnir"` or "swir"), placed by its rational polynom
 19.6 rows before the VNIR; whole rows and columns in them are centres of pixels.)
 
 Source: DLR, EnMAP HSI Level 1B, 1C and 2A Product Specification (EN-PCV-ICD-2009-2), and the official test products of 2017-06-26.
-The bits of QL_QUALITY_TESTFLAGS, and the files of level 1B, are from the specification; not seen in a real file. QL_PIXELMASK
-(detector elements that were interpolated, band by band) is not read.
+The bits of QL_QUALITY_TESTFLAGS, and the files of level 1B, are from the specification; not seen in a real file.
+
+QL_PIXELMASK tells of each band and pixel whether the detector's element is defective. It is no flag of a pixel, as hardly any has no such
+band: `variable="pixelmask"` opens it, a number as stored for each band ("vnir-pixelmask" and "swir-pixelmask" at level 1B).
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ LAYERS: dict[str, dict[str, tuple[int, ...]]] = {
     "CLASSES": {"water": (2,), "no-data": (3,)},
 }
 """Quality layer -> flag -> values that mean it. Cirrus is thin, medium or thick; class 3 is what the swath did not see."""
+PIXELMASK = "pixelmask"
 SATURATED = {"swir": 1 << 4, "vnir": 1 << 5}
 """Bits of QL_QUALITY_TESTFLAGS."""
 
@@ -67,6 +70,7 @@ class Reader:
 
         Raises:
             SceneError: a file of it is missing or damaged, or its metadata do not fit its image.
+            OptionError: it has no such variable.
         """
         delivery, name, fields = open_metadata(path, METADATA, IMAGE)
         level = fields.need("base/level").upper()
@@ -101,6 +105,10 @@ def _channels(fields: Fields, path: str) -> set[int]:
 def _open_merged(delivery: Delivery, metadata: str, fields: Fields, options: Options, level: str) -> Source:
     """Levels 1C and 2A: one map of all bands."""
     bands = _Bands(fields)
+    if options.variable is not None:
+        if options.variable.lower() != PIXELMASK:
+            raise OptionError("variable", f"{options.variable!r} is nothing that EnMAP has at level {level}", f"Give {PIXELMASK}, or leave it out")
+        return _open_pixelmask(delivery, metadata, fields, bands, range(len(bands.centres)), "", level, options)
     name, raster = need_raster(delivery, metadata, IMAGE)
     facts = _facts(delivery, metadata, fields, raster, name, level)
     reflectance = level == "L2A"
@@ -116,14 +124,16 @@ def _open_merged(delivery: Delivery, metadata: str, fields: Fields, options: Opt
 
 def _open_detector(delivery: Delivery, metadata: str, fields: Fields, options: Options) -> Source:
     """Level 1B: one of the detectors, on its own grid."""
-    chosen = (options.variable or ("swir" if "_SWIR" in delivery.path.name.upper() else "vnir")).lower()
-    if chosen not in SATURATED:
-        raise OptionError("variable", f"{options.variable!r} is no detector of EnMAP", "Give vnir or swir")
+    chosen, _, layer = (options.variable or ("swir" if "_SWIR" in delivery.path.name.upper() else "vnir")).lower().partition("-")
+    if chosen not in SATURATED or layer not in ("", PIXELMASK):
+        raise OptionError("variable", f"{options.variable!r} is no detector of EnMAP", f"Give vnir or swir, or vnir-{PIXELMASK}")
     bands = _Bands(fields)
     counts = {detector: int(fields.number(f"specific/numberOf{detector.upper()}Bands")) for detector in SATURATED}
     if sum(counts.values()) != len(bands.centres):
         raise SceneError(fields.name, f"names {counts['vnir']} and {counts['swir']} bands, and describes {len(bands.centres)}", "Fetch it again")
     which = range(counts["vnir"]) if chosen == "vnir" else range(counts["vnir"], len(bands.centres))
+    if layer:
+        return _open_pixelmask(delivery, metadata, fields, bands, which, f"_{chosen.upper()}", "L1B", options)
     name, raster = need_raster(delivery, metadata, f"{IMAGE}_{chosen.upper()}")
     facts = _facts(delivery, metadata, fields, raster, name, "L1B")
     place_by_rpc(facts, _polynomials(fields, which.start), options.dem)
@@ -133,6 +143,19 @@ def _open_detector(delivery: Delivery, metadata: str, fields: Fields, options: O
     facts.quality = _quality(delivery, metadata, facts.grid, {*LAYERS} if chosen == "vnir" else set(), {f"TESTFLAGS_{chosen.upper()}": SATURATED[chosen]})
     facts.quantity = "radiance"
     return _stack(facts, delivery.gdal(name), raster, bands, which, PER_MICROMETRE, [True] * len(bands.centres), options)
+
+
+def _open_pixelmask(
+    delivery: Delivery, metadata: str, fields: Fields, bands: _Bands, which: range, detector: str, level: str, options: Options
+) -> Source:  # fmt: skip
+    """The mask of defective elements, bands of both detectors kept apart."""
+    name, raster = need_raster(delivery, metadata, f"QL_PIXELMASK{detector}")
+    facts = _facts(delivery, metadata, fields, raster, name, level)
+    if level == "L1B":
+        place_by_rpc(facts, _polynomials(fields, which.start), options.dem)
+    facts.nodata, facts.quantity, facts.notices = raster.nodata, "dn", []
+    bands.gains, bands.offsets = [1.0] * len(bands.centres), [0.0] * len(bands.centres)
+    return _stack(facts, delivery.gdal(name), raster, bands, which, 1.0, [True] * len(bands.centres), options)
 
 
 def _polynomials(fields: Fields, band: int) -> RationalPolynomials | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsikit.errors import SceneError
+from hsikit.errors import OptionError, SceneError
 from hsikit.scene import read_window
 from hsikit.sensors import open_source
 from tests.products import desis
@@ -54,3 +54,8 @@ def test_quality_with_fewer_layers_is_refused(tmp_path: Path) -> None:
     desis._write(next(tmp_path.glob("*QL_QUALITY-2.tif")), np.zeros((3, desis.ROWS, desis.COLS), np.uint8))
     with pytest.raises(SceneError, match="3 layers"):
         open_source(built.path)
+
+
+def test_only_its_codes_are_another_variable(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="'clouds' is nothing that DESIS has"):
+        open_source(desis.product(tmp_path, "L2A", 4).path, variable="clouds")

@@ -252,3 +252,19 @@ def test_truncated_image_is_refused(l2a: Path, share: float) -> None:
     image.write_bytes(image.read_bytes()[: int(image.stat().st_size * share)])
     with pytest.raises(SceneError):
         whole(l2a)
+
+
+def test_what_the_product_has_not_is_refused(l2a: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"'swir' is nothing.*pixelmask"):
+        open_source(l2a, variable="swir")
+    with pytest.raises(SceneError, match="lacks its raster QL_PIXELMASK"):
+        open_source(l2a, variable="pixelmask")
+    folder = tmp_path / "l1b"
+    folder.mkdir()
+    with pytest.raises(OptionError, match="vnir-pixelmask"):
+        open_source(enmap.sensor_grid(folder, "vnir").path, variable="vnir-quality")
+
+
+def test_a_user_s_scale_wins_over_that_of_the_pixelmask(tmp_path: Path) -> None:
+    built = enmap.pixelmask(tmp_path, "L2A")
+    np.testing.assert_array_equal(whole(built.path, variable="PIXELMASK", scale=3.0)[1], 3 * built.truth)
