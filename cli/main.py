@@ -17,7 +17,7 @@ from hsikit.errors import HsikitError, OptionError
 from .console import tell
 
 VERBS = (
-    "info", "check", "quicklook", "methods", "sensors", "datasets", "train", "evaluate", "benchmark", "classify", "adapt", "batch", "plan", "sample",
+    "info", "check", "quicklook", "methods", "sensors", "datasets", "train", "evaluate", "benchmark", "classify", "adapt", "batch", "plan", "mosaic", "sample",
     "accuracy", "report", "superresolve", "pansharpen", "anomaly", "detect", "transform", "clip", "warp", "orthorectify", "resample", "convert",
     "spectrum", "library", "indices", "reflectance", "simulate", "demo",
 )  # fmt: skip

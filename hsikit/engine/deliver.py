@@ -173,7 +173,14 @@ def _tags(context: Context, layer: Layer) -> dict[str, str]:
     """Facts that a raster carries; none of them tells when it was made, so that equal runs make equal files."""
     facts = {"hsikit_version": __version__, "hsikit_method": context.job.method, "hsikit_layer": layer.name}
     inputs = {f"hsikit_input_{role}": Path(source.info.name).name for role, source in context.sources.items()}
-    return {**facts, **inputs, **context.job.provenance}
+    return {**facts, **inputs, **_seen(context), **context.job.provenance}
+
+
+def _seen(context: Context) -> dict[str, str]:
+    """When the scene was seen, and at what angle (degrees from the vertical), as far as it says."""
+    info = context.sources[context.job.reference].info
+    seen = {"acquired": info.acquired, "view_zenith": info.attrs.get("view_zenith", "")}
+    return {key: text for key, text in seen.items() if text}
 
 
 def _describe(place: _Place, main: Path, assets: list[Asset], areas: Mapping[str, ClassAreas], folder: Path) -> list[Pair]:

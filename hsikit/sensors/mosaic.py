@@ -85,6 +85,29 @@ def open_tiles(paths: Sequence[Path], options: Options, name: str) -> Source:
     return MosaicSource(first.with_(name=name, grid=grid, driver="mosaic", identity=identity, attrs=attrs, quality=None), tiles)
 
 
+class FewOpen:
+    """Keeps at most `most` of many sources open: that which was used longest ago is closed, and opens again when it is read.
+
+    Args:
+        sources: all of them.
+        most: that are open at once.
+    """
+
+    def __init__(self, sources: Sequence[Source], most: int = OPEN_TILES) -> None:
+        self._sources, self._most = list(sources), most
+        self._opened: OrderedDict[int, None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def used(self, index: int) -> None:
+        """Notes that a source was read."""
+        with self._lock:
+            self._opened[index] = None
+            self._opened.move_to_end(index)
+            oldest = self._opened.popitem(last=False)[0] if len(self._opened) > self._most else None
+        if oldest is not None:
+            self._sources[oldest].close()
+
+
 class MosaicSource:
     """Tiles on one grid as one scene. At most 64 of them are held open."""
 
@@ -98,8 +121,7 @@ class MosaicSource:
         self._dtype = stored
         self.info = info.with_(dtype=stored.name)
         self.block = tiles[0].source.block
-        self._opened: OrderedDict[int, None] = OrderedDict()
-        self._lock = threading.Lock()
+        self._held = FewOpen([tile.source for tile in tiles])
 
     def read(self, window: Window, bands: Indices) -> Raw:
         """Stored numbers of a window; see `hsikit.scene.Source`."""
@@ -114,7 +136,7 @@ class MosaicSource:
             tile = self._tiles[i]
             part = tile.window.intersect(window)
             stored = tile.source.read(Window(part.row - tile.window.row, part.col - tile.window.col, part.rows, part.cols), bands).values
-            self._remember(i)
+            self._held.used(i)
             overlaps = any(part.intersect(other).size for other in painted)
             np.copyto(values[(slice(None), *part.slices((window.row, window.col)))], stored, where=~self._absent(stored) if overlaps else True)
             painted.append(part)
@@ -145,15 +167,6 @@ class MosaicSource:
             covered[tile.window.slices()] = True
         return bool(covered.all())
 
-    def _remember(self, index: int) -> None:
-        """Notes that a tile is open, and closes the one that was used longest ago."""
-        with self._lock:
-            self._opened[index] = None
-            self._opened.move_to_end(index)
-            oldest = self._opened.popitem(last=False)[0] if len(self._opened) > OPEN_TILES else None
-        if oldest is not None:
-            self._tiles[oldest].source.close()
-
 
 def _check_alike(first: Source, other: Source) -> None:
     """One mosaic has one spectral axis, type, scale and fill value."""
@@ -182,10 +195,15 @@ def _place(sources: Sequence[Source]) -> list[Window]:
     first = sources[0].info
     if first.grid.crs is None and len(sources) > 1:
         raise GridError(first.name, "has no CRS, so tiles cannot be placed beside it", "Give the tiles a georeference")
-    return [_window(first, source.info) for source in sources]
+    return [window_on(first, source.info) for source in sources]
 
 
-def _window(first: SceneInfo, other: SceneInfo) -> Window:
+def window_on(first: SceneInfo, other: SceneInfo) -> Window:
+    """The window of one scene's grid that another scene fills; it may reach outside.
+
+    Raises:
+        GridError: the other is in another CRS, or its pixels are none of the grid's.
+    """
     from hsikit.sensors.crs import same_crs
 
     if not same_crs(first.grid.crs, other.grid.crs):
