@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +43,13 @@ class Made:
     seams: tuple[Seam, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-able form."""
-        from dataclasses import asdict
-
+        """JSON-able form; undefined numbers are None."""
         return {
             "files": [str(path) for path in self.files],
             "maps": [str(path) for path in self.maps],
             "grid": {"shape": list(self.grid.shape), "transform": list(self.grid.transform), "crs": self.grid.crs},
             "ranked_by": self.ranked_by,
-            "seams": [asdict(seam) for seam in self.seams],
+            "seams": [{key: None if value != value else value for key, value in asdict(seam).items()} for seam in self.seams],
         }
 
 
