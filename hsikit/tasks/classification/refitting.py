@@ -25,7 +25,7 @@ RAW_FORM = (
     "since the noise of a scene of the other sensor is not known; its confidence is not calibrated"
 )
 FEWER = "of {} labelled pixels {} were kept, and the refit rests on these"
-NEITHER = "`hsikit classify` maps scenes of other sensors with this very model, where it can read them; or `hsikit resample` the training scene, and train again"
+NEITHER = "`hsikit classify` maps scenes of other sensors with this very model, where it can read them; or resample the training scene, and train again"
 
 
 @dataclass(frozen=True, eq=False)
