@@ -64,14 +64,14 @@ def run(
     from .batch_view import View
 
     masks = {name: value for name, value in mask_args.options().items() if value}
-    options: dict[str, Any] = {**masks, **_texts(scene_args.options()), **_nested(parameters(param))}
+    options: dict[str, Any] = {**masks, **texts(scene_args.options()), **nested(parameters(param))}
     if model is not None:
         options["model"] = str(model)
     with _as_typed():
-        orders = read_orders(jobs, task=task, output=output, **_texts(options))
+        orders = read_orders(jobs, task=task, output=output, **texts(options))
         shared: dict[str, Any] = {"ledger": ledger, "jobs": workers, "threads": threads, "memory": memory, "retry_failed": retry_failed, "overwrite": overwrite}
         if dry_run:
-            return _show_plan(plan_batch(orders, **shared))
+            return show_plan(plan_batch(orders, **shared))
         check_pages(orders, ledger, summary, collection, overwrite=overwrite)
         with View(quiet) as view:
             outcome = run_batch(orders, timeout=timeout, cluster=_cluster(scheduler, cluster, cluster_option), watcher=view, **shared)
@@ -116,12 +116,12 @@ def _cluster(scheduler: str, kind: str, options: list[str] | None) -> Cluster | 
     return Cluster(scheduler, kind, dict(read_option(text) for text in options or ()))
 
 
-def _texts(options: dict[str, Any]) -> dict[str, Any]:
+def texts(options: dict[str, Any]) -> dict[str, Any]:
     """Options with paths as text, as a ledger keeps them."""
     return {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
 
 
-def _nested(given: dict[str, Any]) -> dict[str, Any]:
+def nested(given: dict[str, Any]) -> dict[str, Any]:
     """Options of a task as they are; others are the method's."""
     from hsikit.batch.orders import RUNNING, TASKS
 
@@ -173,7 +173,7 @@ def _pages(found: Status, summary: Path | None, collection: Path | None, overwri
         say("wrote " + ", ".join(map(str, written)))
 
 
-def _show_plan(plan: BatchPlan) -> None:
+def show_plan(plan: BatchPlan) -> None:
     """A line for each scene, then the sums."""
     from hsikit.batch.summary import duration
 
@@ -184,12 +184,12 @@ def _show_plan(plan: BatchPlan) -> None:
             say(f"{head}  cannot be done: {scene.error}")
             continue
         rows, cols = scene.shape
-        sizes = f"{rows} x {cols} pixels, {scene.tiles} tiles, reads {_size(scene.read)}, writes {_size(scene.written)}"
+        sizes = f"{rows} x {cols} pixels, {scene.tiles} tiles, reads {size_text(scene.read)}, writes {size_text(scene.written)}"
         say(f"{head}  {sizes}, {scene.memory // MIB} MiB, about {duration(scene.seconds)}")
     good = plan.good
     say(f"{len(plan.scenes)} to do, {len(plan.scenes) - len(good)} of them cannot be done; {plan.kept} done already, {len(plan.failed)} failed before")
     if good:
-        reads, writes = (_size(sum(sizes)) for sizes in ([scene.read for scene in good], [scene.written for scene in good]))
+        reads, writes = (size_text(sum(sizes)) for sizes in ([scene.read for scene in good], [scene.written for scene in good]))
         memory = plan.jobs * max(scene.memory for scene in good) // MIB
         say(f"reads {reads}, writes {writes}; {plan.jobs} workers take up to {memory} MiB and about {duration(plan.seconds)}")
         say("time from " + ", ".join(f"{why} ({task})" for task, why in plan.basis.items()))
@@ -197,7 +197,8 @@ def _show_plan(plan: BatchPlan) -> None:
         raise typer.Exit(1)
 
 
-def _size(count: int) -> str:
+def size_text(count: int) -> str:
+    """Bytes as a person reads them."""
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / MIB:.1f} MiB"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .batch import MIB, _nested, _show_plan, _size, _texts
+from .batch import MIB, nested, show_plan, size_text, texts
 from .console import say
 from .options import MaskArgs, SceneArgs, grouped, parameters
 
@@ -51,7 +51,7 @@ def plan(
     known = read_pace(pace) if pace is not None else None
     if jobs:
         masks = {name: value for name, value in mask_args.options().items() if value}
-        options: dict[str, Any] = {**masks, **_texts(scene_args.options()), **_nested(parameters(param)), **({"model": str(model)} if model else {})}
+        options: dict[str, Any] = {**masks, **texts(scene_args.options()), **nested(parameters(param)), **({"model": str(model)} if model else {})}
         orders = read_orders(jobs, task=task, output=output or NOWHERE, asset=asset, **options)
         found = plan_batch(orders, jobs=workers, threads=threads, memory=memory, paces={known.task: known} if known else None)
         for measured in found.paces.values():
@@ -61,7 +61,7 @@ def plan(
                 raise OptionError("save_pace", f"{len(found.paces)} tasks were measured", "Plan one task of scenes that are not done yet")
             write_pace(save_pace, next(iter(found.paces.values())), overwrite=overwrite)
         if scenes is None:
-            return _show_plan(found)
+            return show_plan(found)
         for order in found.scenes:
             if order.error:
                 raise OptionError("scenes", f"its scene cannot be run: {order.error}", "Give one that can")
@@ -112,9 +112,9 @@ def _show_archive(archive: Archive, threads: int) -> None:
     say(f"{archive.scenes} scenes, {archive.workers} workers of {threads} thread{'s' if threads > 1 else ''}: {duration(archive.seconds)}")
     say(f"one scene: {duration(archive.scene_seconds)}")
     say(f"processors: {archive.processor_hours:.0f} hours")
-    say(f"memory: {_size(archive.memory // archive.workers)} a worker, {_size(archive.memory)} in all")
-    say(f"traffic: {_size(round(archive.traffic_in))} in, {_size(round(archive.traffic_out))} out; {archive.bandwidth / MIB:.0f} MiB a second in")
-    say(f"disk: {_size(round(archive.traffic_out))} of products, {_size(round(archive.working))} of working files")
+    say(f"memory: {size_text(archive.memory // archive.workers)} a worker, {size_text(archive.memory)} in all")
+    say(f"traffic: {size_text(round(archive.traffic_in))} in, {size_text(round(archive.traffic_out))} out; {archive.bandwidth / MIB:.0f} MiB a second in")
+    say(f"disk: {size_text(round(archive.traffic_out))} of products, {size_text(round(archive.working))} of working files")
     say(f"held up by: {archive.limit}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from hsikit.geo.grid import Window
     from hsikit.method import Job
     from hsikit.scene import Source
+
+LOADED = 400 * 2**20
+"""About what a worker holds once it has loaded what tasks need (bytes)."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,8 @@ class _Basis(Protocol):
     """What time and memory of a task are estimated from."""
 
     words: str
+    base: int
+    """Resident memory of a worker before it runs anything (bytes); that of the process that plans is another."""
 
     def seconds(self, pixels: int) -> float:
         """Time of a scene of so many pixels."""
@@ -141,7 +146,9 @@ class _Done:
     """The scenes of a task that are done."""
 
     def __init__(self, rows: Sequence[Row], task: str, rate: float) -> None:
-        self.words, self._rate = "the pace of the scenes that are done", rate
+        from hsikit.engine.resources import resident_bytes
+
+        self.words, self._rate, self.base = "the pace of the scenes that are done", rate, min(resident_bytes(), LOADED)
         self._peak = max((row.peak or 0 for row in rows if row.task == task and row.state == DONE), default=0)
 
     def seconds(self, pixels: int) -> float:
@@ -158,6 +165,7 @@ class _Measured:
         from hsikit.engine.resources import available_cores
 
         self.words, self._pace, self._jobs, self._threads = f"some tiles of {pace.scene}", pace, jobs, threads
+        self.base = pace.base
         self._cores = available_cores() / jobs
 
     def seconds(self, pixels: int) -> float:
@@ -187,8 +195,9 @@ class _Planner:
 
         from hsikit.engine.plan import plan_run
 
-        plan = plan_run(job, {job.reference: source}, {}, run_options(order, self._threads, self._memory, area, hidden), None)
         basis = self._basis(order)
+        options = replace(run_options(order, self._threads, self._memory, area, hidden), resident=basis.base)
+        plan = plan_run(job, {job.reference: source}, {}, options, None)
         rasters = [layer for layer in job.layers if layer.kind == "raster" and layer.delivered]
         written = sum(int(area.size * layer.zoom**2) * layer.bands * np.dtype(layer.dtype).itemsize for layer in rasters)
         read = area.size * len(job.inputs[job.reference].bands) * np.dtype(source.info.dtype).itemsize

@@ -68,6 +68,7 @@ class RunOptions:
         mask: pixels to hide.
         overwrite: whether existing outputs may be replaced.
         restart: whether the unfinished part of an earlier run is dropped.
+        resident: bytes that the process holds before the run, where the run of another process is planned; None: those of this one.
         grid: where the results of a swath lie: on the "map", or on the "sensor"'s own grid. A scene on a map grid keeps it.
     """
 
@@ -80,6 +81,7 @@ class RunOptions:
     mask: HiddenPixels | None = None
     overwrite: bool = False
     restart: bool = False
+    resident: int | None = None
     grid: OutputGrid = "map"
 
     def __post_init__(self) -> None:

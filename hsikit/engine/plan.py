@@ -106,9 +106,10 @@ def plan_run(job: Job, sources: Mapping[str, Source], relations: Mapping[str, Re
         if value is not None and value < 1:
             raise OptionError(name, f"{value} is below 1", "Give a whole number from 1")
     area = options.area or sources[job.reference].info.grid.whole
-    memory = options.memory or max(available_memory() // 2 + resident_bytes(), 512 * MIB)
+    resident = resident_bytes() if options.resident is None else options.resident
+    memory = options.memory or max(available_memory() // 2 + resident, 512 * MIB)
     cache = gdal_cache(memory)
-    fixed = resident_bytes() + cache + SLACK
+    fixed = resident + cache + SLACK
     most = options.threads or available_cores()
     align = alignment(job)
     chosen = tile or ((min(options.tile, area.rows), min(options.tile, area.cols)) if options.tile else None)

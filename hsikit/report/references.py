@@ -70,6 +70,11 @@ WORKS = {work.key: work for work in (
         ("author", "Zidi, F. A. and Boukhari, D. E. and Sellam, A. Z. and Ouafi, A. and Distante, C. and Bekhouche, S. E. and Taleb-Ahmed, A."),
         ("title", "{LoLA-SpecViT: Local Attention SwiGLU Vision Transformer with LoRA for Hyperspectral Imaging}"), ("year", "2025"),
         ("eprint", "2506.17759"), ("archiveprefix", "arXiv"))),
+    Reference("hu2022", "Hu et al., 2022", "inproceedings", (
+        ("author", "Hu, E. J. and Shen, Y. and Wallis, P. and Allen-Zhu, Z. and Li, Y. and Wang, S. and Wang, L. and Chen, W."),
+        ("title", "{LoRA: Low-rank adaptation of large language models}"),
+        ("booktitle", "International Conference on Learning Representations"), ("year", "2022"),
+        ("eprint", "2106.09685"), ("archiveprefix", "arXiv"))),
     Reference("guo2017", "Guo et al., 2017", "inproceedings", (
         ("author", "Guo, C. and Pleiss, G. and Sun, Y. and Weinberger, K. Q."), ("title", "{On calibration of modern neural networks}"),
         ("booktitle", "Proceedings of the 34th International Conference on Machine Learning"), ("year", "2017"), ("pages", "1321--1330"))),
@@ -82,6 +87,7 @@ OF_METHOD: dict[str, tuple[str, ...]] = {
     "svm": ("cortes1995", "melgani2004"),
     "random-forest": ("breiman2001", "ham2005"),
     "nearest-label": ("cover1967",),
+    "encoder": ("hu2022", "ledoit2004"),
     "lola-specvit": ("zidi2025", "green1988", "ledoit2004"),
 }
 """Works that a user of each method cites; methods of other packages name theirs themselves."""

@@ -51,6 +51,13 @@ def test_a_pace_is_used_instead_of_a_calibration(place: Place, tmp_path: Path, m
     assert plan.seconds == PACE.start + 2 * PACE.seconds(1200, threads=1, cores=available_cores()) and plan.scenes[0].memory == PACE.peak
 
 
+def test_what_the_planning_process_holds_is_not_a_workers(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notebook may hold gigabytes: the workers do not."""
+    monkeypatch.setattr("hsikit.engine.plan.resident_bytes", lambda: 5 * 2**30)
+    plan = plan_batch(place.orders(tmp_path, "a.tif"), memory="2G", paces={"classify": PACE})
+    assert [scene.error for scene in plan.scenes] == [""]
+
+
 def test_more_than_a_thousand_scenes_stay_one_page_and_one_collection(tmp_path: Path) -> None:
     item = {"type": "Feature", "bbox": [0, 0, 1, 1], "properties": {"datetime": "2024-05-06T07:08:09Z"}}
     made = [make_order([f"g{number}.tif"], "anomaly", str(tmp_path / "{stem}_map.tif"), {}, "x") for number in range(1500)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache, partial
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -23,6 +25,7 @@ from hsikit.tasks.classification.sieve import sieve
 from hsikit.tasks.classification.smooth import smooth
 from hsikit.tasks.detection.target_spectra import TargetSpectra
 from hsikit.train.labels import read_labels
+from tests.tasks.bases import small_base
 from tests.tasks.classification.networks import short
 
 from .scenes import SCALE, TRANSFORM, as_source, make_scene
@@ -55,8 +58,11 @@ def scene():
 def classifier(name: str):
     source = scene().source()
     labelled = read_labels(source, scene().labels(30))
-    with short():
-        return load_class(name.partition(" by ")[0]).train([labelled], run=partial(compute, threads=1), **OPTIONS.get(name, {}))
+    options = OPTIONS.get(name, {})
+    with short(), tempfile.TemporaryDirectory() as folder:
+        if name == "encoder":
+            options = {"base": str(small_base(Path(folder) / "base"))}
+        return load_class(name.partition(" by ")[0]).train([labelled], run=partial(compute, threads=1), **options)
 
 
 @dataclass(frozen=True)
@@ -155,6 +161,7 @@ CLASSIFIERS = {
     "mnf-lda, statistics refitted": classify("mnf-lda", refit_statistics=True),
     **{f"{name}, smooth": classify(name, few_steps) for name in ("svm", "random-forest", "mnf-lda", "nearest-label")},
     **{name: classify(name) for name in OPTIONS if name.startswith(("mnf-lda-edge", "lola-specvit"))},
+    "encoder": classify("encoder"),
     **{f"{name}, smooth": classify(name, few_steps) for name in ("mnf-lda-edge", "lola-specvit", "lola-specvit by lora")},
     "mnf-lda, statistics refitted, smooth": classify("mnf-lda", few_steps, refit_statistics=True),
     "svm, unknown": classify("svm", unknown_below=0.5),
