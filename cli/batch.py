@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hsikit.batch import BatchPlan, Cluster, Order, Outcome, Status
 
 RUN, STATUS = "run", "status"
-TYPED = ("jobs", "threads", "timeout", "ledger", "output", "task", "cluster", "cluster_option")
+TYPED = ("jobs", "threads", "timeout", "split_above", "asset", "ledger", "output", "task", "cluster", "cluster_option")
 MIB = 2**20
 _Summary = Annotated[Path | None, typer.Option(help="HTML page of all scenes and failures.", show_default=False)]
 _Collection = Annotated[Path | None, typer.Option(help="STAC collection of the outputs (.json).", show_default=False)]
@@ -50,6 +50,8 @@ def run(
     cluster: Annotated[str, typer.Option(help="Make a Dask cluster of --jobs workers: local or slurm.", show_default=False)] = "",
     cluster_option: Annotated[list[str] | None, typer.Option(help="Of that cluster, such as walltime=02:00:00; repeated.", show_default=False)] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds for one attempt at a scene.", show_default=False)] = None,
+    split_above: Annotated[str | None, typer.Option(help="Pixels, such as 50M, above which several workers share a scene.", show_default=False)] = None,
+    asset: Annotated[str | None, typer.Option(help="Asset of each STAC item that is the scene.", show_default=False)] = None,
     ledger: Annotated[Path | None, typer.Option(help="Ledger, on a local disk; .hsikit-batch.sqlite in the outputs' folder.", show_default=False)] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try scenes again that failed before.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that the ledger does not know.")] = False,
@@ -68,13 +70,15 @@ def run(
     if model is not None:
         options["model"] = str(model)
     with _as_typed():
-        orders = read_orders(jobs, task=task, output=output, **texts(options))
+        orders = read_orders(jobs, task=task, output=output, asset=asset, **texts(options))
         shared: dict[str, Any] = {"ledger": ledger, "jobs": workers, "threads": threads, "memory": memory, "retry_failed": retry_failed, "overwrite": overwrite}
         if dry_run:
             return show_plan(plan_batch(orders, **shared))
         check_pages(orders, ledger, summary, collection, overwrite=overwrite)
         with View(quiet) as view:
-            outcome = run_batch(orders, timeout=timeout, cluster=_cluster(scheduler, cluster, cluster_option), watcher=view, **shared)
+            outcome = run_batch(
+                orders, timeout=timeout, split_above=_count(split_above), cluster=_cluster(scheduler, cluster, cluster_option), watcher=view, **shared
+            )
     _finish(outcome, orders, summary, collection, overwrite, quiet)
 
 
@@ -114,6 +118,23 @@ def _cluster(scheduler: str, kind: str, options: list[str] | None) -> Cluster | 
     if not (scheduler or kind or options):
         return None
     return Cluster(scheduler, kind, dict(read_option(text) for text in options or ()))
+
+
+def _count(text: str | None) -> int | None:
+    """A number of pixels, with k, M or G for thousands, millions or milliards.
+
+    Raises:
+        OptionError: it is none.
+    """
+    from hsikit.errors import OptionError
+
+    if text is None:
+        return None
+    digits, factor = (text[:-1], {"k": 10**3, "M": 10**6, "G": 10**9}[text[-1]]) if text[-1:] in ("k", "M", "G") else (text, 1)
+    try:
+        return int(float(digits) * factor)
+    except (ValueError, OverflowError):
+        raise OptionError("split_above", f"{text!r} is no number of pixels", "Write one such as 50M") from None
 
 
 def texts(options: dict[str, Any]) -> dict[str, Any]:

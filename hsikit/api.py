@@ -13,12 +13,12 @@ from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
-from hsikit.errors import MemoryPlanError, MethodError, OptionError
+from hsikit.errors import MethodError, OptionError
 from hsikit.registry import list_methods, load_class
 from hsikit.scene import Source
 from hsikit.sensors import list_sensors, open_source
 from hsikit.sensors.libraries import open_library
-from hsikit.transfer import adapt, gather_transfer, method_for, open_model
+from hsikit.transfer import adapt, gather_transfer, method_for
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from hsikit.assess.accuracy import Assessment
     from hsikit.assess.sample import Sample
     from hsikit.check import Finding
-    from hsikit.engine import RunOptions, RunReport
+    from hsikit.engine import RunReport
     from hsikit.engine.options import OutputGrid, Progress
-    from hsikit.geo.grid import Window
     from hsikit.method import Job, Method
     from hsikit.sensors.masking import Masks
     from hsikit.train.benchmark_plan import Smoothing
@@ -78,7 +77,7 @@ def source_of(scene: Scene, **reading: Any) -> Source:
 
 
 @contextmanager
-def _opened(scene: Scene, **reading: Any) -> Iterator[Source]:
+def opened(scene: Scene, **reading: Any) -> Iterator[Source]:
     """A scene as a `Source`; what was opened here from a path is closed again."""
     source = source_of(scene, **reading)
     try:
@@ -92,7 +91,7 @@ def describe(scene: Scene, **reading: Any) -> dict[str, Any]:
     """What a scene is, as JSON-able facts: what `hsikit info` prints."""
     from hsikit.sensors.describe import describe as facts
 
-    with _opened(scene, **reading) as source:
+    with opened(scene, **reading) as source:
         return facts(source)
 
 
@@ -100,7 +99,7 @@ def check(scene: Scene, labels: Any = None, *, label_options: Mapping[str, Any] 
     """Looks for the traps of a scene, and of labels: see `hsikit.check.check_scene`."""
     from hsikit.check import check_scene
 
-    with _opened(scene, inspect=False, **reading) as source:
+    with opened(scene, inspect=False, **reading) as source:
         return check_scene(source, labels, label_options)
 
 
@@ -114,7 +113,7 @@ def draw_quicklook(scene: Scene, output: str | Path, *, max_size: int = 1024, ov
     from hsikit.writers import check_target
 
     check_target(Path(output), overwrite)
-    with _opened(scene, **reading) as source:
+    with opened(scene, **reading) as source:
         return quicklook(source, Path(output), max_size=max_size).name
 
 
@@ -294,7 +293,7 @@ def _labelled(scenes: Scene, labels: Any, options: Mapping[str, Any] | None, cla
     pairs = list(zip(scenes, labels, strict=True)) if isinstance(labels, list) and isinstance(scenes, list) else [(scenes, labels)]
     chosen = {**(options or {}), **({"class_field": class_field} if class_field else {}), "mask": mask, "dilate": dilate, "aoi": aoi}
     with ExitStack() as held:
-        found = [read_labels(held.enter_context(_opened(scene)), label, **chosen) for scene, label in pairs]
+        found = [read_labels(held.enter_context(opened(scene)), label, **chosen) for scene, label in pairs]
         for note in (note for scene in found for note in scene.notes):
             if progress is not None:
                 progress.note(f"note: {note}")
@@ -378,66 +377,15 @@ def run(method: Any, scene: Any, output: str | Path, *, confidence: bool = False
     Raises:
         OutputError, RunError, SceneError, ModelError, GridError, MemoryPlanError, OptionError: each says what to do.
     """
-    from hsikit.engine import RunOptions
-    from hsikit.engine.device import require_device, require_precision
-    from hsikit.engine.resources import parse_memory
-    from hsikit.geo.bbox import window_of
-    from hsikit.sensors.masking import open_masks
+    from hsikit.prepared import prepare_run
 
-    bound = open_model(method, progress)
-    inputs = scene if isinstance(scene, Mapping) else {bound.roles[0]: scene}
-    if set(inputs) != set(bound.roles):
-        raise OptionError(bound.name, f"its inputs are {', '.join(bound.roles)}, not {', '.join(inputs)}", "Give a mapping of these names to scenes")
-    with ExitStack() as held:
-        sources = {role: held.enter_context(_opened(given)) for role, given in inputs.items()}
-        job = bind_job(bound, sources, confidence, probabilities, smooth, sieve, unknown_below, refit_statistics)
-        info = sources[job.reference].info
-        area: Window | None = window_of(info.grid, bbox, bbox_crs, info.name, info.swath) if bbox else None
-        hidden = open_masks(info, mask, dilate, aoi, [source.info for role, source in sources.items() if role != job.reference])
-        if hidden is not None:
-            held.callback(hidden.close)
-            job = replace(job, identity={**job.identity, "masked": hidden.said}, provenance={**job.provenance, "hsikit_masked": hidden.said})
-            if progress is not None:
-                progress.note(hidden.told(area))
-        options = RunOptions(
-            tile=tile, memory=parse_memory(memory) if isinstance(memory, str) else memory, threads=threads, device=require_device(device),
-            precision=require_precision(precision), area=area, mask=hidden, grid=grid, overwrite=overwrite, restart=restart,
-        )  # fmt: skip
-        return _run_job(job, sources, output, {name: Path(path) for name, path in (named or {}).items()}, options, progress)
-
-
-def _run_job(job: Job, sources: Mapping[str, Source], output: str | Path, named: Mapping[str, Path], options: RunOptions,
-             progress: Progress | None) -> RunReport:  # fmt: skip
-    """Runs a job; where the promised memory is too little, the message says what this process held before it began."""
-    from hsikit.engine import run_job
-    from hsikit.engine.resources import MIB, resident_bytes
-
-    held = resident_bytes() // MIB
-    try:
-        return run_job(job, sources, output, named=named, options=options, progress=progress)
-    except MemoryPlanError as error:
-        raise MemoryPlanError(error.where, f"{error.wrong}, {held} MiB of it held by this process before it began", error.advice) from None
-
-
-def bind_job(method: Any, sources: Mapping[str, Source], confidence: bool, probabilities: bool, smooth: bool, sieve: int, unknown_below: float,
-         refit_statistics: bool) -> Job:  # fmt: skip
-    """Binds a method; what only classifiers can do is asked of them alone."""
-    infos = {role: source.info for role, source in sources.items()}
-    wanted = {"confidence": confidence, "probabilities": probabilities, "log_probabilities": smooth}
-    asked = [name for name, on in {**wanted, "sieve": sieve, "unknown_below": unknown_below, "refit_statistics": refit_statistics}.items() if on]
-    if not asked:
-        return method.bind(infos)  # type: ignore[no-any-return]
-    if method.task != "classification":
-        raise OptionError(asked[0].replace("_", "-"), f"{method.name} makes no class map", "Leave it out")
-    from hsikit.tasks.classification.sieve import sieve as sieved
-    from hsikit.tasks.classification.smooth import smooth as smoothed
-
-    options: dict[str, Any] = {"extras": tuple(name for name, on in wanted.items() if on), "unknown_below": unknown_below}
-    if refit_statistics:
-        options["refit_statistics"] = True
-    job = method.with_options(**options).bind(infos)
-    job = smoothed(job) if smooth else job
-    return sieved(job, sieve) if sieve else job
+    classifier = {"confidence": confidence, "probabilities": probabilities, "smooth": smooth, "sieve": sieve, "unknown_below": unknown_below,
+                  "refit_statistics": refit_statistics}  # fmt: skip
+    with prepare_run(
+        method, scene, progress, bbox=bbox, bbox_crs=bbox_crs, mask=mask, dilate=dilate, aoi=aoi, memory=memory, device=device, precision=precision,
+        classifier=classifier, tile=tile, threads=threads, grid=grid, overwrite=overwrite, restart=restart,
+    ) as prepared:  # fmt: skip
+        return prepared.write(output, named)
 
 
 def require_new(path: str | Path, overwrite: bool) -> None:
@@ -496,5 +444,5 @@ def write_report(class_map: str | Path, model: str | Path, output: str | Path, *
     from hsikit.report import write_report as write
 
     with ExitStack() as held:
-        source = held.enter_context(_opened(scene, **reading)) if scene is not None else None
+        source = held.enter_context(opened(scene, **reading)) if scene is not None else None
         return write(class_map, model, output, scene=source, evaluation=evaluation, accuracy=accuracy, overwrite=overwrite)

@@ -37,7 +37,7 @@ ARROWS: dict[str, set[str]] = {
     "targets": {"scene", "library", "spectral", "sensors", "convert", "tasks"},
     "transfer": {"scene", "cube", "spectral", "sensors", "convert", "models", "tasks", "train"},
     "transfer_scores": {"convert", "metrics", "tasks", "train", "transfer"},
-    "batch": {"api", "scene", "geo", "method", "models", "engine", "sensors", "writers", "transfer"},
+    "batch": {"api", "prepared", "scene", "geo", "method", "models", "engine", "sensors", "writers", "transfer"},
     "mosaic": {*GROUND, "batch", "convert", "metrics", "sensors", "writers"},
     "convert": {*GROUND, "library", "spectral", "sensors", "writers"},
     "accessor": {"viz", "spectral", "geo", "cube", "cube_coords", "scene", "sensors", "convert"},
@@ -51,7 +51,7 @@ ARROWS: dict[str, set[str]] = {
     "report": {*GROUND, "assess", "metrics", "models", "sensors", "train", "viz", "writers"},
     "tasks": {*GROUND, "train", "simulate", "nn", "spectral", "metrics", "method"},
 }
-EVERYTHING = {"__init__", "api", "demo"}
+EVERYTHING = {"__init__", "api", "prepared", "demo"}
 """The public API's own modules, which may import every part."""
 
 HEAVY = {"torch", "lightning", "peft", "torchmetrics", "xarray", "rasterio", "geopandas", "sklearn", "scipy", "skimage", "matplotlib", "pandas"}

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hsikit.batch.executor import Assignment, Book
+from hsikit.batch.executor import Assignment, Book, Family
 from hsikit.errors import RunError
 
 MOST_DEATHS, MOST_KILLS = 2, 10
@@ -83,21 +83,65 @@ class Agenda:
         """A worker is through with its order."""
         kind = answer["is"]
         if kind == "done":
-            self._book.done(assignment, worker, answer["files"], answer["seconds"], peak)
+            self._done(assignment, worker, answer["files"], answer["seconds"], peak)
+        elif kind == "split":
+            self._split(assignment, worker, answer, peak)
+        elif kind == "grouped":
+            self._grouped(assignment, worker, answer["seconds"], peak)
         elif kind == "failed" and assignment.blocked and (files := self._book.arrived(assignment)):
             # Whoever held the output has finished it.
-            self._book.done(assignment, worker, [str(file) for file in files], answer["seconds"], peak)
+            self._done(assignment, worker, [str(file) for file in files], answer["seconds"], peak)
         elif kind == "failed":
-            self._book.failed(assignment, worker, answer["error"], answer["seconds"], peak)
+            self._failed(assignment, worker, answer["error"], answer["seconds"], peak)
         elif kind == "busy":
             self._blocked(assignment, worker, answer, peak)
         else:
             self._book.interrupted(assignment, worker)
 
+    def _done(self, assignment: Assignment, worker: int, files: Sequence[str], seconds: float, peak: int) -> None:
+        """A scene is complete: its groups are counted in."""
+        before = assignment.family or Family(assignment, 0)
+        self._book.done(assignment, worker, files, seconds + before.seconds, max(peak, before.peak))
+
+    def _failed(self, assignment: Assignment, worker: int, error: str, seconds: float, peak: int) -> None:
+        """A scene cannot be done, or a group of its tiles cannot: then nothing more of it is begun."""
+        family = assignment.family
+        if family is None:
+            return self._book.failed(assignment, worker, error, seconds, peak)
+        if family.failed:
+            return self._book.interrupted(assignment, worker)
+        family.failed = True
+        self._queue = deque(other for other in self._queue if other.family is not family)
+        self._later = [(moment, other) for moment, other in self._later if other.family is not family]
+        return self._book.failed(family.scene, worker, error, seconds + family.seconds, max(peak, family.peak))
+
+    def _split(self, assignment: Assignment, worker: int, answer: Mapping[str, Any], peak: int) -> None:
+        """A scene is to be done in groups of tiles, before all others that wait; then it comes again, to be joined."""
+        self._book.interrupted(assignment, worker)
+        if self._stopping:
+            return
+        assignment.restart = False  # what its groups make is of use
+        if assignment.family is None:
+            assignment.family = Family(assignment, 0)
+            self._book.note(f"{assignment.order.name} is done in {answer['of']} groups of tiles")
+        family = assignment.family
+        family.left, family.seconds, family.peak = len(answer["groups"]), family.seconds + answer["seconds"], max(family.peak, peak)
+        groups = [Assignment(assignment.order, overwrite=assignment.overwrite, group=(number, answer["of"]), family=family) for number in answer["groups"]]
+        self._queue.extendleft(reversed(groups))
+
+    def _grouped(self, assignment: Assignment, worker: int, seconds: float, peak: int) -> None:
+        """A group of tiles is done; the last one brings the scene back."""
+        self._book.interrupted(assignment, worker)
+        family = assignment.family
+        assert family is not None
+        family.left, family.seconds, family.peak = family.left - 1, family.seconds + seconds, max(family.peak, peak)
+        if not (family.left or family.failed or self._stopping):
+            self._queue.appendleft(family.scene)
+
     def _blocked(self, assignment: Assignment, worker: int, answer: Mapping[str, Any], peak: int) -> None:
         """Another process holds the output."""
         if assignment.blocked >= PATIENCE:
-            return self._book.failed(assignment, worker, answer["error"], answer["seconds"], peak)
+            return self._failed(assignment, worker, answer["error"], answer["seconds"], peak)
         self._book.interrupted(assignment, worker)
         if self._stopping:
             return
@@ -130,14 +174,19 @@ class Agenda:
     def died(self, assignment: Assignment, worker: int, death: Death) -> None:
         """A worker is gone: its order waits again, or has failed; or its output is complete nevertheless."""
         if files := self._book.arrived(assignment):
-            return self._book.done(assignment, worker, [str(file) for file in files], death.seconds, death.peak)
-        if self._stopping and not death.verdict:
+            return self._done(assignment, worker, [str(file) for file in files], death.seconds, death.peak)
+        if (self._stopping and not death.verdict) or _is_over(assignment):
             return self._book.interrupted(assignment, worker)
         assignment.deaths += 1
         if death.verdict or assignment.deaths >= (MOST_KILLS if death.outside else MOST_DEATHS):
             error = death.verdict or f"its worker {death.how}, the last of {assignment.deaths} in a row to die with no tile finished in between"
-            return self._book.failed(assignment, worker, error, death.seconds, death.peak)
+            return self._failed(assignment, worker, error, death.seconds, death.peak)
         self._book.interrupted(assignment, worker)
         self._book.note(f"worker {worker} {death.how}; {assignment.order.name} goes on with another")
         self._queue.appendleft(assignment)
         return None
+
+
+def _is_over(assignment: Assignment) -> bool:
+    """Whether this is a group of a scene that has failed."""
+    return assignment.family is not None and assignment.family.failed

@@ -144,8 +144,7 @@ class DaskExecutor:
         token = f"{self._run}-{secrets.token_hex(8)}"
         ticket = dask.Queue(token, client=self._client)
         ticket.put(True)
-        how = {"threads": self._limits.threads, "restart": assignment.restart, "overwrite": assignment.overwrite}
-        asked = node.Ticket(self._run, token, assignment.order.to_json(), how, self._limits, self._command)
+        asked = node.Ticket(self._run, token, assignment.order.to_json(), self._limits.how(assignment), self._limits, self._command)
         future = self._client.submit(node.attend, asked, key=token, pure=False)
         self._attempts[token] = _Attempt(assignment, place, future, ticket)
         future.add_done_callback(lambda _: self._events.put((token, None)))

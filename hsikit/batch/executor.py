@@ -33,6 +33,8 @@ class Assignment:
         deaths: of its workers, in a row, with no tile finished in between.
         reached: tile steps that were done when its last attempt began.
         blocked: seconds for which another process has held its output; 0 where none does.
+        group: (number, of how many) of the group of tiles that this is; None: the scene.
+        family: what the groups of one scene share; None where it has none.
     """
 
     order: Order
@@ -41,6 +43,27 @@ class Assignment:
     deaths: int = 0
     reached: int = 0
     blocked: float = 0.0
+    group: tuple[int, int] | None = None
+    family: Family | None = None
+
+
+@dataclass
+class Family:
+    """A scene that is done in groups of tiles.
+
+    Attributes:
+        scene: its assignment, which waits until all groups are done.
+        left: groups that are not done.
+        failed: whether the scene has failed; what its other groups come to is of no interest then.
+        seconds: that its groups took.
+        peak: the largest resident memory of their workers (bytes).
+    """
+
+    scene: Assignment
+    left: int
+    failed: bool = False
+    seconds: float = 0.0
+    peak: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,7 +75,8 @@ class Limits:
         threads: compute threads of each.
         memory: what each plans with (bytes); None: what its machine has to share, on a cluster.
         ceiling: resident memory at which a worker is ended (bytes); None: no ceiling.
-        timeout: seconds for one attempt at a scene; None: no limit.
+        timeout: seconds for one attempt at a scene, or at a group of its tiles; None: no limit.
+        split: pixels above which a scene is done in groups of tiles; None: none is.
     """
 
     jobs: int
@@ -60,6 +84,14 @@ class Limits:
     memory: int | None
     ceiling: int | None = None
     timeout: float | None = None
+    split: int | None = None
+
+    def how(self, assignment: Assignment) -> dict[str, Any]:
+        """What a worker is told beside the order; see `hsikit.batch.filling.fill_order`."""
+        return {
+            "threads": self.threads, "memory": self.memory, "split": self.split,
+            "restart": assignment.restart, "overwrite": assignment.overwrite, "group": assignment.group,
+        }  # fmt: skip
 
     def exceeded(self, resident: int, started: float) -> str:
         """Why a worker must be ended that has `resident` bytes and began at `started` of the monotonic clock; "" where it need not."""
@@ -93,7 +125,7 @@ class Book(Protocol):
         """It cannot be done."""
 
     def interrupted(self, assignment: Assignment, worker: int) -> None:
-        """It waits to be gone on with, in this run or the next."""
+        """It waits to be gone on with, in this run or the next; or a group of its tiles is done."""
 
     def note(self, message: str) -> None:
         """Something worth a line."""

@@ -34,7 +34,7 @@ class Ticket:
         token: the attempt, by a name of its own: the scheduler has a queue of this name that holds one word. Who takes it may begin; Dask,
             where it believes a worker lost, would have a scene done by two at once.
         order: the order, as JSON.
-        how: threads, memory, restart and overwrite, as a worker process is told them.
+        how: as a worker process is told, see `Limits.how`; its memory may be said here only.
         limits: as for workers of one machine.
         command: how a worker process is started.
     """

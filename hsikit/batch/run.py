@@ -13,6 +13,7 @@ from hsikit.batch.cluster import Cluster, connected
 from hsikit.batch.crew import COMMAND, environment_of
 from hsikit.batch.executor import LEAST_MEMORY, TOLERANCE, Assignment, Executor, Limits
 from hsikit.batch.file_states import State, state_of, states_in
+from hsikit.batch.filling import parts_folder
 from hsikit.batch.ledger import LEDGER, BatchLedger
 from hsikit.batch.missing import Found, arrived, find_missing, take_over
 from hsikit.batch.orders import METHODS, TASKS, Order
@@ -85,7 +86,7 @@ class Outcome:
 
 
 def run_batch(orders: Sequence[Order], *, ledger: str | Path | None = None, jobs: int = 1, threads: int = 1, memory: int | str | None = None,
-              timeout: float | None = None, retry_failed: bool = False, overwrite: bool = False, cluster: Cluster | None = None,
+              timeout: float | None = None, split_above: int | None = None, retry_failed: bool = False, overwrite: bool = False, cluster: Cluster | None = None,
               watcher: Watcher | None = None, command: Sequence[str] = COMMAND) -> Outcome:  # fmt: skip
     """Fills orders with worker processes; what the ledger has as done is left alone.
 
@@ -100,7 +101,9 @@ def run_batch(orders: Sequence[Order], *, ledger: str | Path | None = None, jobs
         threads: compute threads of each.
         memory: peak memory of each worker, in bytes or like "2G"; one that takes more is ended, and its scene has failed. None: each
             plans with its share of half of what is available, or of what its Dask worker may take, and none is ended.
-        timeout: seconds for one attempt at a scene.
+        timeout: seconds for one attempt at a scene, or at a group of its tiles.
+        split_above: pixels above which a scene is done in groups of tiles, by several workers at once, where its method begins tile by tile.
+            On a cluster the outputs' folder must be one that all workers see. None: no scene is.
         retry_failed: whether scenes that failed before are tried again.
         overwrite: whether outputs that the ledger does not know may be replaced.
         cluster: where it is done; None: on this machine. Its workers see scenes, models and outputs under the same paths.
@@ -115,10 +118,10 @@ def run_batch(orders: Sequence[Order], *, ledger: str | Path | None = None, jobs
     """
     from hsikit.engine.resources import parse_memory
 
-    check_numbers(jobs=jobs, threads=threads, timeout=timeout)
+    check_numbers(jobs=jobs, threads=threads, timeout=timeout, split_above=split_above)
     check_methods(orders)
     promised = parse_memory(memory) if isinstance(memory, str) else memory
-    limits = Limits(jobs, threads, promised, None if promised is None else int(TOLERANCE * promised), timeout)
+    limits = Limits(jobs, threads, promised, None if promised is None else int(TOLERANCE * promised), timeout, split_above)
     path = Path(ledger) if ledger is not None else ledger_of(orders)
     make_folders(orders, path)
     with BatchLedger(path) as book:
@@ -128,9 +131,14 @@ def run_batch(orders: Sequence[Order], *, ledger: str | Path | None = None, jobs
         if not found.missing:
             recorder.watcher.begin(*before, 0)
             return recorder.outcome
+        from hsikit.engine.parts import drop_parts
+
         with _executor(limits, cluster, command) as executor:
             recorder.watcher.begin(*before, min(executor.jobs, len(found.missing)))
             recorder.outcome.finished = executor.run(found.missing, recorder)
+        for output in recorder.outcome.failed:  # also what a worker still wrote when its scene had failed
+            if not isinstance(output, RemotePath):
+                drop_parts(parts_folder(output))
     return recorder.outcome
 
 
@@ -212,10 +220,12 @@ class _Recorder:
 
     def begun(self, assignment: Assignment, worker: int) -> None:
         order = assignment.order
+        if assignment.group is not None:  # its scene was noted as begun
+            return self.watcher.begun(worker, order)
         # As it was before the first attempt of this run: what changed since, one of them wrote.
         self._before.setdefault(order.output, state_of(order.output))
         self._ledger.begin(order, [state_of(path) for path in order.inputs], self._before[order.output])
-        self.watcher.begun(worker, order)
+        return self.watcher.begun(worker, order)
 
     def opened(self, assignment: Assignment, identity: Sequence[Any], pixels: int) -> None:
         found = states_in(identity)
@@ -244,7 +254,8 @@ class _Recorder:
         self.watcher.ended(worker, order, "failed", seconds, error)
 
     def interrupted(self, assignment: Assignment, worker: int) -> None:
-        self._ledger.wait(assignment.order.output)
+        if assignment.group is None:
+            self._ledger.wait(assignment.order.output)
         self.watcher.ended(worker, assignment.order, "waiting", 0.0, "")
 
     def note(self, message: str) -> None:

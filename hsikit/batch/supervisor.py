@@ -87,8 +87,7 @@ class Supervisor:
     def _assign(self, post: _Post, assignment: Assignment) -> None:
         post.assignment, post.started, post.steps, post.total, post.verdict = assignment, time.monotonic(), 0, 0, ""
         post.worker.begin_scene()
-        how = {"threads": self._limits.threads, "memory": self._limits.memory, "restart": assignment.restart, "overwrite": assignment.overwrite}
-        post.worker.send({"order": assignment.order.to_json(), "how": how})
+        post.worker.send({"order": assignment.order.to_json(), "how": self._limits.how(assignment)})
 
     def _hear(self, post: _Post) -> None:
         """Takes what a worker says."""

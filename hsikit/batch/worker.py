@@ -19,7 +19,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any, TextIO
 
-from hsikit.batch.filling import open_order, run_order
+from hsikit.batch.filling import fill_order, open_order
 from hsikit.batch.orders import Order
 from hsikit.engine.ledger import FolderInUse
 from hsikit.engine.resources import resident_bytes
@@ -55,8 +55,8 @@ class Reporter:
         """Stands in the products' metadata; ten thousand of them help nobody."""
 
 
-def fill(order: Order, reporter: Reporter, *, threads: int, memory: int, restart: bool, overwrite: bool) -> list[str]:
-    """Runs one order; returns the files that were written, the main raster first.
+def fill(order: Order, reporter: Reporter, how: Mapping[str, Any]) -> dict[str, Any]:
+    """Opens the scene of an order, says so, and does it; see `hsikit.batch.filling.fill_order`.
 
     Raises:
         HsikitError: as `hsikit.run`.
@@ -64,7 +64,7 @@ def fill(order: Order, reporter: Reporter, *, threads: int, memory: int, restart
     source = open_order(order)
     try:
         reporter.say("opened", identity=list(source.info.identity), pixels=source.info.grid.whole.size)
-        return [str(file) for file in run_order(order, source, reporter, threads=threads, memory=memory, restart=restart, overwrite=overwrite)]
+        return fill_order(order, source, reporter, how)
     finally:
         source.close()
 
@@ -74,8 +74,7 @@ def serve(orders: queue.Queue[Mapping[str, Any] | None], reporter: Reporter, bus
     while (message := orders.get()) is not None:
         started = time.monotonic()
         try:
-            files = fill(Order.from_json(message["order"]), reporter, **message["how"])
-            answer: dict[str, Any] = {"is": "done", "files": files}
+            answer = fill(Order.from_json(message["order"]), reporter, message["how"])
         except KeyboardInterrupt:
             answer = {"is": "stopped"}
         except FolderInUse as error:

@@ -89,8 +89,18 @@ def compute(job: Job, sources: Mapping[str, Source], *, layers: Sequence[str] = 
             context.ledger.close()
 
 
-def open_context(job: Job, sources: Mapping[str, Source], options: RunOptions, folder: Path, key: str, progress: Progress) -> Context:
+def open_context(job: Job, sources: Mapping[str, Source], options: RunOptions, folder: Path, key: str, progress: Progress,
+                 tile: tuple[int, int] | None = None) -> Context:  # fmt: skip
     """Opens (or reopens) the working folder of a run and plans it.
+
+    Args:
+        job: what is run.
+        sources: by role.
+        options: of the user.
+        folder: where working files lie.
+        key: of the run.
+        progress: who is told.
+        tile: rows and columns of a tile, where another process has chosen them; an unfinished run keeps its own.
 
     Raises:
         RunError: the folder is in use, or holds an unfinished run of another command.
@@ -102,7 +112,7 @@ def open_context(job: Job, sources: Mapping[str, Source], options: RunOptions, f
     ledger = Ledger(folder, key, restart=options.restart)
     begun = ledger.tile is not None
     try:
-        plan = plan_run(job, sources, relations, options, ledger.tile)
+        plan = plan_run(job, sources, relations, options, ledger.tile or tile)
         ledger.set_tile(plan.tile)
     except BaseException:
         if begun:

@@ -24,6 +24,8 @@ from hsikit.scene import Source
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from hsikit.engine.parts import Parts
+
 STATE = Layer("__state", dtype="uint8", nodata=0, description="0 invalid, 1 valid, 2 hidden", delivered=False)
 
 
@@ -45,6 +47,7 @@ class Context:
         files: the present version of each layer.
         features: what Finish stages delivered.
         only: tiles to run, where not all are wanted.
+        parts: tiles of the first stage that other processes made for this run.
     """
 
     job: Job
@@ -60,6 +63,7 @@ class Context:
     files: dict[str, LayerFile] = field(default_factory=dict)
     features: dict[str, Features] = field(default_factory=dict)
     only: frozenset[int] | None = None
+    parts: Parts | None = None
 
     @property
     def grid(self) -> Grid:

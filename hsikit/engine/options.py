@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsikit.errors import OptionError
 from hsikit.geo.grid import Window
+
+if TYPE_CHECKING:
+    from hsikit.engine.parts import Parts
 
 Precision = Literal["float32", "bf16"]
 OutputGrid = Literal["map", "sensor"]
@@ -68,6 +71,7 @@ class RunOptions:
         mask: pixels to hide.
         overwrite: whether existing outputs may be replaced.
         restart: whether the unfinished part of an earlier run is dropped.
+        parts: tiles of the first stage that other processes made for this run.
         resident: bytes that the process holds before the run, where the run of another process is planned; None: those of this one.
         grid: where the results of a swath lie: on the "map", or on the "sensor"'s own grid. A scene on a map grid keeps it.
     """
@@ -81,6 +85,7 @@ class RunOptions:
     mask: HiddenPixels | None = None
     overwrite: bool = False
     restart: bool = False
+    parts: Parts | None = None
     resident: int | None = None
     grid: OutputGrid = "map"
 

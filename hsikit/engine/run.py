@@ -112,7 +112,10 @@ def run_job(job: Job, sources: Mapping[str, Source], output: str | Path, *, name
     _check_one_disk(finals)
     if chosen.grid == "map":
         check_places(sources[job.reference].info)
-    context = open_context(job, sources, chosen, folder, _key(job, sources, chosen, paths), told)
+    parts = chosen.parts
+    context = open_context(job, sources, chosen, folder, _key(job, sources, chosen, paths), told, tile=parts.tile if parts is not None else None)
+    if parts is not None and parts.tile == context.plan.tile:  # an unfinished run keeps its own tile
+        context.parts = parts
     try:
         report = _run(context, paths, told)
     except OutputError:

@@ -27,6 +27,8 @@ KEEP_SECONDS = 2.0
 """How often a fold or a fit writes down how far it has come."""
 STRIP_BYTES, STRIP_PIXELS = 16 * 2**20, 2**20
 """Most bytes and pixels of the strips that a Finish stage is given."""
+MappedTile = tuple[list[NDArray[Any]], NDArray[np.uint8] | None]
+"""Layers of a tile, and the state of its pixels."""
 
 
 def run_stages(context: Context, stages: tuple[Stage, ...], prefix: str = "") -> None:
@@ -136,18 +138,11 @@ def _run_map(context: Context, stage: Map, key: str) -> None:
         wanted = range(len(tiling)) if context.only is None else sorted(context.only)
         done = context.ledger.done(key)
         todo = [number for number in wanted if number not in done]
-
-        def use(number: int, tile: Tile | None, state: NDArray[np.uint8] | None) -> tuple[list[NDArray[Any]], NDArray[np.uint8] | None]:
-            core = state if state is not None else _known_state(context, tiling, number)
-            skipped = tile is None or (core is not None and not (core == VALID).any())
-            values = {} if tile is None or skipped else stage.apply(tile, context.store)
-            out = [_finished(layer, values.get(layer.name), core, tiling, number) for layer in layers]
-            return out, None if state_file is None else _clip(core, tiling, number)
-
-        for number, (arrays, state) in _tiles(context, stage, tiling, todo, use, ordered=False):
+        for number, (arrays, state) in _found_and_made(context, stage, key, tiling, todo):
             for file, values in zip(written, arrays, strict=True):
                 file.write(number, values)
             if state_file is not None:
+                assert state is not None
                 state_file.write(number, state[None])
             context.ledger.mark(key, number, [*written, *([state_file] if state_file else [])])
             context.progress.advance(stage.name)
@@ -155,6 +150,36 @@ def _run_map(context: Context, stage: Map, key: str) -> None:
         context.ledger.keep(key, len(tiling), {}, finished=True)
     for file in [*written, *([state_file] if state_file else [])]:
         _register(context, file)
+
+
+def _found_and_made(context: Context, stage: Map, key: str, tiling: Tiling, todo: list[int]) -> Iterator[tuple[int, MappedTile]]:
+    """The tiles `todo`: those that other processes made for this run, then the others."""
+    found: set[int] = set()
+    if context.parts is not None and key == context.job.stages[0].name:
+        layers = [context.job.layer(name) for name in stage.writes]
+        found = set(np.flatnonzero(context.parts.done).tolist()) & set(todo)
+        for number in sorted(found):
+            yield number, context.parts.read(number, layers, context, stage)
+    yield from map_tiles(context, stage, tiling, [number for number in todo if number not in found])
+
+
+def map_tiles(context: Context, stage: Map, tiling: Tiling, todo: list[int]) -> Iterator[tuple[int, MappedTile]]:
+    """Applies a Map to the tiles `todo`.
+
+    Yields:
+        The tile's number; its layers as they are stored, cut to the area, and the state of its pixels where the stage reads the scene.
+    """
+    layers = [context.job.layer(name) for name in stage.writes]
+    reads_scene = context.job.reference in stage.reads
+
+    def use(number: int, tile: Tile | None, state: NDArray[np.uint8] | None) -> MappedTile:
+        core = state if state is not None else _known_state(context, tiling, number)
+        skipped = tile is None or (core is not None and not (core == VALID).any())
+        values = {} if tile is None or skipped else stage.apply(tile, context.store)
+        out = [_finished(layer, values.get(layer.name), core, tiling, number) for layer in layers]
+        return out, _clip(core, tiling, number) if reads_scene else None
+
+    yield from _tiles(context, stage, tiling, todo, use, ordered=False)
 
 
 def _register(context: Context, file: LayerFile) -> None:

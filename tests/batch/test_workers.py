@@ -70,7 +70,7 @@ def test_neither_an_error_of_ours_nor_a_full_disk_ends_the_worker(place: Place, 
     def broken(*_: object, **__: object) -> None:
         raise faults.pop(0)
 
-    monkeypatch.setattr("hsikit.batch.worker.run_order", broken)
+    monkeypatch.setattr("hsikit.batch.worker.fill_order", broken)
     said = answers(place.orders(tmp_path, "a.tif", "b.tif"))
     assert [message.get("error") for message in said if message["is"] != "opened"] == [
         "internal error: ZeroDivisionError: oh (this is our mistake)", "map.tif: the disk is full. Make room",
