@@ -72,6 +72,8 @@ METHODS: tuple[MethodEntry, ...] = (
                 "likelihood ratio of a target that replaces a part of the pixel", "--target", "Schaum & Stocker 1997"),
     MethodEntry("spectral-angle", "target detection", "hsikit.tasks.detection.spectral_angle:SpectralAngle",
                 "cosine of the angle to the target; looks at no background", "--target", "Kruse 1993"),
+    MethodEntry("minerals", "minerals", "hsikit.tasks.minerals.minerals:Minerals",
+                "absorption features fitted to those of a library, three best entries of each of two groups", "--library", "Clark 2003"),
     MethodEntry("mnf", "transformation", "hsikit.tasks.transformation.mnf:MinimumNoiseFraction",
                 "components ordered by signal to noise, the noise whitened", "nothing", "Green 1988"),
     MethodEntry("pca", "transformation", "hsikit.tasks.transformation.pca:Pca",

@@ -67,10 +67,44 @@ def library_targets(info: SceneInfo, target: str | Path | Library, names: Sequen
     Raises:
         OptionError, SceneError, WavelengthError: as `read_targets`.
     """
+    chosen = _chosen(_opened(target), names)
+    if len(chosen) > MOST_TARGETS:
+        told = f"{len(chosen)} spectra of {chosen.source} would be looked for, and {MOST_TARGETS} are the most"
+        raise OptionError("name", told, f"Name some, such as --name {chosen.names[0]!r}")
+    found = _at_bands(info, chosen)
+    silent = _silent(info, found)
+    if silent.any():
+        raise _out_of_range(info, chosen, f"{chosen.names[int(silent.argmax())]} answers for no")
+    return found
+
+
+def library_references(info: SceneInfo, library: str | Path | Library, names: Sequence[str] = ()) -> TargetSpectra:
+    """All spectra of a library, or those of some names, at a scene's bands, for methods that compare pixels with many.
+
+    Spectra that answer for no good band stay, as unknown: positions are those of the library.
+
+    Args:
+        info: facts of the scene.
+        library: a library, or a path of one.
+        names: as for `read_targets`.
+
+    Raises:
+        OptionError: no spectrum of a name.
+        SceneError: a library that cannot be read.
+        WavelengthError: a library or scene without wavelengths, or a library that answers for no band of the scene.
+    """
+    chosen = _chosen(_opened(library), names)
+    found = _at_bands(info, chosen)
+    if _silent(info, found).all():
+        raise _out_of_range(info, chosen, "none of its spectra answers for any")
+    return found
+
+
+def _at_bands(info: SceneInfo, chosen: Library) -> TargetSpectra:
+    """Spectra of a library at a scene's bands; NaN where they do not answer."""
     from hsikit.spectral.library import resample_spectra
     from hsikit.spectral.resample import Resampling, gaussian_resampling, response_resampling
 
-    chosen = _chosen(_opened(target), names)
     if not info.bands.spectral:
         raise WavelengthError(info.name, "its bands have no wavelengths, so that no library spectrum can be compared", "Give --wavelengths or --sensor")
     measured = _measured_responses(info)
@@ -81,11 +115,17 @@ def library_targets(info: SceneInfo, target: str | Path | Library, names: Sequen
         return gaussian_resampling(centres, widths, info.bands.wavelength, info.bands.fwhm)
 
     values = resample_spectra(chosen.spectra, chosen.wavelength, chosen.fwhm, weigh).astype(np.float64)
-    silent = [name for name, row in zip(chosen.names, values, strict=True) if not np.isfinite(row[info.bands.used]).any()]
-    if silent:
-        reach, own = (f"{axis[0]:g} to {axis[-1]:g} nm" for axis in (chosen.wavelength, info.bands.wavelength))
-        raise WavelengthError(chosen.source, f"{silent[0]} answers for no good band of {info.name} ({own})", f"The library reaches from {reach}")
     return TargetSpectra(chosen.names, values, info.bands.wavelength, info.bands.fwhm, chosen.quantity, chosen.source)
+
+
+def _silent(info: SceneInfo, found: TargetSpectra) -> NDArray[np.bool_]:
+    """Which spectra answer for no good band."""
+    return np.asarray(~np.isfinite(found.values[:, info.bands.used]).any(axis=1))
+
+
+def _out_of_range(info: SceneInfo, chosen: Library, told: str) -> WavelengthError:
+    reach, own = (f"{axis[0]:g} to {axis[-1]:g} nm" for axis in (chosen.wavelength, info.bands.wavelength))
+    return WavelengthError(chosen.source, f"{told} good band of {info.name} ({own})", f"The library reaches from {reach}")
 
 
 def scene_target(source: Source, pixels: Sequence[tuple[int, int]] = (), points: Points = (), crs: str | None = None) -> TargetSpectra:
@@ -127,9 +167,6 @@ def _chosen(library: Library, names: Sequence[str]) -> Library:
             raise OptionError("name", f"no spectrum of {library.source} is named {name!r}, or holds these words", advice)
         positions |= dict.fromkeys(own)
     chosen = library.select(list(positions)) if names else library
-    if len(chosen) > MOST_TARGETS:
-        told = f"{len(chosen)} spectra of {library.source} would be looked for, and {MOST_TARGETS} are the most"
-        raise OptionError("name", told, f"Name some, such as --name {chosen.names[0]!r}")
     if not len(chosen):
         raise SceneError(library.source, "holds no spectrum", "Give another file")
     return chosen

@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +198,7 @@ def _between_corners(group: int, spectrum: Floats, wavelength: Floats) -> list[t
     below = 1 - values / hull
     corners = np.flatnonzero(below <= 1e-6)
     found = []
-    for first, last in zip(corners[:-1], corners[1:], strict=True):
+    for first, last in pairwise(corners.tolist()):
         span = wavelength[last] - wavelength[first]
         if last - first + 1 < LEAST_BANDS or span < LEAST_SPAN or below[first:last].max() < LEAST_AREA_DEPTH:
             continue
