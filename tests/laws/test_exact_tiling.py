@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -24,6 +25,7 @@ from hsikit.scene import Source
 from hsikit.tasks.classification.sieve import sieve
 from hsikit.tasks.classification.smooth import smooth
 from hsikit.tasks.detection.target_spectra import TargetSpectra
+from hsikit.tasks.minerals.features import Feature, Mineral
 from hsikit.train.labels import read_labels
 from tests.tasks.bases import small_base
 from tests.tasks.classification.networks import short
@@ -154,6 +156,23 @@ def find(name: str, **options) -> Case:
     return Case(make)
 
 
+def name_minerals() -> Case:
+    """Spectra of some of the scene's pixels, by features wide enough for its few bands."""
+
+    def make() -> tuple[Job, Mapping[str, Source]]:
+        source = as_source(scene().values, scene().nm, TRANSFORM, "scene.tif")
+        valid = np.argwhere((scene().values != -9999).all(0))
+        spectra = scene().values[:, *valid[:: len(valid) // 12].T].T * SCALE
+        bands = source.info.bands
+        references = TargetSpectra(tuple(f"m{k}" for k in range(len(spectra))), spectra, bands.wavelength, bands.fwhm, source.info.quantity)
+        spans = ((1, (400.0, 800.0), (1500.0, 1800.0)), (2, (1300.0, 1600.0), (2400.0, 2500.0)), (2, (400.0, 700.0), (2000.0, 2500.0)))
+        table = (Mineral("any", re.compile("m"), tuple(Feature(group, left, right, diagnostic=False) for group, left, right in spans)),)
+        method = load_class("minerals")(references=references, table=table, least_fit=0.2)
+        return method.bind({"cube": source.info}), {"cube": source}
+
+    return Case(make)
+
+
 DETECTORS = ("ace", "matched-filter", "smf", "cem", "glrt", "spsmf", "spectral-angle")
 few_steps = partial(smooth, steps=STEPS, keep=0.3)
 CLASSIFIERS = {
@@ -182,6 +201,7 @@ OTHERS = {
     "local-rx": plain("local-rx", pfa=2e-3, components=5, inner=5, outer=15),
     "object-anomaly": plain("object-anomaly", pfa=2e-3, object_size=4),
     **{name: find(name) for name in DETECTORS},
+    "minerals": name_minerals(),
     "pca": plain("pca"),
     "pca, standardised": plain("pca", standardise=True),
     **{f"mnf, {noise}": plain("mnf", noise=noise) for noise in ("horizontal", "vertical", "both")},

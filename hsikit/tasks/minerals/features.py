@@ -35,6 +35,8 @@ MOST_HOLE = 0.25
 """Widest distance of neighbouring bands, as a share of the feature: beyond it the feature is not seen."""
 LEAST_SPAN = 40.0
 """Width (nm) of a feature that is found, at least: narrower ones are noise of the library."""
+RETURN = 0.1
+"""Two absorptions are two where the spectrum between them is below its continuum by at most this share of the shallower one."""
 TABLE = Path(__file__).with_name("features.toml")
 
 
@@ -161,7 +163,7 @@ def features_of(name: str, spectrum: Floats, wavelength: Floats, table: tuple[Mi
 
 
 def find_features(spectrum: Floats, wavelength: Floats) -> tuple[Feature, ...]:
-    """The absorptions of a spectrum: what lies between neighbouring corners of its continuum, and is deep and wide enough.
+    """The absorptions of a spectrum: what lies between places on its continuum, and is deep and wide enough.
 
     Args:
         spectrum: reflectance, NaN where unknown, shape (C,).
@@ -198,7 +200,7 @@ def _between_corners(group: int, spectrum: Floats, wavelength: Floats) -> list[t
     below = 1 - values / hull
     corners = np.flatnonzero(below <= 1e-6)
     found = []
-    for first, last in pairwise(corners.tolist()):
+    for first, last in (part for ends in pairwise(corners.tolist()) for part in _split(below, *ends)):
         span = wavelength[last] - wavelength[first]
         if last - first + 1 < LEAST_BANDS or span < LEAST_SPAN or below[first:last].max() < LEAST_AREA_DEPTH:
             continue
@@ -206,6 +208,19 @@ def _between_corners(group: int, spectrum: Floats, wavelength: Floats) -> list[t
         feature = Feature(group, (float(left), float(left + SHOULDER * span)), (float(right - SHOULDER * span), float(right)))
         found.append((float(below[first:last].sum()), feature))
     return found
+
+
+def _split(below: NDArray[np.float32], first: int, last: int) -> list[tuple[int, int]]:
+    """Absorptions between two corners, apart where the spectrum nearly comes back to its continuum between them."""
+    inside = below[first : last + 1]
+    if len(inside) < 3:
+        return [(first, last)]
+    least = np.minimum(np.maximum.accumulate(inside), np.maximum.accumulate(inside[::-1])[::-1])
+    between = np.where((inside <= RETURN * least) & (least >= LEAST_AREA_DEPTH), inside, np.inf)
+    place = int(between.argmin())
+    if not np.isfinite(between[place]):
+        return [(first, last)]
+    return [*_split(below, first, first + place), *_split(below, first + place, last)]
 
 
 def profile_of(feature: Feature, spectrum: Floats, wavelength: Floats) -> Profile | None:
