@@ -50,7 +50,7 @@ def test_mistakes(made: Path, tmp_path: Path) -> None:
     told = {
         ("--quantity", "radiance"): "holds surface_reflectance (1), and",
         ("--quantity", "surface_reflectance", "--features", tmp_path / "own.toml"): "holds no [[mineral]]",
-        ("--quantity", "surface_reflectance", "--name", "calcit e"): "Near are calcite",
+        ("--quantity", "surface_reflectance", "--name", "kaolonite"): "Near are kaolinite",
         ("--quantity", "surface_reflectance", "--noise", -1): "is no standard deviation",
         ("--quantity", "surface_reflectance", "-p", "least_fit=2"): "least_fit: 2 is not a share",
         ("--quantity", "surface_reflectance", "-p", "table=2"): "'table' is no option of the method",
