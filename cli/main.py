@@ -18,10 +18,10 @@ from .console import tell
 
 VERBS = (
     "info", "check", "quicklook", "methods", "sensors", "datasets", "train", "evaluate", "benchmark", "classify", "adapt", "batch", "plan", "mosaic", "sample",
-    "accuracy", "report", "superresolve", "pansharpen", "anomaly", "detect", "minerals", "transform", "clip", "warp", "orthorectify", "resample", "convert",
-    "spectrum", "library", "indices", "reflectance", "simulate", "demo",
+    "accuracy", "report", "superresolve", "pansharpen", "anomaly", "detect", "gas", "minerals", "transform", "clip", "warp", "orthorectify", "resample",
+    "convert", "spectrum", "library", "indices", "reflectance", "simulate", "demo",
 )  # fmt: skip
-RESUMING = ("benchmark", "classify", "batch", "superresolve", "pansharpen", "anomaly", "detect", "minerals", "transform")
+RESUMING = ("benchmark", "classify", "batch", "superresolve", "pansharpen", "anomaly", "detect", "gas", "minerals", "transform")
 """Verbs whose interrupted run the same command goes on with."""
 DEBUG = "HSIKIT_DEBUG"
 INTERRUPTED = 130
