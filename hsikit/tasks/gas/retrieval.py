@@ -20,6 +20,8 @@ ROUNDS = 30
 STILL = 1.0 / PPM
 """A column is done when no pixel changes by more: 1 ppm m."""
 TINY = 1e-9
+GAS = 3.0
+"""Answers above so many deviations are gas, and say nothing of the uncertainty."""
 DARKEST = 1e-3
 """Least brightness of a pixel over that of the mean."""
 
@@ -72,7 +74,27 @@ def retrieve(spectra: Tensor, valid: Tensor, absorption: Tensor, *, iterative: b
     else:
         amount = _scores(spectra, background) / background.power
     answer = torch.einsum("kpb,kb->kp", spectra, background.filter * share).abs().clamp_(min=TINY)
-    return Retrieval(amount * PPM, background.power.sqrt() / answer * PPM, answer / background.power)
+    return Retrieval(amount * PPM, _spread(spectra, valid, background) / answer * PPM, answer / background.power)
+
+
+def _spread(spectra: Tensor, valid: Tensor, background: _Background) -> Tensor:
+    """Standard deviation of the filter's answer to what is no gas, by the brightness of each pixel, shape (k, P).
+
+    Its square is a part that all pixels have and one that grows with the square of the brightness, as relative noise and the structure of the
+    ground do; both by least squares over the pixels of the column that show no gas. A filter is quieter on the pixels that its covariance
+    is of than it is in truth, by the share of its bands in them.
+    """
+    light = torch.einsum("kpb,kb->kp", spectra, background.mean) / (background.mean**2).sum(1, keepdim=True)
+    answer = _scores(spectra, background)
+    quiet = (valid & (answer < GAS * background.power.sqrt())).to(spectra)
+    count = quiet.sum(1, keepdim=True).clamp_(min=1.0)
+    squares = light**2
+    mean_squares, mean_answer = (quiet * squares).sum(1, keepdim=True) / count, (quiet * answer**2).sum(1, keepdim=True) / count
+    apart = quiet * (squares - mean_squares)
+    slope = (apart * answer**2).sum(1, keepdim=True) / (apart * squares).sum(1, keepdim=True).clamp_(min=TINY)
+    slope = torch.minimum(slope.clamp_(min=0.0), mean_answer / mean_squares.clamp(min=TINY))
+    pixels, bands = valid.sum(1, keepdim=True), spectra.shape[2]
+    return (mean_answer + slope * (squares - mean_squares)).clamp_(min=0.0).sqrt() * pixels / (pixels - bands)
 
 
 def _background(mean: Tensor, covariance: Tensor, share: Tensor) -> _Background:
