@@ -43,13 +43,24 @@ class Retrieval:
 
 @dataclass(frozen=True, eq=False)
 class _Background:
-    """Mean (k, B), covariance over the count (k, B, B), and the filter that follows: target t, C^-1 t, t'C^-1 t."""
+    """Mean (k, B), and the filter that follows from it and the covariance C: target t, C^-1 t, t'C^-1 t."""
 
     mean: Tensor
-    covariance: Tensor
     target: Tensor
     filter: Tensor
     power: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class _Columns:
+    """What the rounds read: spectra less their mean, 0 where not valid (k, P, B); 1 over the count of each valid pixel, else 0 (k, P); the
+    mean (k, B); the inverse of the loaded covariance (k, B, B); the unit absorption (B,)."""
+
+    centred: Tensor
+    weights: Tensor
+    mean: Tensor
+    inverse: Tensor
+    share: Tensor
 
 
 def retrieve(spectra: Tensor, valid: Tensor, absorption: Tensor, *, iterative: bool, rounds: int = ROUNDS) -> Retrieval:
@@ -57,100 +68,110 @@ def retrieve(spectra: Tensor, valid: Tensor, absorption: Tensor, *, iterative: b
 
     Args:
         spectra: radiance, float64, shape (k, P, B).
-        valid: which pixels count, bool (k, P); at least one in each column.
+        valid: which pixels count, bool (k, P); more than B in each column.
         absorption: unit absorption, 1/(ppm m), float64 (B,).
         iterative: mag1c; else the plain filter of each column, as EMIT's product has it.
         rounds: of mag1c, at most.
     """
-    share = absorption * PPM
     weights = valid.to(spectra) / valid.sum(1, keepdim=True)
-    spectra = torch.where(valid[..., None], spectra, 0.0)
-    mean = torch.einsum("kp,kpb->kb", weights, spectra)
-    centred = (spectra - mean[:, None]) * valid[..., None]
+    mean = _folded(weights, torch.where(valid[..., None], spectra, 0.0))
+    centred = torch.where(valid[..., None], spectra - mean[:, None], 0.0)
     covariance = centred.mT @ centred / valid.sum(1)[:, None, None]
-    background = _background(mean, covariance, share)
+    load = LOADING * covariance.diagonal(dim1=1, dim2=2).mean(1, keepdim=True) + torch.finfo(mean.dtype).tiny
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(covariance + load.expand_as(mean).diag_embed()))
+    columns = _Columns(centred, weights, mean, inverse, absorption * PPM)
+    target = columns.share * mean
+    solved = _times(inverse, target)
+    background = _Background(mean, target, solved, (target * solved).sum(1, keepdim=True))
     if iterative:
-        amount, background = _mag1c(spectra, centred, weights, background, share, rounds)
+        amount, background = _mag1c(columns, background, rounds)
     else:
-        amount = _scores(spectra, background) / background.power
-    answer = torch.einsum("kpb,kb->kp", spectra, background.filter * share).abs().clamp_(min=TINY)
-    return Retrieval(amount * PPM, _spread(spectra, valid, background) / answer * PPM, answer / background.power)
+        amount = _times(centred, solved) / background.power
+    weighed = background.filter * columns.share
+    answer = (_times(centred, weighed) + (mean * weighed).sum(1, keepdim=True)).abs().clamp_(min=TINY)
+    return Retrieval(amount * PPM, _spread(columns, valid, background) / answer * PPM, answer / background.power)
 
 
-def _spread(spectra: Tensor, valid: Tensor, background: _Background) -> Tensor:
+def _times(matrices: Tensor, vectors: Tensor) -> Tensor:
+    """Each matrix (k, P, B) by its vector (k, B), shape (k, P)."""
+    return torch.bmm(matrices, vectors[:, :, None])[:, :, 0]
+
+
+def _folded(weights: Tensor, matrices: Tensor) -> Tensor:
+    """Sums of rows (k, P, B) by weights (k, P), shape (k, B)."""
+    return torch.bmm(weights[:, None], matrices)[:, 0]
+
+
+def _scores(columns: _Columns, background: _Background) -> Tensor:
+    """(x - mean)' C^-1 t, shape (k, P)."""
+    moved = ((columns.mean - background.mean) * background.filter).sum(1, keepdim=True)
+    return _times(columns.centred, background.filter) + moved
+
+
+def _light(columns: _Columns, mean: Tensor) -> Tensor:
+    """Brightness of each pixel over that of a mean, shape (k, P)."""
+    return (_times(columns.centred, mean) + (columns.mean * mean).sum(1, keepdim=True)) / (mean**2).sum(1, keepdim=True)
+
+
+def _mag1c(columns: _Columns, first: _Background, rounds: int) -> tuple[Tensor, _Background]:
+    """Rounds until each column is still; a column's answer does not depend on the others beside it."""
+    light = _light(columns, first.mean).clamp_(min=DARKEST)
+    amount = (_times(columns.centred, first.filter) / (light * first.power)).clamp_(min=0)
+    moving = torch.ones(len(amount), 1, dtype=torch.bool, device=amount.device)
+    now = first
+    for _ in range(rounds):
+        after = _without_gas(columns, now.target, light * amount)
+        sparse = 1 / (light * (amount + TINY))
+        changed = ((_scores(columns, after) - sparse) / (light * after.power.clamp(min=1.0))).clamp_(min=0)
+        still = ((changed - amount).abs() * (columns.weights > 0)).amax(1, keepdim=True) < STILL
+        amount = torch.where(moving, changed, amount)
+        now = _Background(*(torch.where(moving, getattr(after, name), getattr(now, name)) for name in ("mean", "target", "filter", "power")))
+        moving = moving & ~still
+        if not bool(moving.any()):
+            break
+    return amount, now
+
+
+def _without_gas(columns: _Columns, target: Tensor, gas: Tensor) -> _Background:
+    """The background of x - gas * target, from that of x.
+
+    With c the covariance of x and the gas, and v the variance of the gas, its covariance is C - c t' - t c' + v t t': a change of rank two, through which the
+    inverse is had by two-by-two systems (Woodbury).
+
+    Args:
+        columns: x.
+        target: what a unit of gas takes away (k, B).
+        gas: of each pixel (k, P).
+    """
+    mean = (columns.weights * gas).sum(1, keepdim=True)
+    apart = (gas - mean) * columns.weights
+    along, spread = _folded(apart, columns.centred), (apart * (gas - mean)).sum(1)
+    moved = columns.mean - mean * target
+    after = columns.share * moved
+    sides = torch.stack([along, target, after], 2)
+    solved = columns.inverse @ sides
+    products = sides[:, :, :2].mT @ solved
+    a, b, d = products[:, 0, 0] - spread, products[:, 0, 1] - 1, products[:, 1, 1]
+    p, q, scale = products[:, 0, 2], products[:, 1, 2], a * d - b**2
+    shares = torch.stack([(d * p - b * q) / scale, (a * q - b * p) / scale], 1)
+    answer = solved[:, :, 2] - _times(solved[:, :, :2], shares)
+    return _Background(moved, after, answer, (after * answer).sum(1, keepdim=True))
+
+
+def _spread(columns: _Columns, valid: Tensor, background: _Background) -> Tensor:
     """Standard deviation of the filter's answer to what is no gas, by the brightness of each pixel, shape (k, P).
 
     Its square is a part that all pixels have and one that grows with the square of the brightness, as relative noise and the structure of the
     ground do; both by least squares over the pixels of the column that show no gas. A filter is quieter on the pixels that its covariance
     is of than it is in truth, by the share of its bands in them.
     """
-    light = torch.einsum("kpb,kb->kp", spectra, background.mean) / (background.mean**2).sum(1, keepdim=True)
-    answer = _scores(spectra, background)
-    quiet = (valid & (answer < GAS * background.power.sqrt())).to(spectra)
+    light, answer = _light(columns, background.mean), _scores(columns, background)
+    quiet = (valid & (answer < GAS * background.power.sqrt())).to(answer)
     count = quiet.sum(1, keepdim=True).clamp_(min=1.0)
     squares = light**2
     mean_squares, mean_answer = (quiet * squares).sum(1, keepdim=True) / count, (quiet * answer**2).sum(1, keepdim=True) / count
     apart = quiet * (squares - mean_squares)
     slope = (apart * answer**2).sum(1, keepdim=True) / (apart * squares).sum(1, keepdim=True).clamp_(min=TINY)
     slope = torch.minimum(slope.clamp_(min=0.0), mean_answer / mean_squares.clamp(min=TINY))
-    pixels, bands = valid.sum(1, keepdim=True), spectra.shape[2]
+    pixels, bands = valid.sum(1, keepdim=True), len(columns.share)
     return (mean_answer + slope * (squares - mean_squares)).clamp_(min=0.0).sqrt() * pixels / (pixels - bands)
-
-
-def _background(mean: Tensor, covariance: Tensor, share: Tensor) -> _Background:
-    bands = mean.shape[1]
-    load = LOADING * covariance.diagonal(dim1=1, dim2=2).sum(1) / bands
-    loaded = covariance + (load[:, None] + torch.finfo(mean.dtype).tiny).expand(-1, bands).diag_embed()
-    target = share * mean
-    solved = torch.cholesky_solve(target[..., None], torch.linalg.cholesky(loaded))[..., 0]
-    return _Background(mean, covariance, target, solved, (target * solved).sum(1, keepdim=True))
-
-
-def _scores(spectra: Tensor, background: _Background) -> Tensor:
-    """(x - mean)' C^-1 t, shape (k, P)."""
-    return torch.einsum("kpb,kb->kp", spectra, background.filter) - (background.mean * background.filter).sum(1, keepdim=True)
-
-
-def _mag1c(spectra: Tensor, centred: Tensor, weights: Tensor, first: _Background, share: Tensor, rounds: int) -> tuple[Tensor, _Background]:
-    """Rounds until each column is still; a column's answer does not depend on the others beside it."""
-    light = torch.einsum("kpb,kb->kp", spectra, first.mean) / (first.mean**2).sum(1, keepdim=True)
-    light = light.clamp(min=DARKEST)
-    amount = (_scores(spectra, first) / (light * first.power)).clamp(min=0)
-    moving = torch.ones(len(spectra), dtype=torch.bool, device=spectra.device)
-    now = first
-    for _ in range(rounds):
-        after = _without_gas(centred, weights, first, now.target, light * amount, share)
-        sparse = 1 / (light * (amount + TINY))
-        changed = ((_scores(spectra, after) - sparse) / (light * after.power.clamp(min=1.0))).clamp(min=0)
-        kept = moving[:, None]
-        step = ((changed - amount).abs() * (weights > 0)).amax(1)
-        amount = torch.where(kept, changed, amount)
-        now = _Background(*(torch.where(kept.view(-1, *[1] * (new.ndim - 1)), new, old) for new, old in _both(after, now)))
-        moving = moving & (step >= STILL)
-        if not bool(moving.any()):
-            break
-    return amount, now
-
-
-def _both(new: _Background, old: _Background) -> list[tuple[Tensor, Tensor]]:
-    return [(getattr(new, name), getattr(old, name)) for name in ("mean", "covariance", "target", "filter", "power")]
-
-
-def _without_gas(centred: Tensor, weights: Tensor, first: _Background, target: Tensor, gas: Tensor, share: Tensor) -> _Background:
-    """The background of x - gas * target, from that of x.
-
-    Args:
-        centred: x less its mean, 0 where not valid (k, P, B).
-        weights: 1 / count of each valid pixel, else 0 (k, P).
-        first: the background of x.
-        target: what a unit of gas takes away (k, B).
-        gas: of each pixel (k, P).
-        share: unit absorption (B,).
-    """
-    mean = (weights * gas).sum(1, keepdim=True)
-    apart = (gas - mean) * weights
-    along = torch.einsum("kp,kpb->kb", apart, centred)
-    spread = (apart * (gas - mean)).sum(1)
-    cross = along[:, :, None] * target[:, None, :]
-    covariance = first.covariance - cross - cross.mT + spread[:, None, None] * target[:, :, None] * target[:, None, :]
-    return _background(first.mean - mean * target, covariance, share)
