@@ -13,7 +13,7 @@ import argparse
 import time
 from typing import Any
 
-ROUNDS, AT_ONCE = 30, 32
+ROUNDS, AT_ONCE = 30, 16
 
 
 def arguments() -> argparse.Namespace:
@@ -64,9 +64,7 @@ def plumes(draws: int, first: int) -> None:
     from hsikit.tasks.gas.retrieval import Retrieval, retrieve
 
     print("32 x 512 x 73, 30 pixels of 1000 ppm m in each column, 0.2 % noise")
-    print(
-        f"{'seed':>5} {'mean':>7} {'RMSE':>7} {'held':>6} {'seconds':>8} | {'mag1c, plain: mean':>18} {'RMSE':>7} {'seconds':>8} {'times':>6} | {'emit: mean':>10}"
-    )
+    print(f"{'seed':>5} {'mean':>7} {'RMSE':>7} {'held':>6} {'seconds':>8} | {'plain: mean':>18} {'RMSE':>7} {'seconds':>8} {'times':>6} | {'emit':>10}")
     for seed in range(first, first + draws):
         spectra, valid, absorption, truth = prepared(seed)
         plume = truth > 0

@@ -19,9 +19,12 @@ from hypothesis import strategies as st
 from hsikit.engine import RunOptions, compute
 from hsikit.engine.compute import Result
 from hsikit.engine.plan import plan_run
+from hsikit.geo.grid import Grid
 from hsikit.method import Halo, Job, Loop, Map, Reduce, Stage
 from hsikit.registry import list_methods, load_class
-from hsikit.scene import Source
+from hsikit.scene import Bands, Decoding, SceneInfo, Source
+from hsikit.sensors.array import ArraySource
+from hsikit.simulate.gas import gas_scene
 from hsikit.tasks.classification.sieve import sieve
 from hsikit.tasks.classification.smooth import smooth
 from hsikit.tasks.detection.target_spectra import TargetSpectra
@@ -173,6 +176,21 @@ def name_minerals() -> Case:
     return Case(make)
 
 
+def retrieve_gas(name: str) -> Case:
+    """Radiance with a plume, on the sensor's own grid, with a hole and a detector that is blind."""
+
+    def make() -> tuple[Job, Mapping[str, Source]]:
+        made = gas_scene(ROWS, COLS, BANDS, seed=3)
+        values = made.radiance.copy()
+        values[:, : ROWS // 5, : COLS // 4] = values[:, :, 9] = np.nan
+        bands = Bands(made.wavelength, made.fwhm, np.ones(BANDS, bool), tuple(f"{nm:g}" for nm in made.wavelength))
+        info = SceneInfo("line.nc", Grid((ROWS, COLS)), bands, "float32", "array", quantity="radiance")
+        source = ArraySource(values, info, Decoding())
+        return load_class(name)(table=made.table).bind({"cube": info}), {"cube": source}
+
+    return Case(make)
+
+
 DETECTORS = ("ace", "matched-filter", "smf", "cem", "glrt", "spsmf", "spectral-angle")
 few_steps = partial(smooth, steps=STEPS, keep=0.3)
 CLASSIFIERS = {
@@ -202,6 +220,7 @@ OTHERS = {
     "object-anomaly": plain("object-anomaly", pfa=2e-3, object_size=4),
     **{name: find(name) for name in DETECTORS},
     "minerals": name_minerals(),
+    **{name: retrieve_gas(name) for name in ("mag1c", "emit-ghg")},
     "pca": plain("pca"),
     "pca, standardised": plain("pca", standardise=True),
     **{f"mnf, {noise}": plain("mnf", noise=noise) for noise in ("horizontal", "vertical", "both")},

@@ -27,8 +27,8 @@ from hsikit.tasks.gas.retrieval import LOADING, ROUNDS, retrieve
 METHANE = ((2122.0, 2488.0),)
 """The window (nm) in which methane absorbs most."""
 LEAST_BANDS = 5
-CHUNK_BYTES = 2**25
-"""Spectra of columns that are worked off at once, in float64."""
+CHUNK_BYTES = 2**22
+"""Spectra of columns that are worked off at once, in float64: they stay in the cache through all rounds."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ class _Retrieving:
         # A column of fewer pixels than bands has no covariance: it stays without values, and is told at the end.
         able = (valid.sum(0) > len(self.used)).nonzero()[:, 0]
         absorption = self.absorption.to(cube.device)
-        for part in torch.split(able, self._at_once(rows, cols)):
+        for part in torch.split(able, self._at_once(rows, cols)) if len(able) else ():
             spectra = cube[:, :, part].permute(2, 1, 0).double()
             found = retrieve(spectra, valid[:, part].T, absorption, iterative=self.options.iterative)
             for layer, values in enumerate((found.enhancement, found.uncertainty, found.sensitivity)):

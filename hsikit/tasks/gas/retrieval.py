@@ -7,7 +7,7 @@ are had from one product with the spectra: here they are, in place of all moment
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -22,6 +22,8 @@ STILL = 1.0 / PPM
 TINY = 1e-9
 GAS = 3.0
 """Answers above so many deviations are gas, and say nothing of the uncertainty."""
+FEWER = 0.7
+"""Pixels without gas are left out of the rounds when at most this share of those before is left."""
 DARKEST = 1e-3
 """Least brightness of a pixel over that of the mean."""
 
@@ -53,8 +55,15 @@ class _Background:
 
 @dataclass(frozen=True, eq=False)
 class _Columns:
-    """What the rounds read: spectra less their mean, 0 where not valid (k, P, B); 1 over the count of each valid pixel, else 0 (k, P); the
-    mean (k, B); the inverse of the loaded covariance (k, B, B); the unit absorption (B,)."""
+    """What the rounds read.
+
+    Attributes:
+        centred: spectra less their mean, 0 where not valid (k, P, B).
+        weights: 1 over the count for each valid pixel, else 0 (k, P).
+        mean: (k, B).
+        inverse: of the loaded covariance (k, B, B).
+        share: unit absorption (B,).
+    """
 
     centred: Tensor
     weights: Tensor
@@ -114,22 +123,32 @@ def _light(columns: _Columns, mean: Tensor) -> Tensor:
 
 
 def _mag1c(columns: _Columns, first: _Background, rounds: int) -> tuple[Tensor, _Background]:
-    """Rounds until each column is still; a column's answer does not depend on the others beside it."""
+    """Rounds until each column is still; a column's answer does not depend on the others beside it.
+
+    A pixel without gas stays so, since its weight is all but infinite: rounds look at the others, which are soon few.
+    """
     light = _light(columns, first.mean).clamp_(min=DARKEST)
-    amount = (_times(columns.centred, first.filter) / (light * first.power)).clamp_(min=0)
+    amount = (_times(columns.centred, first.filter) / (light * first.power)).clamp_(min=0) * (columns.weights > 0)
+    out, place = torch.zeros_like(amount), torch.arange(amount.shape[1], device=amount.device).expand_as(amount)
     moving = torch.ones(len(amount), 1, dtype=torch.bool, device=amount.device)
     now = first
     for _ in range(rounds):
+        most = int((amount > 0).sum(1).amax())
+        if most < FEWER * amount.shape[1]:
+            kept = (amount > 0).to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, : max(most, 1)]
+            amount, light, place, weights = (values.gather(1, kept) for values in (amount, light, place, columns.weights))
+            centred = columns.centred.gather(1, kept[:, :, None].expand(-1, -1, columns.centred.shape[2]))
+            columns = replace(columns, centred=centred, weights=weights)
         after = _without_gas(columns, now.target, light * amount)
         sparse = 1 / (light * (amount + TINY))
-        changed = ((_scores(columns, after) - sparse) / (light * after.power.clamp(min=1.0))).clamp_(min=0)
-        still = ((changed - amount).abs() * (columns.weights > 0)).amax(1, keepdim=True) < STILL
+        changed = ((_scores(columns, after) - sparse) / (light * after.power.clamp(min=1.0))).clamp_(min=0) * (amount > 0)
+        still = (changed - amount).abs().amax(1, keepdim=True) < STILL
         amount = torch.where(moving, changed, amount)
         now = _Background(*(torch.where(moving, getattr(after, name), getattr(now, name)) for name in ("mean", "target", "filter", "power")))
         moving = moving & ~still
         if not bool(moving.any()):
             break
-    return amount, now
+    return out.scatter_(1, place, amount), now
 
 
 def _without_gas(columns: _Columns, target: Tensor, gas: Tensor) -> _Background:
@@ -144,8 +163,8 @@ def _without_gas(columns: _Columns, target: Tensor, gas: Tensor) -> _Background:
         gas: of each pixel (k, P).
     """
     mean = (columns.weights * gas).sum(1, keepdim=True)
-    apart = (gas - mean) * columns.weights
-    along, spread = _folded(apart, columns.centred), (apart * (gas - mean)).sum(1)
+    # The centred spectra of a column sum to 0, so that the gas's mean takes no part; and pixels without gas count in its spread.
+    along, spread = _folded(columns.weights * gas, columns.centred), (columns.weights * gas**2).sum(1) - mean[:, 0] ** 2
     moved = columns.mean - mean * target
     after = columns.share * moved
     sides = torch.stack([along, target, after], 2)
