@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
-WITH_PYTHON = ["README.md", "docs/accuracy.md", "docs/python.md", "docs/questions.md", "docs/spectra.md", "docs/detection.md"]
+WITH_PYTHON = ["README.md", "docs/accuracy.md", "docs/python.md", "docs/questions.md", "docs/spectra.md", "docs/detection.md", "docs/gas.md"]
 WITHOUT_FILES = ["docs/adaptation.md"]
 """Pages whose Python writes nothing."""
 
@@ -51,6 +51,8 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import geopandas
 
     from tests.cli.conftest import shifted, square, write_fields
+    from tests.cli.test_gas import write_line
+    from tests.cli.test_minerals import write_library
     from tests.laws.scenes import CRS, NODATA, SCALE, make_scene, write_scene
     from tests.products.emit import reflectance
     from tests.products.envi import write_envi
@@ -75,6 +77,8 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_geotiff(folder / "tiles" / "east.tif", made.values, made.nm, transform=shifted(60), **stored)
     (folder / "datasets").symlink_to(ROOT / "datasets")
     put_species(folder, made.truth)
+    write_library(folder / "minerals.csv")
+    write_line(folder / "flight")
     product = folder / "product"
     product.mkdir()
     reflectance(product).path.rename(folder / "EMIT_L2A_RFL_001_X.nc")

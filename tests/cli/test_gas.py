@@ -19,6 +19,12 @@ from .verbs import run
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, GasScene]:
     """An ENVI file in uW/cm2/sr/nm that does not say so, and the gas's table."""
     folder = tmp_path_factory.mktemp("plume")
+    return folder, write_line(folder)
+
+
+def write_line(folder: Path) -> GasScene:
+    """line.hdr, methane.csv, and map.tif: the same where it does not belong."""
+    folder.mkdir(exist_ok=True)
     scene = gas_scene(rows=200, cols=7, bands=30, seed=1, plume=15, amount=2000.0)
     (0.1 * scene.radiance).astype("<f4").tofile(folder / "line.img")
     centres, widths = (", ".join(f"{value:.3f}" for value in axis) for axis in (scene.wavelength, scene.fwhm))
@@ -30,15 +36,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, GasScene]:
     table = scene.table
     lines = [["wavelength_nm", *(f"{k:g}" for k in table.concentration)]]
     lines += [[f"{value:.9f}" for value in (nm, *row)] for nm, row in zip(table.wavelength, table.radiance[0, 0, 0].T, strict=True)]
-    (folder / "table.csv").write_text("\n".join(map(",".join, lines)))
+    (folder / "methane.csv").write_text("\n".join(map(",".join, lines)))
     write_geotiff(folder / "map.tif", scene.radiance, scene.wavelength)
-    return folder, scene
+    return scene
 
 
 @pytest.mark.parametrize(("method", "low", "high"), [("mag1c", 0.96, 1.04), ("emit", 0.5, 0.95)])
 def test_a_plume_is_found(made: tuple[Path, GasScene], tmp_path: Path, method: str, low: float, high: float) -> None:
     folder, scene = made
-    given = ("--absorption", folder / "table.csv", "--unit", "uW/cm2/sr/nm", "--method", method, "--tile", 3)
+    given = ("--absorption", folder / "methane.csv", "--unit", "uW/cm2/sr/nm", "--method", method, "--tile", 3)
     done = run("gas", folder / "line.hdr", *given, "-o", tmp_path / "gas.tif")
     assert done.code == 0, done.err
     found, sigma, answer = (rasterio.open(tmp_path / name).read(1) for name in ("gas.tif", "gas_uncertainty.tif", "gas_sensitivity.tif"))
@@ -52,7 +58,7 @@ def test_a_plume_is_found(made: tuple[Path, GasScene], tmp_path: Path, method: s
 
 def test_mistakes(made: tuple[Path, GasScene], tmp_path: Path) -> None:
     folder, _ = made
-    line, table = folder / "line.hdr", folder / "table.csv"
+    line, table = folder / "line.hdr", folder / "methane.csv"
     told = {
         (line, "--quantity", "surface_reflectance"): "Give the product's radiance",
         (line, "--unit", "m"): "--unit: 'm' is no unit of spectral radiance",

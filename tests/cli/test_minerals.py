@@ -22,9 +22,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     values = 0.5 * SPECTRA.T[:, :, None] + 0.15 + 0.002 * rng.standard_normal((len(NM), len(SPECTRA), 20))
     write_geotiff(folder / "scene.tif", np.round(values / 1e-4).astype(np.int16), NM, scale=1e-4, nodata=-9999)
-    lines = [",".join(("wavelength_nm", *NAMES)), *(f"{nm:g}," + ",".join(f"{value:.6f}" for value in row) for nm, row in zip(NM, SPECTRA.T, strict=True))]
-    (folder / "library.csv").write_text("\n".join(lines))
+    write_library(folder / "library.csv")
     return folder
+
+
+def write_library(path: Path) -> None:
+    lines = [",".join(("wavelength_nm", *NAMES)), *(f"{nm:g}," + ",".join(f"{value:.6f}" for value in row) for nm, row in zip(NM, SPECTRA.T, strict=True))]
+    path.write_text("\n".join(lines))
 
 
 def test_entries_are_named(made: Path, tmp_path: Path) -> None:
