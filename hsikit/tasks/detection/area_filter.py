@@ -3,14 +3,20 @@
 An area opening lowers each pixel to the highest level at which the group of neighbours around it, side or corner, is as large as the
 area (Vincent 1993). Only pixels within `area - 1` steps can belong to such a group as it is first large enough: a halo of that width
 gives exactly what the whole picture would.
+
+A group that the scene's border cuts off is counted at its mirrored size: else every roof and road there would pass for a small object.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from hsikit.geo.grid import Window
+from hsikit.method import Partial, Reduce, Store, Tile
 from hsikit.tasks.classification.box_mean import box_mean
 
 LEVELS = 1024
@@ -18,6 +24,38 @@ EDGES = 0.01
 """Variance of the guide (0 to 1) below which a window counts as flat and is averaged."""
 REACH = 2
 """Pixels around each that the guided filter sees."""
+
+
+def extent_stage(name: str, layer: str) -> Reduce:
+    """A stage that finds the smallest rectangle that holds all values of a layer: "first" and "last" row and column, int64 (2,)."""
+
+    def update(tile: Tile, store: Store) -> Partial | None:
+        there = ~tile.inner(layer)[0].isnan()
+        if not bool(there.any()):
+            return None
+        places = there.nonzero() + torch.tensor([tile.core.row, tile.core.col], device=there.device)
+        return {"first": places.amin(0), "last": places.amax(0)}
+
+    return Reduce(name, (layer,), update, lambda a, b: {"first": torch.minimum(a["first"], b["first"]), "last": torch.maximum(a["last"], b["last"])})
+
+
+def mirrored(values: Tensor, window: Window, extent: Mapping[str, Tensor]) -> Tensor:
+    """Values with those outside the scene's extent taken from its inside, as in a mirror that stands on its border.
+
+    Args:
+        values: shape (n, rows, cols).
+        window: where they lie.
+        extent: as `extent_stage` finds it. A pixel within it has the same surroundings for any window that holds them.
+    """
+    rows, cols = (_folded(window[i], window.shape[i], int(extent["first"][i]), int(extent["last"][i]), values.device) for i in (0, 1))
+    return values[:, rows][:, :, cols]
+
+
+def _folded(start: int, size: int, first: int, last: int, device: torch.device) -> Tensor:
+    """Positions in a window, each outside `first` to `last` folded back, as often as it takes."""
+    length = last - first + 1
+    away = (torch.arange(start, start + size, device=device) - first) % (2 * length)
+    return (torch.where(away < length, away, 2 * length - 1 - away) + first - start).clamp(0, size - 1)
 
 
 def levels_of(values: Tensor, valid: Tensor, low: Tensor, high: Tensor) -> Tensor:

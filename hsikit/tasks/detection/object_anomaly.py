@@ -1,9 +1,10 @@
 """Anomalies of a known size: three kinds of evidence, spectral and of shape, joined by their ranks; no truth is asked for.
 
 For surveyors who look for vehicles, roofs, boats, pits: whatever is smaller than a number of pixels and unlike what is around it. The
-evidence: how far a pixel lies from the ring around it (`local-rx`); what openings and closings by area take away from the first three
-components (attribute and edge-preserving filters, Kang et al. 2017, doi:10.1109/TGRS.2017.2710145); and what an opening by area
-takes away from the distance to the scene's mean. Shape and spectra fail in different scenes, so that the mean of the ranks beats each.
+evidence: how far a pixel lies from the pixels of the ring around it that are most like it (`ring_nearest`); what openings and closings by area
+take away from the first three components (attribute and edge-preserving filters, Kang et al. 2017, doi:10.1109/TGRS.2017.2710145); and what an
+opening by area takes away from the distance to the scene's mean. Shape and spectra fail in different scenes, so that the mean of the ranks beats
+each.
 The score is a mean rank, 0 to 1: it has no law of its own, and a threshold is the scene's own quantile.
 """
 
@@ -22,15 +23,17 @@ from hsikit.layers import Layer
 from hsikit.method import Cost, Input, Job, Map, Partial, Reduce, Stage, Store, Tile
 from hsikit.scene import SceneInfo
 from hsikit.spectral.moments import merge_moments
-from hsikit.tasks.detection.area_filter import LEVELS, REACH, guided_mean, levels_of, smaller_than
-from hsikit.tasks.detection.background import scene_moments
+from hsikit.tasks.detection.area_filter import LEVELS, REACH, extent_stage, guided_mean, levels_of, mirrored, smaller_than
+from hsikit.tasks.detection.background import scene_moments, temporary_bytes
 from hsikit.tasks.detection.hit_stages import checked_pfa, hit_layer, hit_stages
 from hsikit.tasks.detection.leading_components import leading_components, whitened
-from hsikit.tasks.detection.local_rx import local_cost, ring_distances
 from hsikit.tasks.detection.ranks import rank_stages, ranks, span_stage
+from hsikit.tasks.detection.ring_nearest import nearest_cost, ring_nearest
 
-COMPONENTS, PICTURES, SHRINKAGE, RING = 20, 3, 0.1, 7
-"""Components of distances, at most; those whose shapes are looked at; as for `local-rx`; pixels from the inner window to the outer."""
+COMPONENTS, PICTURES = 20, 3
+"""Components of the distance to the scene's mean, at most; those whose shapes are looked at."""
+NEIGHBOURS, NEAREST, RING = 4, 0.01, 7
+"""Components in which neighbours are compared; the share of them that a pixel may be like; pixels from the inner window to the outer."""
 WIDER = 2
 """The opening of distances goes up to so many times the objects' size: halos of bright objects are larger than these."""
 LARGEST = 200
@@ -101,7 +104,7 @@ class _Detection:
 
     @property
     def components(self) -> int:
-        """Components that distances are measured in."""
+        """Components of the distance to the mean."""
         return min(COMPONENTS, len(self.used))
 
     def job(self) -> Job:
@@ -117,6 +120,7 @@ class _Detection:
             Reduce("components", ("cube",), self._measure, merge_moments, self._components),
             Map("draw", ("cube",), ("pictures",), self._draw),
             span_stage("pictures-span", ("pictures",)),
+            extent_stage("extent", "pictures"),
             Map("local", ("cube",), ("local",), self._local, halo=(ring, ring)),
             Map("shape", ("pictures",), ("shape",), self._shape, halo=(area, area)),
             *rank_stages("ranks", EVIDENCE),
@@ -137,10 +141,11 @@ class _Detection:
         )
 
     def _cost(self, tile: tuple[int, int]) -> Cost:
-        local = local_cost(tile, len(self.used), self.components)
-        # Levels, their tree (parents, order and areas of 8 bytes each), residues, and the means along edges.
-        shape = tile[0] * tile[1] * (8 * (PICTURES + 1) + 60 + 8 * 20)
-        return Cost(max(local.bytes, shape), local.flops + 2000.0 * tile[0] * tile[1])
+        local = nearest_cost(tile, NEIGHBOURS, self.outer)
+        # Components of all pixels (8), levels, their tree (parents, order and areas of 8 bytes each), residues, and the means along edges.
+        shape = tile[0] * tile[1] * (12 * (PICTURES + 1) + 60 + 8 * 20)
+        drawn = temporary_bytes(len(self.used), tile[1]) + 8 * (self.components + PICTURES + 1) * tile[0] * tile[1]
+        return Cost(max(local.bytes + drawn, shape), local.flops + 2000.0 * tile[0] * tile[1])
 
     def _measure(self, tile: Tile, store: Store) -> Partial | None:
         return scene_moments(tile.inner("cube"), tile.inner_valid("cube"))
@@ -154,14 +159,15 @@ class _Detection:
         return {"pictures": torch.cat((white[:PICTURES], white.square().sum(0, keepdim=True).log1p())).float()}
 
     def _local(self, tile: Tile, store: Store) -> Mapping[str, Tensor]:
-        valid = tile.valid["cube"]
-        white = whitened(tile.arrays["cube"], valid, store["components"])
-        return {"local": ring_distances(white, valid, self.inner, self.outer, SHRINKAGE).log1p()[None].float()}
+        found, valid = store["components"], tile.valid["cube"]
+        white = whitened(tile.arrays["cube"], valid, {"mean": found["mean"], "project": found["project"][:NEIGHBOURS]})
+        return {"local": ring_nearest(white, valid, self.inner, self.outer, NEAREST).log1p()[None]}
 
     def _shape(self, tile: Tile, store: Store) -> Mapping[str, Tensor]:
         """What is small in the components, bright or dark, and in the distance, bright; each kept within the edges of the first component."""
-        pictures, span, size = tile.arrays["pictures"], store["pictures-span"], self.options.object_size
-        valid = ~pictures[0].isnan()
+        span, size = store["pictures-span"], self.options.object_size
+        pictures = mirrored(tile.arrays["pictures"], tile.windows["pictures"], store["extent"])
+        valid, there = ~pictures[0].isnan(), ~tile.arrays["pictures"][0].isnan()
         levels = [levels_of(picture, valid, span["low"][i], span["high"][i]) for i, picture in enumerate(pictures)]
         small = sum((smaller_than(picture, size, dark=True) for picture in levels[:-1]), torch.zeros(valid.shape, dtype=torch.float64, device=valid.device))
         far = smaller_than(levels[-1], WIDER * size, dark=False)
@@ -169,4 +175,4 @@ class _Detection:
         near = slice(rows.start - REACH, rows.stop + REACH), slice(cols.start - REACH, cols.stop + REACH)
         guide = (levels[0][near].double() - 1).clamp(min=0) / (LEVELS - 1)
         # No less than 0: the many pixels where nothing is small stay equal.
-        return {"shape": guided_mean(torch.stack((small[near], far[near])), guide, valid[near]).clamp(min=0).float()}
+        return {"shape": guided_mean(torch.stack((small[near], far[near])), guide, there[near]).clamp(min=0).float()}

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from hsikit.tasks.detection.area_filter import EDGES, LEVELS, guided_mean, levels_of, smaller_than
+from hsikit.geo.grid import Window
+from hsikit.tasks.detection.area_filter import EDGES, LEVELS, guided_mean, levels_of, mirrored, smaller_than
 
 pictures = arrays(np.int32, st.tuples(st.integers(4, 14), st.integers(4, 14)), elements=st.integers(0, 6))
 
@@ -77,3 +78,14 @@ def test_guided_means_equal_numpy_with_a_hole() -> None:
         shift = mean(picture) - slope * mean(guide)
         expected = (mean(slope) * guide + mean(shift))[2:-2, 2:-2]
         np.testing.assert_allclose(own[valid[2:-2, 2:-2]], expected[valid[2:-2, 2:-2]], atol=1e-10)
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 30), st.integers(0, 8), st.integers(0, 8))
+def test_a_mirror_stands_on_the_border(rows: int, cols: int, halo: int, row: int, col: int) -> None:
+    row, col = row % rows, col % cols
+    picture = np.arange(rows * cols, dtype=float).reshape(rows, cols)
+    expected = np.pad(picture, halo, mode="symmetric")[row : row + 2 * halo + 1, col : col + 2 * halo + 1]  # around one pixel
+    seen = np.pad(picture, halo, constant_values=np.nan)[row : row + 2 * halo + 1, col : col + 2 * halo + 1]
+    extent = {"first": torch.tensor([5, 7]), "last": torch.tensor([5 + rows - 1, 7 + cols - 1])}
+    found = mirrored(torch.from_numpy(seen)[None], Window(5 + row - halo, 7 + col - halo, *seen.shape), extent)
+    np.testing.assert_array_equal(found[0].numpy(), expected)
