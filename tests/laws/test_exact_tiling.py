@@ -192,6 +192,7 @@ def retrieve_gas(name: str) -> Case:
 
 
 DETECTORS = ("ace", "matched-filter", "smf", "cem", "glrt", "spsmf", "spectral-angle")
+DETECTORS = ("ace", "matched-filter", "smf", "cem", "glrt", "spsmf", "spectral-angle", "osp", "msd", "tcimf", "asd")
 few_steps = partial(smooth, steps=STEPS, keep=0.3)
 CLASSIFIERS = {
     **{name: classify(name) for name in ("svm", "random-forest", "mnf-lda", "marginal-lda", "nearest-label")},
@@ -225,6 +226,8 @@ OTHERS = {
     "pca, standardised": plain("pca", standardise=True),
     **{f"mnf, {noise}": plain("mnf", noise=noise) for noise in ("horizontal", "vertical", "both")},
     "ace with hits": find("ace", pfa=2e-3, exclude=1e-3),
+    "hcem": find("hcem", pfa=2e-3, iterations=3),
+    "mtmf": find("mtmf", pfa=2e-3, exclude=1e-3),
 }
 CASES = {**CLASSIFIERS, **SIEVED, **OTHERS}
 
@@ -340,6 +343,7 @@ def test_the_whole_is_worth_comparing_with(name: str) -> None:
         ("lola-specvit by lora", "smooth-classes-step", 3),
         ("svm, sieve", "sieve", 3),
         ("local-rx", "score", 6),
+        ("mtmf", "noise", 0),
         ("object-anomaly", "local", 6),
         ("object-anomaly", "shape", 4),
         ("bicubic 2", "interpolate", 1),

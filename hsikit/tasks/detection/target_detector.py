@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -70,6 +70,43 @@ class TargetDetector:
         if not 0 <= self.exclude < 0.5:
             raise OptionError("-p exclude", f"{self.exclude} is not a share below a half", "Give the share that targets may fill, such as 0.001")
 
+    @property
+    def band_names(self) -> tuple[str, ...]:
+        """Names of the bands of scores: a band for each target, if no subclass says otherwise."""
+        return self.targets.names
+
+    @property
+    def own_options(self) -> dict[str, Any]:
+        """Options that a subclass adds, for the run's identity and the metadata."""
+        return {}
+
+    def prepare(self, found: Mapping[str, Tensor], spectra: Tensor, scene: str, names: tuple[str, ...]) -> Partial:
+        """What `scores` is given, from the moments of the background: the whitener, and per target its direction in spectra and its squared distance.
+
+        Args:
+            found: moments of the background.
+            spectra: the targets, float64 (T, D).
+            scene: for messages.
+            names: of the bands, for messages.
+
+        Raises:
+            SceneError: no covariance, or a target that is its background's mean.
+        """
+        share = self.shrinkage
+        white = whitener(found, max(share / (1 - share), RIDGE), scene, names)
+        matrix = white["whitener"] / (1 - share) ** 0.5
+        mean = white["mean"]
+        if self.centred:
+            towards = (spectra.to(matrix) - mean) @ matrix.T
+            directions, lengths = towards @ matrix, (towards**2).sum(1)
+        else:
+            directions, lengths = uncentred(spectra.to(matrix), mean, matrix, found["count"])
+            mean = torch.zeros_like(mean)
+        same = [name for name, length in zip(self.targets.names, lengths.tolist(), strict=True) if not length > APART]
+        if same:
+            raise SceneError(scene, f"the target {same[0]} is its background's mean, from which nothing can be told", "Give another target")
+        return {"count": found["count"], "mean": mean, "whitener": matrix, "directions": directions, "lengths": lengths}
+
     def scores(self, values: Tensor, spectra: Tensor, background: Mapping[str, Tensor]) -> Tensor:
         """Scores of all targets.
 
@@ -82,7 +119,7 @@ class TargetDetector:
             float32, shape (T, rows, cols); NaN where a band is missing.
         """
         directions, target = background["directions"], background["lengths"][:, None]
-        out = values.new_empty(len(directions), *values.shape[1:])
+        out = values.new_empty(len(self.band_names), *values.shape[1:])
         apart = distances(values, background) if self.needs_distance else values.new_zeros(values.shape[1:])
         shift = (directions @ background["mean"])[:, None]
         chunks = row_chunks(values, SCORED_PIXELS)
@@ -94,7 +131,7 @@ class TargetDetector:
             spectra.view(part.shape).copy_(part)
             distance = apart[rows].reshape(1, -1).double()
             found = self.statistic(directions @ spectra - shift, target, distance, background["count"], len(values))
-            out[:, rows] = found.view(len(directions), -1, values.shape[2]).float()
+            out[:, rows] = found.view(len(out), -1, values.shape[2]).float()
         return out
 
     def statistic(self, along: Tensor, target: Tensor, distance: Tensor, count: Tensor, bands: int) -> Tensor:
@@ -146,7 +183,7 @@ class _Detection:
 
     def job(self) -> Job:
         told = self.options
-        layers = [Layer("scores", bands=len(self.spectra), band_names=told.targets.names, description=told.description)]
+        layers = [Layer("scores", bands=len(told.band_names), band_names=told.band_names, description=told.description)]
         if self.positive:
             layers.append(Layer(POSITIVE, description="the highest score of all targets, where it is positive", delivered=False))
         written = ("scores", POSITIVE) if self.positive else ("scores",)
@@ -163,7 +200,7 @@ class _Detection:
         provenance = {"bands_used": str(len(self.used)), "targets": ", ".join(told.targets.names)}
         if told.needs_background:
             left_out = f"without the {told.exclude:g} of the pixels that score highest" if told.exclude else "all valid pixels"
-            provenance |= {"shrinkage": f"{told.shrinkage:g}", "background": left_out}
+            provenance |= {"shrinkage": f"{told.shrinkage:g}", "background": left_out} | {name: str(value) for name, value in told.own_options.items()}
         if told.pfa is not None:
             layers.append(hit_layer(told.pfa))
             stages += hit_stages(POSITIVE, told.pfa)
@@ -172,7 +209,7 @@ class _Detection:
             method=told.name,
             identity={
                 "targets": self.spectra.tolist(), "names": list(told.targets.names), "pfa": told.pfa, "shrinkage": told.shrinkage,
-                "exclude": told.exclude, "bands": list(self.used),
+                "exclude": told.exclude, "bands": list(self.used), **told.own_options,
             },
             reference="cube",
             inputs={"cube": Input(self.used)},
@@ -195,38 +232,24 @@ class _Detection:
         return scene_moments(tile.inner("cube"), tile.inner_valid("cube") & below)
 
     def _statistics(self, found: Partial, store: Store) -> Partial:
-        """Whitener, and per target its direction in spectra and its squared distance."""
-        told, names = self.options, tuple(self.scene.bands.names[i] for i in self.used)
-        share = told.shrinkage
-        white = whitener(found, max(share / (1 - share), RIDGE), self.scene.name, names)
-        matrix = white["whitener"] / (1 - share) ** 0.5
-        mean = white["mean"]
-        if told.centred:
-            towards = (self.spectra.to(matrix) - mean) @ matrix.T
-            directions, lengths = towards @ matrix, (towards**2).sum(1)
-        else:
-            directions, lengths = _uncentred(self.spectra.to(matrix), mean, matrix, found["count"])
-            mean = torch.zeros_like(mean)
-        self._check_apart(lengths)
-        return {"count": found["count"], "mean": mean, "whitener": matrix, "directions": directions, "lengths": lengths}
-
-    def _check_apart(self, lengths: Tensor) -> None:
-        same = [name for name, length in zip(self.options.targets.names, lengths.tolist(), strict=True) if not length > APART]
-        if same:
-            raise SceneError(self.scene.name, f"the target {same[0]} is its background's mean, from which nothing can be told", "Give another target")
+        return self.options.prepare(found, self.spectra, self.scene.name, tuple(self.scene.bands.names[i] for i in self.used))
 
     def _score(self, background: str) -> Callable[[Tile, Store], Mapping[str, Tensor]]:
         def apply(tile: Tile, store: Store) -> Mapping[str, Tensor]:
             scores = self.options.scores(tile.inner("cube"), self.spectra, store.get(background, {}))
             if not self.positive:
                 return {"scores": scores}
-            best = scores.amax(0, keepdim=True).clamp(min=0.0)
-            return {"scores": scores, POSITIVE: best.masked_fill(scores[:1].isnan(), float("nan"))}
+            return {"scores": scores, POSITIVE: positive(scores)}
 
         return apply
 
 
-def _uncentred(spectra: Tensor, mean: Tensor, matrix: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+def positive(scores: Tensor) -> Tensor:
+    """The highest of all bands where it is positive, else 0, shape (1, rows, cols); NaN where the first band is."""
+    return scores.amax(0, keepdim=True).clamp(min=0.0).masked_fill(scores[:1].isnan(), float("nan"))
+
+
+def uncentred(spectra: Tensor, mean: Tensor, matrix: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
     """R^-1 t and t'R^-1 t for second moments R = S + m m', by what whitens S: large means cost no digits.
 
     Args:

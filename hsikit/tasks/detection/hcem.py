@@ -1,0 +1,147 @@
+"""Hierarchical CEM: the filter again and again, each time on a scene in which what did not look like the target is suppressed.
+
+For targets that one linear filter does not part from the rest. After Zou and Shi, 2016 (doi:10.1109/TGRS.2015.2473177): y is the filter's answer,
+each pixel is multiplied by 1 - exp(-200 y), by 0 where y is negative, and so on, until the energy of the answers changes no more. What differs: the
+second moments of suppressed scenes, which get singular, give way to their mean eigenvalue by the declared share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from hsikit.errors import OptionError
+from hsikit.layers import Layer
+from hsikit.method import Cost, Input, Job, Loop, Map, Partial, Reduce, Stage, Store, Tile
+from hsikit.scene import SceneInfo
+from hsikit.spectral.moments import merge_moments
+from hsikit.tasks.detection.background import scene_moments, temporary_bytes, whitener
+from hsikit.tasks.detection.cem import Cem
+from hsikit.tasks.detection.hit_stages import hit_layer, hit_stages
+from hsikit.tasks.detection.target_detector import POSITIVE, positive, uncentred
+
+STEEPNESS, SETTLED = 200.0, 1e-6
+"""Of the suppression; change of the mean squared answer below which it ends."""
+WEIGHTS = "weights"
+EMPTY = 1e-9
+"""Share of the scene's first energy below which nothing is left to learn from."""
+
+
+@dataclass(frozen=True)
+class HierarchicalCem(Cem):
+    """CEM on a scene whose pixels are weighted by earlier answers.
+
+    Attributes:
+        iterations: filters in a row, at most.
+    """
+
+    name: ClassVar[str] = "hcem"
+    description: ClassVar[str] = "hierarchical constrained energy minimisation: 1 for the target"
+    iterations: int = 20
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.iterations <= 100:
+            raise OptionError("-p iterations", f"{self.iterations} is no number of filters", "Give 1 to 100; the default is 20")
+        if not self.shrinkage:
+            raise OptionError("-p shrinkage", "what is left of a suppressed scene has a singular covariance without any", "Give a share above 0")
+        if self.exclude:
+            raise OptionError("-p exclude", "hcem leaves no pixel out: it suppresses what does not look like the target", "Leave it out")
+
+    @property
+    def own_options(self) -> dict[str, Any]:
+        """See `TargetDetector`."""
+        return {"iterations": self.iterations}
+
+    def bind(self, inputs: Mapping[str, SceneInfo]) -> Job:
+        """See `TargetDetector`."""
+        scene = inputs["cube"]
+        used, spectra = self.targets.seen_by(scene)
+        plain = super().bind(inputs)
+        own = _Filtering(self, scene.name, tuple(scene.bands.names[i] for i in used), torch.from_numpy(spectra))
+        layers = [plain.layer("scores"), Layer(WEIGHTS, bands=len(spectra), delivered=False)]
+        filters = (
+            Reduce("moments", ("cube", WEIGHTS), own.measure, merge_moments, own.filters),
+            Map("filter", ("cube", WEIGHTS), ("scores", WEIGHTS), own.answers),
+            Reduce("energy", ("scores",), own.energies, finish=own.changes),
+        )
+        stages: list[Stage] = [
+            Map("start", ("cube",), (WEIGHTS,), lambda tile, store: {WEIGHTS: torch.ones_like(tile.inner("cube")[:1]).expand(len(spectra), -1, -1)}),
+            Loop("hierarchy", filters, self.iterations, lambda store, iteration: iteration > 1 and float(store["energy"]["change"].max()) < SETTLED),
+        ]
+        if self.pfa is not None:
+            layers += [Layer(POSITIVE, delivered=False), hit_layer(self.pfa)]
+            stages.append(Map("best", ("scores",), (POSITIVE,), lambda tile, store: {POSITIVE: positive(tile.inner("scores"))}))
+            stages += hit_stages(POSITIVE, self.pfa)
+        return Job(plain.method, plain.identity, "cube", {"cube": Input(tuple(int(i) for i in used))}, tuple(layers), tuple(stages), own.cost, plain.provenance)
+
+
+@dataclass(frozen=True, eq=False)
+class _Filtering:
+    """The stages of one filter after the other.
+
+    Attributes:
+        options: the method.
+        scene: for messages.
+        names: of the bands.
+        spectra: the targets, float64 (T, D).
+    """
+
+    options: HierarchicalCem
+    scene: str
+    names: tuple[str, ...]
+    spectra: Tensor
+
+    def cost(self, tile: tuple[int, int]) -> Cost:
+        pixels, bands, targets = tile[0] * tile[1], len(self.names), len(self.spectra)
+        held = temporary_bytes(bands, tile[1]) + targets * 4 * 8 * bands * bands + pixels * (8 * bands + 16 * targets)
+        return Cost(held, self.options.iterations * targets * 2.0 * bands**2 * pixels)
+
+    def measure(self, tile: Tile, store: Store) -> Partial | None:
+        """Moments of the weighted scene, for each target."""
+        values, valid, weights = tile.inner("cube"), tile.inner_valid("cube"), tile.inner(WEIGHTS)
+        parts: Partial = {}
+        for number, weight in enumerate(weights):
+            found = scene_moments(values * weight, valid)
+            if found is None:
+                return None
+            parts |= {f"{number} {key}": value for key, value in found.items()}
+        return parts
+
+    def filters(self, found: Partial, store: Store) -> Partial:
+        """A filter for each target: "directions" (T, D) and "first" (T,), the energy of the scene before any suppression."""
+        moments = [{key: found[f"{number} {key}"] for key in ("count", "mean", "scatter")} for number in range(len(self.spectra))]
+        energy = torch.stack([part["scatter"].trace() / part["count"] + part["mean"].square().sum() for part in moments])
+        before = store.get("moments")
+        first, share = energy if before is None else before["first"], self.options.shrinkage
+        directions: list[Tensor] = []
+        for number, part in enumerate(moments):
+            if before is not None and float(energy[number]) < EMPTY * float(first[number]):
+                directions.append(before["directions"][number])  # all is suppressed: the last filter stands
+                continue
+            white = whitener(part, share / (1 - share), self.scene, self.names)
+            towards, length = uncentred(self.spectra[number : number + 1].to(energy), white["mean"], white["whitener"] / (1 - share) ** 0.5, part["count"])
+            directions.append(towards[0] / length[0])
+        return {"directions": torch.stack(directions), "first": first}
+
+    def answers(self, tile: Tile, store: Store) -> Mapping[str, Tensor]:
+        """Answers to the weighted scene, and the weights that follow from them."""
+        values, weights = tile.inner("cube"), tile.inner(WEIGHTS).double()
+        plain = (store["moments"]["directions"] @ values.flatten(1).double()).view(weights.shape)
+        answers = weights * plain
+        return {"scores": answers.float(), WEIGHTS: (weights * -torch.expm1(-STEEPNESS * answers.clamp(min=0))).float()}
+
+    def energies(self, tile: Tile, store: Store) -> Partial:
+        """Sums of squared answers."""
+        scores = tile.inner("scores").double()
+        return {"square": scores.square().nansum((1, 2)), "count": (~scores[0].isnan()).sum().double()}
+
+    def changes(self, total: Partial, store: Store) -> Partial:
+        """The mean squared answer, and how far it is from that of the filter before."""
+        level = total["square"] / total["count"]
+        before = store["energy"]["level"] if "energy" in store else torch.zeros_like(level)
+        return {"level": level, "change": (level - before).abs()}
