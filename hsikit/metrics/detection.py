@@ -120,6 +120,122 @@ def roc_area(scores: ArrayLike, truth: ArrayLike) -> float:
     return (total - n * (n + 1) / 2) / (n * (len(values) - n))
 
 
+@dataclass(frozen=True)
+class ThresholdAreas:
+    """Chang's areas over the threshold, of scores brought to 0 to 1 between the scene's least and highest.
+
+    Only `roc` is the same for any rising function of the scores: the others compare methods whose scores mean the same thing, no others. For ranks
+    `background` is about 0.5 whatever the map shows.
+
+    Attributes:
+        roc: area of detection over false alarms, AUC(D,F), 0 to 1.
+        target: area of detection over the threshold, AUC(D,tau): the targets' mean score, 0 to 1.
+        background: area of false alarms over the threshold, AUC(F,tau): the background's mean score, 0 to 1.
+    """
+
+    roc: float
+    target: float
+    background: float
+
+    @property
+    def target_detectability(self) -> float:
+        """AUC_TD = AUC(D,F) + AUC(D,tau), 0 to 2."""
+        return self.roc + self.target
+
+    @property
+    def background_suppression(self) -> float:
+        """AUC_BS = AUC(D,F) - AUC(F,tau), -1 to 1."""
+        return self.roc - self.background
+
+    @property
+    def detection_in_background(self) -> float:
+        """AUC_TDBS = AUC(D,tau) - AUC(F,tau), -1 to 1."""
+        return self.target - self.background
+
+    @property
+    def signal_to_noise(self) -> float:
+        """AUC_SNPR = AUC(D,tau) / AUC(F,tau), 0 to infinity."""
+        return self.target / self.background if self.background > 0 else float("inf")
+
+    @property
+    def overall_with_roc(self) -> float:
+        """AUC(D,F) + AUC(D,tau) - AUC(F,tau), -1 to 2; papers call it AUC_OD."""
+        return self.roc + self.target - self.background
+
+    @property
+    def overall_probability(self) -> float:
+        """AUC(D,tau) + 1 - AUC(F,tau), 0 to 2; papers call this one AUC_OD, or AUC_ODP, too."""
+        return self.target + 1 - self.background
+
+
+def threshold_areas(scores: ArrayLike, truth: ArrayLike, *, clip: float = 0.0) -> ThresholdAreas:
+    """Areas of the ROC curve in three dimensions (Chang, 2021, doi:10.1109/TGRS.2020.3021671), by the means that they are equal to.
+
+    Args:
+        scores: as for `roc_curve`.
+        truth: the same.
+        clip: share of the scored pixels, at the top, whose scores are lowered to the highest of the rest before scores are brought to 0 to 1:
+            one glint else decides the whole. 0: none.
+
+    Raises:
+        LabelError: as `roc_curve`, or scores that are all equal.
+        OptionError: a share outside 0 to below 1.
+    """
+    if not 0 <= clip < 1:
+        raise OptionError("clip", f"{clip} is no share below 1", "Give 0, or such as 1e-3")
+    values, target = _scored(scores, truth)
+    kept = values.astype(np.float64)
+    top = np.sort(kept)[len(kept) - 1 - int(clip * len(kept) + 1e-9)]
+    low = kept.min()
+    if not top > low:
+        raise LabelError("scores", f"all {len(kept)} that count are {low:g}, and span no range", "Give another map, or clip less")
+    scaled = np.minimum((kept - low) / (top - low), 1.0)
+    return ThresholdAreas(roc_area(scores, truth), float(scaled[target].mean()), float(scaled[~target].mean()))
+
+
+def roc_area_interval(scores: ArrayLike, truth: ArrayLike, *, groups: ArrayLike | None = None, resamples: int = 1000, seed: int = 0) -> tuple[float, float]:
+    """Percentile 95 % interval of the area under the ROC curve, over resampled objects.
+
+    Targets are drawn by object, since pixels of one object are no independent evidence, and the background stays: it is many pixels, and its share in
+    the uncertainty is small where objects are few.
+
+    Args:
+        scores: as for `roc_curve`, shape (rows, cols) where `groups` is None.
+        truth: the same.
+        groups: number of each pixel's object, any integers; None: targets that touch by side or corner are one.
+        resamples: how many, at least 2.
+        seed: of the draws.
+
+    Raises:
+        LabelError: as `roc_curve`; groups of another shape; or a single object.
+        OptionError: fewer than two resamples.
+    """
+    if resamples < 2:
+        raise OptionError("resamples", f"{resamples} give no interval", "Give 1000")
+    values, target = _scored(scores, truth)
+    there = ~np.isnan(np.asarray(scores))
+    numbers = _objects(truth) if groups is None else np.asarray(groups)
+    if numbers.shape != there.shape:
+        raise LabelError("groups", f"their shape is {numbers.shape}, and the scores' {there.shape}", "Give a number for each pixel")
+    background = np.sort(values[~target])
+    below = (np.searchsorted(background, values[target], "left") + np.searchsorted(background, values[target], "right")) / (2 * len(background))
+    _, place = np.unique(numbers[there][target], return_inverse=True)
+    sums, sizes = np.bincount(place, below), np.bincount(place)
+    if len(sizes) < 2:
+        raise LabelError("truth", "it has one object, which says nothing of others", "Give truth with several")
+    draws = np.random.default_rng(seed).multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=resamples)
+    low, high = np.percentile((draws @ sums) / (draws @ sizes), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _objects(truth: ArrayLike) -> NDArray[np.int64]:
+    """Numbers of groups of targets that touch by side or corner."""
+    from scipy import ndimage
+
+    mask = np.asarray(truth) != 0
+    return np.asarray(ndimage.label(mask, np.ones((3,) * mask.ndim))[0], np.int64)
+
+
 def _scored(scores: ArrayLike, truth: ArrayLike) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     values, target = np.asarray(scores), np.asarray(truth) != 0
     if values.shape != target.shape:

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn import metrics
 
 from hsikit.errors import LabelError, OptionError
-from hsikit.metrics.detection import roc_area, roc_curve
+from hsikit.metrics.detection import roc_area, roc_area_interval, roc_curve, threshold_areas
 
 
 @st.composite
@@ -95,3 +95,66 @@ def test_what_cannot_be_scored_is_named() -> None:
     for rate in (0.0, -1.0, 1.1, np.nan):
         with pytest.raises(OptionError, match="is no share"):
             roc_curve([1, 0], [1, 0]).detection_at(rate)
+
+
+@given(maps())
+def test_areas_over_the_threshold_equal_a_sweep(given_map: tuple[np.ndarray, np.ndarray]) -> None:
+    scores, truth = given_map
+    if np.ptp(scores) == 0:
+        with pytest.raises(LabelError, match="span no range"):
+            threshold_areas(scores, truth)
+        return
+    found = threshold_areas(scores, truth)
+    scaled = (scores.astype(float) - scores.min()) / np.ptp(scores.astype(float))
+    steps = (np.arange(20_000) + 0.5) / 20_000
+    detection, false = ((scaled[part][:, None] >= steps).mean(0).mean() for part in (truth, ~truth))
+    assert (found.roc, found.target, found.background) == (roc_area(scores, truth), pytest.approx(detection, abs=1e-4), pytest.approx(false, abs=1e-4))
+    assert found.target_detectability == found.roc + found.target and found.background_suppression == found.roc - found.background
+    assert found.overall_probability == pytest.approx(1 + found.detection_in_background)
+    assert found.overall_with_roc == pytest.approx(found.roc + found.detection_in_background)
+    if found.background:
+        assert found.signal_to_noise == pytest.approx(found.target / found.background)
+
+
+def test_a_glint_decides_unless_it_is_clipped() -> None:
+    rng = np.random.default_rng(0)
+    scores, truth = rng.uniform(0, 1, 1000), np.zeros(1000, bool)
+    truth[:50], scores[:50] = True, scores[:50] / 2 + 0.5
+    plain = threshold_areas(scores, truth)
+    scores[999] = 1e6
+    assert threshold_areas(scores, truth).background < 2e-3
+    assert threshold_areas(scores, truth, clip=1e-3).background == pytest.approx(plain.background, abs=5e-3)
+    with pytest.raises(OptionError, match="no share below 1"):
+        threshold_areas(scores, truth, clip=1.0)
+
+
+def test_the_interval_is_that_of_objects() -> None:
+    rng = np.random.default_rng(0)
+    scores, truth = rng.normal(size=(60, 60)), np.zeros((60, 60), bool)
+    for i in range(9):
+        part = slice(6 * i + 1, 6 * i + 4), slice(5, 9)
+        truth[part] = True
+        scores[part] += rng.normal(2, 1.5)
+    low, high = roc_area_interval(scores, truth)
+    assert low < roc_area(scores, truth) < high
+    objects = np.zeros(truth.shape, int)
+    objects[truth] = np.repeat(np.arange(9), 12)
+    areas = []
+    for _ in range(300):  # the definition: objects drawn, each with all of its pixels
+        drawn = rng.integers(0, 9, 9)
+        picked = np.concatenate([scores[truth & (objects == i)] for i in drawn])
+        areas.append(roc_area(np.append(picked, scores[~truth]), np.append(np.ones(len(picked)), np.zeros((~truth).sum()))))
+    np.testing.assert_allclose((low, high), np.percentile(areas, [2.5, 97.5]), atol=0.03)
+    alone = roc_area_interval(scores, truth, groups=np.arange(3600).reshape(60, 60))
+    assert alone[1] - alone[0] < 0.7 * (high - low)  # pixels as if each were an object
+
+
+def test_intervals_that_mean_nothing_are_refused() -> None:
+    scores, truth = np.arange(16.0).reshape(4, 4), np.eye(4) * 0
+    truth[1:3, 1:3] = 1
+    with pytest.raises(LabelError, match="one object"):
+        roc_area_interval(scores, truth)
+    with pytest.raises(LabelError, match="Give a number for each pixel"):
+        roc_area_interval(scores, truth, groups=np.ones(3))
+    with pytest.raises(OptionError, match="give no interval"):
+        roc_area_interval(scores, truth, resamples=1)

@@ -63,14 +63,14 @@ class HierarchicalCem(Cem):
         used, spectra = self.targets.seen_by(scene)
         plain = super().bind(inputs)
         own = _Filtering(self, scene.name, tuple(scene.bands.names[i] for i in used), torch.from_numpy(spectra))
-        layers = [plain.layer("scores"), Layer(WEIGHTS, bands=len(spectra), delivered=False)]
+        layers = [plain.layer("scores"), Layer(WEIGHTS, bands=len(spectra), dtype="float64", delivered=False)]
         filters = (
             Reduce("moments", ("cube", WEIGHTS), own.measure, merge_moments, own.filters),
             Map("filter", ("cube", WEIGHTS), ("scores", WEIGHTS), own.answers),
             Reduce("energy", ("scores",), own.energies, finish=own.changes),
         )
         stages: list[Stage] = [
-            Map("start", ("cube",), (WEIGHTS,), lambda tile, store: {WEIGHTS: torch.ones_like(tile.inner("cube")[:1]).expand(len(spectra), -1, -1)}),
+            Map("start", ("cube",), (WEIGHTS,), own.start),
             Loop("hierarchy", filters, self.iterations, lambda store, iteration: iteration > 1 and float(store["energy"]["change"].max()) < SETTLED),
         ]
         if self.pfa is not None:
@@ -98,15 +98,19 @@ class _Filtering:
 
     def cost(self, tile: tuple[int, int]) -> Cost:
         pixels, bands, targets = tile[0] * tile[1], len(self.names), len(self.spectra)
-        held = temporary_bytes(bands, tile[1]) + targets * 4 * 8 * bands * bands + pixels * (8 * bands + 16 * targets)
+        held = temporary_bytes(bands, tile[1]) + targets * 4 * 8 * bands * bands + pixels * (16 * bands + 24 * targets)
         return Cost(held, self.options.iterations * targets * 2.0 * bands**2 * pixels)
+
+    def start(self, tile: Tile, store: Store) -> Mapping[str, Tensor]:
+        """Weights of 1. They are float64: suppression is so steep that it makes digits of float32 visible."""
+        return {WEIGHTS: torch.ones_like(tile.inner("cube")[:1], dtype=torch.float64).expand(len(self.spectra), -1, -1)}
 
     def measure(self, tile: Tile, store: Store) -> Partial | None:
         """Moments of the weighted scene, for each target."""
         values, valid, weights = tile.inner("cube"), tile.inner_valid("cube"), tile.inner(WEIGHTS)
         parts: Partial = {}
         for number, weight in enumerate(weights):
-            found = scene_moments(values * weight, valid)
+            found = scene_moments(values.double() * weight, valid)
             if found is None:
                 return None
             parts |= {f"{number} {key}": value for key, value in found.items()}
@@ -130,10 +134,10 @@ class _Filtering:
 
     def answers(self, tile: Tile, store: Store) -> Mapping[str, Tensor]:
         """Answers to the weighted scene, and the weights that follow from them."""
-        values, weights = tile.inner("cube"), tile.inner(WEIGHTS).double()
+        values, weights = tile.inner("cube"), tile.inner(WEIGHTS)
         plain = (store["moments"]["directions"] @ values.flatten(1).double()).view(weights.shape)
         answers = weights * plain
-        return {"scores": answers.float(), WEIGHTS: (weights * -torch.expm1(-STEEPNESS * answers.clamp(min=0))).float()}
+        return {"scores": answers.float(), WEIGHTS: weights * -torch.expm1(-STEEPNESS * answers.clamp(min=0))}
 
     def energies(self, tile: Tile, store: Store) -> Partial:
         """Sums of squared answers."""
