@@ -96,10 +96,14 @@ METHODS: tuple[MethodEntry, ...] = (
                 "components ordered by variance", "nothing", "Pearson 1901"),
     MethodEntry("rx", "anomaly detection", "hsikit.tasks.detection.rx:RX",
                 "Mahalanobis distance to the scene's background", "nothing", "Reed & Yu 1990"),
+    MethodEntry("subspace-rx", "anomaly detection", "hsikit.tasks.detection.subspace_rx:SubspaceRX",
+                "the same in the leading principal components, without noise", "nothing", "Chang & Chiang 2002"),
+    MethodEntry("attribute-filter", "anomaly detection", "hsikit.tasks.detection.attribute_filter:AttributeFilter",
+                "bright or dark objects of up to so many pixels, by shape alone", "nothing", "Kang 2017"),
     MethodEntry("local-rx", "anomaly detection", "hsikit.tasks.detection.local_rx:LocalRX",
                 "the same to a ring around each pixel; for small objects among several covers", "nothing", "Reed & Yu 1990"),
     MethodEntry("object-anomaly", "anomaly detection", "hsikit.tasks.detection.object_anomaly:ObjectAnomaly",
-                "local RX and two area filters, joined by their ranks; for objects of up to so many pixels", "nothing", "Kang 2017"),
+                "neighbours unlike a pixel and two area filters, joined by their ranks; objects of so many pixels", "nothing", "Kang 2017"),
 )  # fmt: skip
 
 

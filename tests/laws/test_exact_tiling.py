@@ -218,6 +218,8 @@ OTHERS = {
     "rx": plain("rx"),
     "rx with hits": plain("rx", pfa=2e-3),
     "local-rx": plain("local-rx", pfa=2e-3, components=5, inner=5, outer=15),
+    "subspace-rx": plain("subspace-rx", pfa=2e-3, components=6, dropped=1),
+    "attribute-filter": plain("attribute-filter", pfa=2e-3, object_size=6),
     "object-anomaly": plain("object-anomaly", pfa=2e-3, object_size=4),
     **{name: find(name) for name in DETECTORS},
     "minerals": name_minerals(),
@@ -274,7 +276,7 @@ def assert_same_classes(tiled: np.ndarray, values: np.ndarray, probabilities: np
 shapes = st.tuples(st.integers(17, 400), st.integers(17, 400))
 
 
-SLOW = [name for name in CASES if "lola" in name or name == "object-anomaly"]
+SLOW = [name for name in CASES if "lola" in name or name in ("object-anomaly", "attribute-filter")]
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name not in SLOW])
@@ -344,6 +346,7 @@ def test_the_whole_is_worth_comparing_with(name: str) -> None:
         ("svm, sieve", "sieve", 3),
         ("local-rx", "score", 6),
         ("mtmf", "noise", 0),
+        ("attribute-filter", "shape", 3),
         ("object-anomaly", "local", 6),
         ("object-anomaly", "shape", 4),
         ("bicubic 2", "interpolate", 1),
