@@ -4,7 +4,7 @@
 
 Three tables. *San Diego*: ten draws of three target pixels, whose mean is the target and which are not scored; area under the ROC
 curve. *Anomalies* on six scenes, global RX among them. *Speed* on a generated scene, both with the image in memory in the layout that they prefer: SPy's
-wall and CPU time over ours from the image to the scores, and once statistics exist.
+wall and CPU time over ours from the image to the scores, and once statistics exist; and local RX a pixel.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=600)
     parser.add_argument("--cols", type=int, default=600)
     parser.add_argument("--bands", type=int, default=200)
+    parser.add_argument("--local-side", type=int, default=100)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--only", choices=("san-diego", "anomalies", "speed"), default=None)
@@ -137,6 +138,27 @@ def speed(options: argparse.Namespace) -> None:
         print(f"{name:15} largest difference {apart:.1e} of the range", flush=True)
 
 
+def local_speed(options: argparse.Namespace) -> None:
+    """Local RX on 20 components beside SPy's, on the same and on all bands; SPy's on a small part, since each of its pixels costs milliseconds."""
+    import numpy as np
+    import spectral
+    import torch
+
+    from benchmarks.rx import best
+    from hsikit.tasks.detection.local_rx import ring_distances
+
+    inner, outer, side, part = 11, 25, options.local_side, options.local_side // 4
+    white = np.random.default_rng(0).normal(size=(options.bands, side, side))
+    padded = torch.nn.functional.pad(torch.from_numpy(white[:20]), (outer // 2,) * 4)
+    valid = torch.nn.functional.pad(torch.ones(side, side, dtype=torch.bool), (outer // 2,) * 4)
+    own = best(lambda: ring_distances(padded, valid, inner, outer, 0.1), 1)[0][0] / side**2
+    print(f"\nlocal RX, windows of {inner} and {outer}, 20 components: ours {own * 1e6:.1f} us a pixel")
+    for bands in (20, options.bands):
+        image = np.ascontiguousarray(white[:bands, :part, :part].transpose(1, 2, 0))
+        theirs = best(functools.partial(spectral.rx, image, window=(inner, outer)), 1)[0][0] / part**2
+        print(f"SPy on {bands} bands {theirs * 1e6:.0f} us a pixel, ratio {theirs / own:.1f}", flush=True)
+
+
 def one_blas_thread() -> None:
     import torch
 
@@ -197,6 +219,7 @@ def main() -> None:
         anomalies(options.data, options.threads)
     if options.only in (None, "speed"):
         speed(options)
+        local_speed(options)
 
 
 if __name__ == "__main__":

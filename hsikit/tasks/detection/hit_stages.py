@@ -32,6 +32,11 @@ def hit_layer(pfa: float) -> Layer:
     return Layer("hits", "vector", description=f"groups of pixels above the threshold of a false-alarm rate of {pfa:g}")
 
 
+def hit_provenance(pfa: float | None) -> dict[str, str]:
+    """What the metadata say of the threshold; nothing where none is asked for."""
+    return {} if pfa is None else {"pfa": f"{pfa:g}", "threshold": "the scene's own quantile"}
+
+
 def hit_stages(scores: str, pfa: float, **told: float) -> list[Stage]:
     """Stages that find the threshold of a layer and the groups of pixels above it.
 

@@ -22,7 +22,7 @@ from hsikit.method import Cost, Input, Job, Map, Partial, Reduce, Stage, Store, 
 from hsikit.scene import SceneInfo
 from hsikit.spectral.moments import merge_moments
 from hsikit.tasks.detection.background import scene_moments, temporary_bytes
-from hsikit.tasks.detection.hit_stages import checked_pfa, hit_layer, hit_stages
+from hsikit.tasks.detection.hit_stages import checked_pfa, hit_layer, hit_provenance, hit_stages
 from hsikit.tasks.detection.leading_components import leading_components, whitened
 
 LARGEST_WINDOW = 501
@@ -119,7 +119,7 @@ class _Detection:
             layers=tuple(layers),
             stages=tuple(stages),
             cost=self._cost,
-            provenance={name: f"{value:g}" for name, value in options.items()},
+            provenance={name: f"{value:g}" for name, value in options.items()} | hit_provenance(told.pfa),
         )
 
     def _cost(self, tile: tuple[int, int]) -> Cost:

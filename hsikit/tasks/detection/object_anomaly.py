@@ -25,7 +25,7 @@ from hsikit.scene import SceneInfo
 from hsikit.spectral.moments import merge_moments
 from hsikit.tasks.detection.area_filter import LEVELS, REACH, extent_stage, guided_mean, levels_of, mirrored, smaller_than
 from hsikit.tasks.detection.background import scene_moments, temporary_bytes
-from hsikit.tasks.detection.hit_stages import checked_pfa, hit_layer, hit_stages
+from hsikit.tasks.detection.hit_stages import checked_pfa, hit_layer, hit_provenance, hit_stages
 from hsikit.tasks.detection.leading_components import leading_components, whitened
 from hsikit.tasks.detection.ranks import rank_stages, ranks, span_stage
 from hsikit.tasks.detection.ring_nearest import nearest_cost, ring_nearest
@@ -137,7 +137,8 @@ class _Detection:
             layers=tuple(layers),
             stages=tuple(stages),
             cost=self._cost,
-            provenance={"object_size": str(told.object_size), "components": str(self.components), "windows": f"{self.inner} and {self.outer}"},
+            provenance={"object_size": str(told.object_size), "components": str(self.components), "windows": f"{self.inner} and {self.outer}"}
+            | hit_provenance(told.pfa),
         )
 
     def _cost(self, tile: tuple[int, int]) -> Cost:

@@ -19,7 +19,7 @@ from hsikit.method import Cost, Input, Job, Map, Partial, Reduce, Stage, Store, 
 from hsikit.scene import SceneInfo
 from hsikit.spectral.moments import merge_moments
 from hsikit.tasks.detection.background import scene_moments, temporary_bytes
-from hsikit.tasks.detection.hit_stages import checked_pfa, hit_layer, hit_stages
+from hsikit.tasks.detection.hit_stages import checked_pfa, hit_layer, hit_provenance, hit_stages
 from hsikit.tasks.detection.leading_components import leading_components, whitened
 
 
@@ -89,7 +89,7 @@ class SubspaceRX:
             layers=tuple(layers),
             stages=tuple(stages),
             cost=self._cost(len(used)),
-            provenance={name: str(value) for name, value in options.items()},
+            provenance={name: str(value) for name, value in options.items()} | hit_provenance(self.pfa),
         )
 
     def _cost(self, bands: int) -> Callable[[tuple[int, int]], Cost]:

@@ -21,7 +21,7 @@ from hsikit.method import Cost, Input, Job, Map, Partial, Reduce, Stage, Store, 
 from hsikit.scene import SceneInfo
 from hsikit.spectral.moments import merge_moments
 from hsikit.tasks.detection.background import RIDGE, SCORED_PIXELS, distances, row_chunks, scene_moments, temporary_bytes, whitener
-from hsikit.tasks.detection.hit_stages import checked_pfa, hit_layer, hit_stages
+from hsikit.tasks.detection.hit_stages import checked_pfa, hit_layer, hit_provenance, hit_stages
 from hsikit.tasks.detection.quantile import quantile_stages
 from hsikit.tasks.detection.target_spectra import TargetSpectra
 
@@ -204,7 +204,7 @@ class _Detection:
         if told.pfa is not None:
             layers.append(hit_layer(told.pfa))
             stages += hit_stages(POSITIVE, told.pfa)
-            provenance |= {"pfa": f"{told.pfa:g}", "threshold": "the scene's own quantile"}
+            provenance |= hit_provenance(told.pfa)
         return Job(
             method=told.name,
             identity={

@@ -81,6 +81,12 @@ def test_options_out_of_range_are_refused(options: dict[str, float]) -> None:
         ObjectAnomaly(**options)
 
 
+def test_a_threshold_says_that_it_is_the_scenes_own() -> None:
+    info = scene_with_objects()[0].info
+    assert ObjectAnomaly(pfa=1e-3).bind({"cube": info}).provenance["threshold"] == "the scene's own quantile"
+    assert "threshold" not in ObjectAnomaly().bind({"cube": info}).provenance
+
+
 def test_a_scene_without_good_bands_is_named() -> None:
     info = scene_with_objects()[0].info
     with pytest.raises(SceneError, match="none of its bands is good"):
