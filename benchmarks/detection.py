@@ -147,7 +147,7 @@ def local_speed(options: argparse.Namespace) -> None:
     from benchmarks.rx import best
     from hsikit.tasks.detection.local_rx import ring_distances
 
-    inner, outer, side, part = 11, 25, options.local_side, options.local_side // 4
+    inner, outer, side, part = 11, 25, options.local_side, max(30, options.local_side // 4)
     white = np.random.default_rng(0).normal(size=(options.bands, side, side))
     padded = torch.nn.functional.pad(torch.from_numpy(white[:20]), (outer // 2,) * 4)
     valid = torch.nn.functional.pad(torch.ones(side, side, dtype=torch.bool), (outer // 2,) * 4)

@@ -37,7 +37,7 @@ def test_san_diego_lists_every_detector(shared_data: Path, capsys: pytest.Captur
 
 
 def test_local_rx_is_timed_a_pixel(capsys: pytest.CaptureFixture[str]) -> None:
-    detection.local_speed(argparse.Namespace(local_side=28, bands=24))
+    detection.local_speed(argparse.Namespace(local_side=30, bands=24))
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(" us")[0].rsplit(" ", 1)[0] for line in lines[2:]] == ["SPy on 20 bands", "SPy on 24 bands"]
 

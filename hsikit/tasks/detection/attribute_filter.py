@@ -23,7 +23,7 @@ from hsikit.tasks.detection.area_filter import LEVELS, REACH, extent_stage, guid
 from hsikit.tasks.detection.background import scene_moments, temporary_bytes
 from hsikit.tasks.detection.hit_stages import checked_pfa, hit_layer, hit_provenance, hit_stages
 from hsikit.tasks.detection.leading_components import leading_components, whitened
-from hsikit.tasks.detection.object_anomaly import LARGEST, PICTURES
+from hsikit.tasks.detection.object_anomaly import LARGEST, NO_COMPONENTS, PICTURES
 from hsikit.tasks.detection.ranks import span_stage
 
 
@@ -115,7 +115,7 @@ class _Detection:
         return scene_moments(tile.inner("cube"), tile.inner_valid("cube"))
 
     def _components(self, found: Partial, store: Store) -> Partial:
-        return leading_components(found, min(PICTURES, len(self.used)), self.scene.name)
+        return leading_components(found, min(PICTURES, len(self.used)), self.scene.name, NO_COMPONENTS)
 
     def _draw(self, tile: Tile, store: Store) -> Mapping[str, Tensor]:
         return {"pictures": whitened(tile.inner("cube"), tile.inner_valid("cube"), store["components"]).float()}

@@ -15,13 +15,14 @@ LEAST_VARIANCE = 1e-12
 """A component with less than this share of the first one's variance is rounding."""
 
 
-def leading_components(found: Mapping[str, Tensor], count: int, scene: str) -> Partial:
+def leading_components(found: Mapping[str, Tensor], count: int, scene: str, advice: str = "") -> Partial:
     """What whitens spectra into the strongest components.
 
     Args:
         found: moments of the scene: "count", "mean" (C,), "scatter" (C, C), float64.
         count: how many components are wanted, k.
         scene: for messages.
+        advice: what to do where there are fewer; "": ask for fewer.
 
     Returns:
         "mean" (C,) and "project" (k, C): z = project (x - mean) has unit covariance over the scene; float64.
@@ -31,11 +32,13 @@ def leading_components(found: Mapping[str, Tensor], count: int, scene: str) -> P
     """
     pixels = float(found["count"])
     if pixels <= count:
-        raise SceneError(scene, f"{pixels:.0f} valid pixels are too few for {count} components", "Ask for fewer: -p components=5")
+        raise SceneError(scene, f"{pixels:.0f} valid pixels are too few for {count} components", advice or "Ask for fewer: -p components=5")
     values, vectors = torch.linalg.eigh(found["scatter"] / (pixels - 1))
     able = int((values > LEAST_VARIANCE * values[-1]).sum()) if float(values[-1]) > 0 else 0
     if able < count:
-        raise SceneError(scene, f"has {able} components that vary, and {count} are asked for", f"Ask for at most {able}: -p components={max(able, 1)}")
+        raise SceneError(
+            scene, f"has {able} components that vary, and {count} are asked for", advice or f"Ask for at most {able}: -p components={max(able, 1)}"
+        )
     # Signs are free: the largest loading is positive, so that no library decides.
     strongest = vectors[:, -count:].flip(1)
     signs = strongest.gather(0, strongest.abs().argmax(0, keepdim=True)).sign()

@@ -38,6 +38,7 @@ WIDER = 2
 """The opening of distances goes up to so many times the objects' size: halos of bright objects are larger than these."""
 LARGEST = 200
 """Pixels of an object, at most: tiles see twice as far."""
+NO_COMPONENTS = "Mark bands as bad that hold nothing of their own, or use rx with -p ridge=1e-6"
 EVIDENCE = ("local", "shape")
 
 
@@ -152,7 +153,7 @@ class _Detection:
         return scene_moments(tile.inner("cube"), tile.inner_valid("cube"))
 
     def _components(self, found: Partial, store: Store) -> Partial:
-        return leading_components(found, self.components, self.scene.name)
+        return leading_components(found, self.components, self.scene.name, NO_COMPONENTS)
 
     def _draw(self, tile: Tile, store: Store) -> Mapping[str, Tensor]:
         """The first components, and the logarithm of the distance from the scene's mean."""

@@ -12,6 +12,7 @@ from hsikit.errors import OptionError, SceneError
 from hsikit.metrics.detection import roc_area
 from hsikit.scene import Bands
 from hsikit.tasks.detection.attribute_filter import AttributeFilter
+from hsikit.tasks.detection.object_anomaly import ObjectAnomaly
 from hsikit.tasks.detection.rx import RX
 from hsikit.tasks.detection.subspace_rx import SubspaceRX
 from tests.engine.toys import Memory
@@ -91,4 +92,7 @@ def test_scenes_that_cannot_be_looked_at_are_named() -> None:
     lone = Memory(source.values[:, :1, :1], nodata=None)
     for method in (SubspaceRX(components=5), AttributeFilter()):
         with pytest.raises(SceneError, match="1 valid pixels are too few"):
+            run(lone, method)
+    for method in (AttributeFilter(), ObjectAnomaly()):
+        with pytest.raises(SceneError, match=r"Mark bands as bad .* or use rx"):
             run(lone, method)

@@ -18,6 +18,7 @@ from hsikit.tasks.detection.matched_filter import MatchedFilter
 from hsikit.tasks.detection.msd import MatchedSubspace
 from hsikit.tasks.detection.mtmf import MixtureTuned
 from hsikit.tasks.detection.osp import SubspaceProjection
+from hsikit.tasks.detection.target_spectra import TargetSpectra
 from hsikit.tasks.detection.tcimf import ConstrainedFilter
 from tests.engine.toys import Memory
 from tests.tasks.detection.test_rx import gaussian_scene
@@ -179,6 +180,17 @@ def test_what_cannot_be_looked_for_is_named(source: Memory) -> None:
     flat = Memory(np.repeat(source.values[:, :, :1], 40, 2), nodata=None)
     with pytest.raises(SceneError, match="its noise cannot be measured"):
         scores(flat, MixtureTuned(targets_of(flat, two)))
+
+
+@pytest.mark.parametrize("kind", [SubspaceProjection, MatchedSubspace, ConstrainedFilter, AdaptiveSubspace, HierarchicalCem, MixtureTuned])
+def test_no_map_of_nothing(source: Memory, kind) -> None:
+    """A single pixel has no background, and a target of other wavelengths is not looked for."""
+    lone = Memory(source.values[:, :1, :1], nodata=None)
+    with pytest.raises(SceneError, match=r"valid pixels"):
+        scores(lone, kind(targets_of(lone, source.values[:, 40, 5])))
+    far = TargetSpectra(("far",), np.ones((1, 5)), np.linspace(9000, 9400, 5), np.full(5, 10.0), source.info.quantity, "far.csv")
+    with pytest.raises(OptionError, match=r"far\.csv: is known from 9000 to 9400 nm"):
+        kind(far).bind({"cube": source.info})
 
 
 @pytest.mark.parametrize(
