@@ -192,7 +192,8 @@ class Encoder(nn.Module):
             ValueError: shapes that do not fit.
         """
         counted = counted_pixels(window, valid & (fwhm != 0), usable)
-        return [each.permute(0, 3, 1, 2) for each, _ in self._maps(window, wavelength, fwhm, valid, counted)]
+        x, tokens = self.adapted(window, wavelength, fwhm, valid, counted)
+        return [each.permute(0, 3, 1, 2) for each, _ in self._staged(x, counted, tokens)]
 
     def dense(self, window: Tensor, wavelength: Tensor, fwhm: Tensor, valid: Tensor, usable: Tensor | None = None) -> Tensor:
         """Features of every pixel; arguments and errors of `forward`.
@@ -201,10 +202,39 @@ class Encoder(nn.Module):
             Shape (B, width, H, W), a view of channels-last memory; zero where a pixel does not count.
         """
         counted = counted_pixels(window, valid & (fwhm != 0), usable)
-        maps = self._maps(window, wavelength, fwhm, valid, counted)
-        rows, cols = window.shape[2:]
-        total = torch.zeros((), device=window.device)
-        for (each, _), fuse, stride in zip(maps, self.fuse, self.strides, strict=True):
+        x, tokens = self.adapted(window, wavelength, fwhm, valid, counted)
+        return self.dense_of(x, counted, tokens)
+
+    def adapted(self, window: Tensor, wavelength: Tensor, fwhm: Tensor, valid: Tensor, counted: Tensor | None = None) -> tuple[Tensor, int]:
+        """What the spectral adapter makes of each pixel, before pixels see one another: where a pretraining hides or exchanges pixels.
+
+        Args:
+            window: see `forward`.
+            wavelength: see `forward`.
+            fwhm: see `forward`.
+            valid: see `forward`.
+            counted: the pixels that count, bool, shape (B, H, W), all where None; others are zero.
+
+        Returns:
+            Shape (B * tokens, H, W, adapter's width), and the number of tokens.
+
+        Raises:
+            WavelengthError: see `Adapter.forward`.
+        """
+        # Zeros before the adapter, too: a missing value there would make the gradients of its weights NaN.
+        known = window if counted is None else torch.where(counted[:, None], window, window.new_zeros(()))
+        x, tokens = self._adapted(known, wavelength, fwhm, valid)
+        return masked(x, token_validity(counted, tokens)), tokens
+
+    def dense_of(self, adapted: Tensor, counted: Tensor | None = None, tokens: int = 1) -> Tensor:
+        """Features of every pixel from what `adapted` gave: `dense` is the one after the other.
+
+        Returns:
+            Shape (B, width, H, W), a view of channels-last memory; zero where a pixel does not count.
+        """
+        rows, cols = adapted.shape[1:3]
+        total = torch.zeros((), device=adapted.device)
+        for (each, _), fuse, stride in zip(self._staged(adapted, counted, tokens), self.fuse, self.strides, strict=True):
             total = total + _enlarged(fuse(each), stride)[:, :rows, :cols]
         return masked(total, counted).permute(0, 3, 1, 2)
 
@@ -239,12 +269,9 @@ class Encoder(nn.Module):
         tokens: Tensor = self.band_features(features.permute(0, 2, 3, 1))[..., None, :] * (1 + scale) + shift
         return tokens
 
-    def _maps(self, window: Tensor, wavelength: Tensor, fwhm: Tensor, valid: Tensor, counted: Tensor | None) -> list[tuple[Tensor, Tensor | None]]:
+    def _staged(self, x: Tensor, counted: Tensor | None, tokens: int) -> list[tuple[Tensor, Tensor | None]]:
         """The normalised maps (B, H, W, C) of all stages, and which of their pixels count."""
-        # Zeros before the adapter, too: a missing value there would make the gradients of its weights NaN.
-        known = window if counted is None else torch.where(counted[:, None], window, window.new_zeros(()))
-        x, tokens = self._adapted(known, wavelength, fwhm, valid)
-        x, maps = masked(x, token_validity(counted, tokens)), []
+        maps = []
         for stage, norm in zip(self.stages, self.norms, strict=True):
             x, counted = stage(x, counted, tokens)
             maps.append((masked(norm(self._pooled(x, tokens)), counted), counted))

@@ -1,0 +1,99 @@
+"""Windows as examples of a pretraining: standardised by the scene's statistics, and seen through a second instrument.
+
+What another instrument's bands have for mean and deviation follows from those of the scene's own bands, exactly: they are weighted sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hsikit.nn.body import BandFacts
+from hsikit.nn.rebuilding import Example, View
+from hsikit.pretrain.windows import FEWEST, Windows
+from hsikit.simulate.instruments import Instrument, draw_instrument
+from hsikit.spectral.resample import gaussian_resampling
+
+Floats = NDArray[np.float64]
+
+COVERED = 0.9
+"""A band of another instrument is seen where at least this share of its response was measured."""
+TRIES = 8
+LARGEST, SMALLEST = 40, 1e-4
+"""Components of `Example.detail`: at most, and the least variance, relative to the largest."""
+VARIES = 1e-6
+"""A band whose deviation is a smaller share of its mean is constant."""
+
+
+def make_example(windows: Windows, rng: np.random.Generator | None, real: Sequence[str] = ()) -> Example:
+    """Windows as an example.
+
+    Args:
+        windows: of one scene.
+        rng: draws the second instrument; without a second view where None.
+        real: sensors of which some instruments are.
+    """
+    statistics = windows.statistics
+    scale = _deviation(statistics.mean, np.diag(statistics.covariance))
+    own = View(_standardised(windows.values, statistics.mean, scale), _facts(windows.wavelength, windows.fwhm, scale > 0))
+    target = own.values if windows.clean is windows.values else _standardised(windows.clean, statistics.mean, scale)
+    other = None if rng is None else _other_view(windows, rng, real)
+    usable = torch.from_numpy(windows.usable)
+    return Example(own, other, target, usable, torch.from_numpy(detail_matrix(statistics.covariance, scale).astype(np.float32)))
+
+
+def detail_matrix(covariance: Floats, scale: Floats) -> Floats:
+    """From standardised bands to damped components (C, K): each principal component divided by the root of its deviation."""
+    inverse = np.where(scale > 0, 1.0 / np.where(scale > 0, scale, 1.0), 0.0)
+    variance, axes = np.linalg.eigh(covariance * inverse[:, None] * inverse)
+    variance, axes = variance[::-1], axes[:, ::-1]
+    kept = int(((variance > SMALLEST * variance[0]) & (np.arange(len(variance)) < LARGEST)).sum())
+    return np.asarray(axes[:, :kept] * variance[:kept] ** -0.25)
+
+
+def _deviation(mean: Floats, variance: Floats) -> Floats:
+    """Deviations, 0 for bands that are constant."""
+    deviation = np.sqrt(np.maximum(variance, 0.0))
+    return np.where(deviation > VARIES * np.abs(mean), deviation, 0.0)
+
+
+def _standardised(values: NDArray[np.float32], mean: Floats, scale: Floats) -> torch.Tensor:
+    """Spectra (n, rows, cols, C) as windows (n, C, rows, cols) of mean 0 and deviation 1; 0 in constant bands."""
+    inverse = np.where(scale > 0, 1.0 / np.where(scale > 0, scale, 1.0), 0.0)
+    done = (values - mean.astype(np.float32)) * inverse.astype(np.float32)
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(done, -1, 1)))
+
+
+def _facts(wavelength: Floats, fwhm: Floats, valid: NDArray[np.bool_]) -> BandFacts:
+    return BandFacts(torch.from_numpy(wavelength.copy()), torch.from_numpy(fwhm.copy()), torch.from_numpy(valid.copy()))
+
+
+def _other_view(windows: Windows, rng: np.random.Generator, real: Sequence[str]) -> View:
+    """The windows through an instrument that is drawn, with its noise."""
+    instrument, weights = seen_by_chance(windows.wavelength, windows.fwhm, rng, real)
+    mean = weights @ windows.statistics.mean
+    noise = np.abs(mean) / instrument.snr
+    values = windows.values @ weights.T.astype(np.float32)
+    values += rng.standard_normal(values.shape, dtype=np.float32) * noise.astype(np.float32)
+    scale = _deviation(mean, np.einsum("dc,ce,de->d", weights, windows.statistics.covariance, weights, optimize=True) + noise**2)
+    return View(_standardised(values, mean, scale), _facts(instrument.wavelength, instrument.fwhm, scale > 0))
+
+
+def seen_by_chance(wavelength: Floats, fwhm: Floats, rng: np.random.Generator, real: Sequence[str]) -> tuple[Instrument, Floats]:
+    """An instrument with bands that the scene covers, and their weights (D, C).
+
+    Where none of several draws sees four bands of the scene, as of one with few bands, the instrument has some of the scene's own bands.
+    """
+    for attempt in range(TRIES):
+        drawn = draw_instrument(rng, float(wavelength[0]), float(wavelength[-1]), real if attempt < TRIES // 2 else ())
+        # What is stated is not quite where the bands lie.
+        found = gaussian_resampling(wavelength, fwhm, drawn.wavelength + drawn.shift, drawn.fwhm)
+        kept = found.coverage >= COVERED
+        if kept.sum() >= FEWEST:
+            weights = np.asarray(found.weights.todense(), np.float64)[kept]
+            return Instrument(drawn.wavelength[kept], drawn.fwhm[kept], drawn.snr, drawn.shift), weights
+    some = np.sort(rng.permutation(len(wavelength))[: max(FEWEST - 1, len(wavelength) // 2)])
+    return Instrument(wavelength[some], fwhm[some], drawn.snr), np.eye(len(wavelength))[some]
