@@ -22,6 +22,11 @@ VERBS = (
     "convert", "spectrum", "library", "indices", "reflectance", "simulate", "demo",
 )  # fmt: skip
 RESUMING = ("benchmark", "classify", "batch", "superresolve", "pansharpen", "anomaly", "detect", "gas", "minerals", "transform")
+    "info", "check", "quicklook", "methods", "sensors", "datasets", "pretrain", "train", "evaluate", "benchmark", "classify", "adapt", "batch", "plan",
+    "mosaic", "sample", "accuracy", "report", "superresolve", "pansharpen", "anomaly", "detect", "transform", "clip", "warp", "orthorectify", "resample",
+    "convert", "spectrum", "library", "indices", "reflectance", "simulate", "demo",
+)  # fmt: skip
+RESUMING = ("pretrain", "benchmark", "classify", "batch", "superresolve", "pansharpen", "anomaly", "detect", "transform")
 """Verbs whose interrupted run the same command goes on with."""
 DEBUG = "HSIKIT_DEBUG"
 INTERRUPTED = 130

@@ -14,6 +14,8 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
 from hsikit.errors import MethodError, OptionError
+from hsikit.errors import MemoryPlanError, MethodError, OptionError
+from hsikit.pretrain.verb import pretrain
 from hsikit.registry import list_methods, load_class
 from hsikit.scene import Source
 from hsikit.sensors import list_sensors, open_source
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "adapt", "assess_map", "benchmark", "check", "describe", "draw_quicklook", "evaluate", "list_methods", "list_sensors", "load_method", "make_method",
-    "method_for", "open_library", "open_scene", "read_labels", "run", "sample_map", "save_method", "train", "write_report",
+    "method_for", "open_library", "open_scene", "pretrain", "read_labels", "run", "sample_map", "save_method", "train", "write_report",
 ]  # fmt: skip
 
 Scene = Any
@@ -50,7 +52,6 @@ def open_scene(path: str | Path | Sequence[str | Path], **reading: Any) -> xr.Da
 
     Example:
         >>> cube = hsikit.open_scene("scene.tif")
-        >>> cube.sel(wavelength=slice(450, 900)).mean("wavelength")
 
     Args:
         path: a file, a Zarr store, a folder of tiles, or a list of tiles on one grid.

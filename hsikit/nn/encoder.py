@@ -91,6 +91,7 @@ _LESS = Preset("channel", channels=(64,), depths=(4,), strides=(8,), mixers=(("l
 PRESETS: Mapping[str, Preset] = {
     "tiny": Preset(channels=(64,), depths=(4,), mixers=((_NEAR,),), ratio=2, width=64),
     "small": Preset(mixers=((_NEAR,),)),
+    "base": Preset(depths=(4,), mixers=((_NEAR,),), ratio=2, band_width=48),
     "convnext": Preset(),
     "poolformer": Preset(mixers=(("pool",),)),
     "davit": Preset(mixers=((_NEAR, "channel"),)),

@@ -412,8 +412,8 @@ def disagreement(first: Tensor, second: Tensor, where: Tensor) -> Tensor:
     if int(where.sum()) < 2:
         return first.new_zeros(())
     pair = [each.permute(0, 2, 3, 1)[where].float() for each in (first, second)]
-    centred = [each - each.mean(0) for each in pair]
-    return 1 - functional.cosine_similarity(*centred, dim=1).mean()
+    one, another = (each - each.mean(0) for each in pair)
+    return 1 - functional.cosine_similarity(one, another, dim=1).mean()
 
 
 def _unless_all(usable: Tensor) -> Tensor | None:

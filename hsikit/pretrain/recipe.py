@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from hsikit.errors import OptionError
@@ -30,7 +30,7 @@ class Recipe:
         steps: of the optimiser.
         window: side of a window in pixels, a multiple of 4.
         windows: of one scene at a time.
-        scenes: scenes of one step.
+        scenes_per_step: scenes whose windows make one step.
         lr: highest learning rate, after a twentieth of the steps; it falls to zero along a cosine.
         weight_decay: of matrices.
         clip: longest gradient.
@@ -40,14 +40,14 @@ class Recipe:
         OptionError: a number out of range, or a name that does not exist.
     """
 
-    preset: str = "small"
+    preset: str = "base"
     changes: Mapping[str, Any] = field(default_factory=dict)
     objective: str = "detail"
     sensors: str = "random"
     steps: int = STEPS
     window: int = WINDOW
     windows: int = 8
-    scenes: int = 2
+    scenes_per_step: int = 2
     lr: float = 1e-3
     weight_decay: float = 0.01
     clip: float = 1.0
@@ -56,7 +56,7 @@ class Recipe:
     def __post_init__(self) -> None:
         from hsikit.nn.rebuilding import OBJECTIVES
 
-        for name in ("steps", "windows", "scenes"):
+        for name in ("steps", "windows", "scenes_per_step"):
             if getattr(self, name) < 1:
                 raise OptionError(name, f"{getattr(self, name)} is not a whole number of 1 or more")
         if self.window < 8 or self.window % 4 or self.window > 64:
@@ -84,3 +84,8 @@ class Recipe:
     def record(self) -> dict[str, Any]:
         """JSON values."""
         return {**asdict(self), "changes": dict(self.changes)}
+
+
+def known_options() -> set[str]:
+    """Names of the options."""
+    return {option.name for option in fields(Recipe)}

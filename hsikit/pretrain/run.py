@@ -99,7 +99,7 @@ def pretrain(
 
 def example_of(supplies: Sequence[Supply], recipe: Recipe, step: int, part: int) -> Example:
     """One of the examples of a step; it follows from these numbers alone."""
-    turn = step * recipe.scenes + part
+    turn = step * recipe.scenes_per_step + part
     windows = supplies[turn % len(supplies)].draw(turn // len(supplies), recipe.windows, recipe.window, recipe.seed)
     rng = np.random.default_rng([recipe.seed, step, part, 3]) if recipe.sensors == "random" else None
     return make_example(windows, rng, REAL)
@@ -153,11 +153,11 @@ class _Loop:
             group["lr"] = recipe.rate(number)
         self.optimizer.zero_grad(set_to_none=True)
         total = 0.0
-        for part in range(recipe.scenes):
+        for part in range(recipe.scenes_per_step):
             example = example_of(self.supplies, recipe, number, part).on(self.device)
             generator = torch.Generator().manual_seed(int(np.random.SeedSequence([recipe.seed, number, part, 4]).generate_state(1, np.uint64)[0] >> 1))
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-                loss = self.module.loss(example, generator, number / recipe.steps) / recipe.scenes
+                loss = self.module.loss(example, generator, number / recipe.steps) / recipe.scenes_per_step
             loss.backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
         if not math.isfinite(total):

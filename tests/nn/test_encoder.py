@@ -17,7 +17,7 @@ from hsikit.nn.lora import add_lora, freeze_base, is_pretrained, mark_pretrained
 from hsikit.nn.mixers import Context, Mixer
 from tests.nn.adapters.sensors import sensor, window
 
-EXACT = ["tiny", "small", "convnext", "poolformer"]
+EXACT = ["tiny", "small", "base", "convnext", "poolformer"]
 every_preset = pytest.mark.parametrize("name", PRESETS)
 
 
