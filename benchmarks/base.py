@@ -18,6 +18,7 @@ its 95 % interval. Seeds of 900 and above are for choosing, those below for repo
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,6 @@ from numpy.typing import NDArray
 from benchmarks.accuracy_table_columns import far_fifty
 from benchmarks.accuracy_table_scenes import load_scene
 from benchmarks.cross_sensor import potsdam_draw
-from benchmarks.measure import tell
 from hsikit.engine import compute
 from hsikit.metrics.scores import scores
 from hsikit.nn.base_files import load_base
@@ -172,7 +172,8 @@ def measured(name: str, folders: list[Path], labels: list[int], seeds: list[int]
             for row, codes in answers.items():
                 got = scores(scene.codes[test], codes[test], np.unique(scene.codes[test]).tolist())
                 found.setdefault((row, count), []).append((100 * got.overall, 100 * got.average))
-            tell(f"{name}, {count} labels, seed {seed}: " + ", ".join(f"{row} {each[-1][0]:.1f}" for (row, n), each in found.items() if n == count))
+            told = ", ".join(f"{row} {each[-1][0]:.1f}" for (row, n), each in found.items() if n == count)
+            print(f"{name}, {count} labels, seed {seed}: {told}", file=sys.stderr, flush=True)
     return found
 
 

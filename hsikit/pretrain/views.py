@@ -76,7 +76,8 @@ def _other_view(windows: Windows, rng: np.random.Generator, real: Sequence[str])
     instrument, weights = seen_by_chance(windows.wavelength, windows.fwhm, rng, real)
     mean = weights @ windows.statistics.mean
     noise = np.abs(mean) / instrument.snr
-    values = windows.values @ weights.T.astype(np.float32)
+    # Of what the scene's own instrument did not spoil, where that is known: noise that both views share would count as signal.
+    values = windows.clean @ weights.T.astype(np.float32)
     values += rng.standard_normal(values.shape, dtype=np.float32) * noise.astype(np.float32)
     scale = _deviation(mean, np.einsum("dc,ce,de->d", weights, windows.statistics.covariance, weights, optimize=True) + noise**2)
     return View(_standardised(values, mean, scale), _facts(instrument.wavelength, instrument.fwhm, scale > 0))

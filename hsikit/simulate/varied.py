@@ -29,6 +29,8 @@ FEATURES = 5
 KINDS = 16
 """Kinds of objects in a scene."""
 SHARE_SPREAD, BRIGHTNESS_SPREAD = 0.45, 0.1
+OWN_SPREAD, OWN_LENGTHS = 0.03, (15.0, 400.0)
+"""Deviation of what an object's spectrum differs by from all others, relative, and over which lengths (nm) it varies."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +67,7 @@ def draw_scene(side: int, wavelength: Floats, fwhm: Floats, seed: int | tuple[in
     rng = np.random.default_rng(seed)
     land = draw_landscape(side, side, rng)
     materials = draw_materials(wavelength, fwhm, int(rng.integers(*MATERIALS)), rng)
-    spectra = _object_spectra(land, materials, rng)
+    spectra = _object_spectra(land, materials, wavelength, rng)
     slopes = cosine_of_incidence(np.float32(rng.uniform(0.0, 0.6)) * land.elevation, PIXEL, float(rng.uniform(20.0, 65.0)), float(rng.uniform(0.0, 360.0)))
     clean = lit(spectra.mix(land, slice(0, side), slice(0, side)), slopes * land.texture, diffuse_share(wavelength))
     noisy = enmap_like(wavelength, float(np.exp(rng.uniform(np.log(0.25), np.log(2.0))))).add(clean, rng)
@@ -93,11 +95,13 @@ def _smooth_curve(wavelength: Floats, length: float, rng: np.random.Generator) -
     return np.asarray(np.sqrt(2.0 / waves) * np.cos(wavelength[:, None] * frequency + rng.uniform(0.0, 2 * np.pi, waves)).sum(1))
 
 
-def _object_spectra(land: Landscape, materials: Floats, rng: np.random.Generator) -> ObjectSpectra:
-    """What each object is made of, at both ends of its vigour: kinds of objects are recipes, an object varies its kind's."""
+def _object_spectra(land: Landscape, materials: Floats, wavelength: Floats, rng: np.random.Generator) -> ObjectSpectra:
+    """What each object is made of, at both ends of its vigour: kinds of objects are recipes, an object varies its kind's, by a curve of its own."""
     kinds, objects = KINDS, len(land.object_class)
     kind = rng.integers(0, kinds, objects)
-    brightness = np.exp(BRIGHTNESS_SPREAD * rng.standard_normal((objects, 1)))
+    own = np.stack([_smooth_curve(wavelength, length, rng) for length in np.exp(rng.uniform(*np.log(OWN_LENGTHS), objects))])
+    tints = OWN_SPREAD * (own + np.stack([_smooth_curve(wavelength, 60.0, rng) for _ in range(kinds)])[kind])
+    brightness = np.exp(BRIGHTNESS_SPREAD * rng.standard_normal((objects, 1)) + rng.uniform(0.2, 1.0) * tints)
     factors = np.exp(SHARE_SPREAD * rng.standard_normal((objects, len(materials))))
     poor = rng.dirichlet(np.full(len(materials), 0.15), kinds)
     lush = 0.6 * poor + 0.4 * rng.dirichlet(np.full(len(materials), 0.15), kinds)
