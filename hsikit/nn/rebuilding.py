@@ -27,10 +27,8 @@ HIDDEN_BANDS, HIDDEN_PIXELS = 0.5, 0.25
 """Shares that are hidden."""
 BLOCK = 4
 """Side of the squares of pixels that are hidden together: of a single one the neighbours tell."""
-AGREEMENT, SPREAD = 1.0, 0.05
-"""Weights of the agreement of two views, and of features that say different things."""
-RICH = 100
-"""An instrument of so many bands counts as much as the scene's own where the two disagree; one of fewer bands learns more than it teaches."""
+AGREEMENT = 0.5
+"""Weight of the agreement of two views."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +77,6 @@ class MaskedWindows(nn.Module):
         bands: share of the bands that are hidden, in runs of neighbours.
         pixels: share of the pixels that are hidden, in squares.
         agreement: weight of the agreement of two views; see `disagreement`.
-        spread: weight of features that say different things; see `redundancy`.
 
     Raises:
         ValueError: a share outside [0, 1), or a negative weight.
@@ -87,13 +84,11 @@ class MaskedWindows(nn.Module):
 
     needs_other = False
 
-    def __init__(
-        self, encoder: Encoder, bands: float = HIDDEN_BANDS, pixels: float = HIDDEN_PIXELS, agreement: float = AGREEMENT, spread: float = SPREAD
-    ) -> None:
+    def __init__(self, encoder: Encoder, bands: float = HIDDEN_BANDS, pixels: float = HIDDEN_PIXELS, agreement: float = AGREEMENT) -> None:
         super().__init__()
-        if not (0 <= bands < 1 and 0 <= pixels < 1 and agreement >= 0 and spread >= 0):
-            raise ValueError(f"shares {bands} and {pixels} must be 0 to below 1, weights {agreement} and {spread} 0 or more")
-        self.encoder, self.bands, self.pixels, self.agreement, self.spread = encoder, bands, pixels, agreement, spread
+        if not (0 <= bands < 1 and 0 <= pixels < 1 and agreement >= 0):
+            raise ValueError(f"shares {bands} and {pixels} must be 0 to below 1, the weight {agreement} 0 or more")
+        self.encoder, self.bands, self.pixels, self.agreement = encoder, bands, pixels, agreement
         self.hidden_pixel = nn.Parameter(torch.zeros(encoder.adapter.width))
         self.value = nn.Linear(encoder.band_width, 1)
 
@@ -115,11 +110,7 @@ class MaskedWindows(nn.Module):
         kept = shown_bands(example.other.bands.valid, self.band_share(done), generator)
         beside = self.features(example.other, kept, second, example.usable)
         total = total + self.other_loss(example, beside)
-        return total + self.agreed(features, beside, example.usable & ~hidden & ~second, int(example.other.bands.valid.sum()))
-
-    def agreed(self, own: Tensor, other: Tensor, where: Tensor, bands: int) -> Tensor:
-        """What two views (B, width, H, W) cost at some pixels where they disagree, or their features repeat one another; the other has so many bands."""
-        return self.agreement * disagreement(own, other, where, min(1.0, bands / RICH)) + self.spread * redundancy(own, where)
+        return total + self.agreement * disagreement(features, beside, example.usable & ~hidden & ~second)
 
     def band_share(self, done: float) -> float:
         """Share of the bands that are hidden at a point of the training."""
@@ -331,7 +322,7 @@ class MixedWindows(MaskedWindows):
             total = total + self.other_loss(example, features)
             found.append((features, hidden))
         (first, hidden), (second, also) = found
-        return total + self.agreed(first, second, example.usable & ~hidden & ~also, RICH)
+        return total + self.agreement * disagreement(first, second, example.usable & ~hidden & ~also)
 
 
 def exchanged(first: Tensor, second: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
@@ -413,32 +404,20 @@ def mean_where(values: Tensor, where: Tensor) -> Tensor:
     return torch.where(counted, values, values.new_zeros(())).sum() / counted.sum().clamp(min=1)
 
 
-def disagreement(own: Tensor, other: Tensor, where: Tensor, trust: float = 1.0) -> Tensor:
+def disagreement(own: Tensor, other: Tensor, where: Tensor) -> Tensor:
     """1 minus the mean correlation of each feature between two views (B, C, H, W), over some pixels: 0 where they agree.
 
+    The other view follows the scene's own, which does not give way: an instrument of four bands would otherwise teach the encoder to tell
+    no more than four bands show.
+
     Args:
-        own: features of the one view.
+        own: features of the scene's own view.
         other: of the other.
         where: the pixels, bool (B, H, W).
-        trust: how far the first gives way to the second, 0 to 1; the second gives way in any case.
     """
     if int(where.sum()) < 2:
         return own.new_zeros(())
-    first, second = (unit_features(each, where) for each in (own, other))
-    return 1 - ((trust * first + (1 - trust) * first.detach()) * second).mean()
-
-
-def redundancy(features: Tensor, where: Tensor) -> Tensor:
-    """Sum of the squared correlations of a feature with all others, mean over features (B, C, H, W), over some pixels: 0 where none says what another does.
-
-    Without it, the agreement of two views is had cheapest by features that all say how bright a pixel is (VICReg: Bardes et al., 2022,
-    arXiv:2105.04906; Barlow Twins: Zbontar et al., 2021, arXiv:2103.03230).
-    """
-    if int(where.sum()) < 2:
-        return features.new_zeros(())
-    found = unit_features(features, where)
-    correlation = found.T @ found / len(found)
-    return (correlation.square().sum() - correlation.diagonal().square().sum()) / len(correlation)
+    return 1 - (unit_features(own.detach(), where) * unit_features(other, where)).mean()
 
 
 def unit_features(features: Tensor, where: Tensor) -> Tensor:

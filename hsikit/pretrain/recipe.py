@@ -46,9 +46,9 @@ class Recipe:
     sensors: str = "random"
     steps: int = STEPS
     window: int = WINDOW
-    windows: int = 8
+    windows: int = 4
     scenes_per_step: int = 2
-    lr: float = 1e-3
+    lr: float = 2e-3
     weight_decay: float = 0.01
     clip: float = 1.0
     seed: int = 0

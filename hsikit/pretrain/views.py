@@ -22,8 +22,8 @@ Floats = NDArray[np.float64]
 COVERED = 0.9
 """A band of another instrument is seen where at least this share of its response was measured."""
 TRIES = 8
-LARGEST, SMALLEST = 40, 1e-4
-"""Components of `Example.detail`: at most, and the least variance, relative to the largest."""
+LARGEST, SMALLEST, POWER = 40, 1e-4, 0.375
+"""Components of `Example.detail`: at most; the least variance, relative to the largest; and the power of the variance that they are divided by."""
 VARIES = 1e-6
 """A band whose deviation is a smaller share of its mean is constant."""
 
@@ -46,12 +46,12 @@ def make_example(windows: Windows, rng: np.random.Generator | None, real: Sequen
 
 
 def detail_matrix(covariance: Floats, scale: Floats) -> Floats:
-    """From standardised bands to damped components (C, K): each principal component divided by the root of its deviation."""
+    """From standardised bands to damped components (C, K): each principal component over a power of its variance, 1/2 of which would make all alike."""
     inverse = np.where(scale > 0, 1.0 / np.where(scale > 0, scale, 1.0), 0.0)
     variance, axes = np.linalg.eigh(covariance * inverse[:, None] * inverse)
     variance, axes = variance[::-1], axes[:, ::-1]
     kept = int(((variance > SMALLEST * variance[0]) & (np.arange(len(variance)) < LARGEST)).sum())
-    return np.asarray(axes[:, :kept] * variance[:kept] ** -0.25)
+    return np.asarray(axes[:, :kept] * variance[:kept] ** -POWER)
 
 
 def _deviation(mean: Floats, variance: Floats) -> Floats:

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Generator, Tensor
+
+from hsikit.errors import OptionError
+from hsikit.nn.body import BandFacts
+from hsikit.nn.encoder import build_encoder
+from hsikit.nn.rebuilding import (
+    OBJECTIVES,
+    Example,
+    MaskedWindows,
+    MultiscaleWindows,
+    PlacesAndBands,
+    View,
+    build_objective,
+    disagreement,
+    exchanged,
+    group_sums,
+    hidden_squares,
+    mean_where,
+    pooled,
+    reduced_example,
+    redundancy,
+    shown_bands,
+)
+
+SMALL = {"channels": (16,), "depths": (2,), "width": 16, "band_width": 8}
+every_objective = pytest.mark.parametrize("name", OBJECTIVES)
+
+
+def drawn(seed: int) -> Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def facts(count: int, fwhm: float = 40.0) -> BandFacts:
+    return BandFacts(torch.linspace(450.0, 2400.0, count).double(), torch.full((count,), fwhm).double(), torch.ones(count, dtype=torch.bool))
+
+
+def example(seed: int = 0, side: int = 8) -> Example:
+    values = torch.randn(3, 20, side, side, generator=drawn(seed)).cumsum(1) / 4
+    usable = torch.ones(3, side, side, dtype=torch.bool)
+    usable[0, :2] = False
+    other = View(values[:, ::3].contiguous(), facts(7, 150.0))
+    return Example(View(values, facts(20)), other, values + 0.1, usable, torch.eye(20)[:, :5])
+
+
+def objective(name: str) -> MaskedWindows:
+    torch.manual_seed(0)
+    return build_objective(name, build_encoder("tiny", **SMALL))
+
+
+@every_objective
+def test_every_objective_learns_and_all_of_it_learns(name: str) -> None:
+    module = objective(name)
+    optimizer = torch.optim.AdamW(module.parameters(), 3e-3)
+    losses = []
+    for step in range(60):
+        loss = module.loss(example(step % 3, 16), drawn(step), step / 60)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert np.mean(losses[-10:]) < 0.85 * np.mean(losses[:10])
+    still = [key for key, parameter in module.named_parameters() if parameter.grad is None or not parameter.grad.any()]
+    assert not still
+
+
+@every_objective
+def test_a_loss_follows_from_its_generator(name: str) -> None:
+    module = objective(name)
+    first, again, other = (float(module.loss(example(), drawn(seed)).detach()) for seed in (1, 1, 2))
+    assert first == again != other
+
+
+@every_objective
+def test_what_is_not_usable_counts_nowhere(name: str) -> None:
+    module, given = objective(name), example()
+    spoilt = [each.clone() for each in (given.own.values, given.other.values, given.target)]  # type: ignore[union-attr]
+    for each in spoilt:
+        each[0, :, :2] = 1e6
+    assert given.other is not None
+    changed = replace(given, own=replace(given.own, values=spoilt[0]), other=replace(given.other, values=spoilt[1]), target=spoilt[2])
+    assert float(module.loss(given, drawn(3)).detach()) == pytest.approx(float(module.loss(changed, drawn(3)).detach()), rel=1e-5)
+
+
+def test_hidden_bands_and_pixels_are_not_seen() -> None:
+    module, given = objective("mae"), example()
+    shown = torch.arange(20) % 2 == 0
+    hidden = torch.zeros(3, 8, 8, dtype=torch.bool)
+    hidden[:, 4:, 4:] = True
+    plain = module.features(given.own, shown, hidden, given.usable)
+    values = given.own.values.clone()
+    values[:, ~shown] += 5.0
+    values[:, :, 4:, 4:] += 5.0
+    torch.testing.assert_close(module.features(replace(given.own, values=values), shown, hidden, given.usable), plain)
+
+
+def test_values_are_those_of_the_encoders_own_tokens() -> None:
+    module, given = objective("mae"), example()
+    features = module.encoder.dense(given.own.values, *(getattr(given.own.bands, key) for key in ("wavelength", "fwhm", "valid")))
+    wanted = module.value(module.encoder.query(features, given.own.bands.wavelength, given.own.bands.fwhm))[..., 0].permute(0, 3, 1, 2)
+    torch.testing.assert_close(module.decode(features, given.own.bands), wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_only_what_was_hidden_is_scored() -> None:
+    module, given = objective("mae"), example()
+    hidden = torch.zeros(3, 8, 8, dtype=torch.bool)
+    hidden[1, 0, 0] = True
+    shown = torch.ones(20, dtype=torch.bool)
+    shown[4] = False
+    scored = module.unseen(given, hidden, shown)
+    assert scored[1, :, 0, 0].all() and scored[1, 4].all() and not scored[1, 5, 1:].any() and not scored[0, :, :2].any()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.9])
+def test_bands_are_hidden_in_runs_and_one_is_left(share: float) -> None:
+    valid = torch.ones(60, dtype=torch.bool)
+    valid[10:20] = False
+    counts = []
+    for seed in range(200):
+        shown = shown_bands(valid, share, drawn(seed))
+        assert not shown[~valid].any() and shown.any()
+        counts.append(1 - float(shown.sum()) / 50)
+    assert np.mean(counts) == pytest.approx(min(share, 0.7), abs=0.08) if share < 0.9 else np.mean(counts) > 0.6
+    assert max(counts) <= 0.96
+    assert shown_bands(torch.ones(1, dtype=torch.bool), 0.5, drawn(0)).all()
+
+
+def test_squares_of_pixels() -> None:
+    hidden = hidden_squares(torch.ones(5, 16, 16), 0.25, drawn(0))
+    assert (hidden.float().mean((1, 2)) == 0.25).all()
+    cells = hidden.view(5, 4, 4, 4, 4)
+    assert (cells.amin((2, 4)) == cells.amax((2, 4))).all()
+    assert hidden_squares(torch.ones(1, 10, 9), 0.5, drawn(0)).shape == (1, 10, 9)
+
+
+def test_both_mixtures_hold_half_of_each() -> None:
+    first, second = torch.zeros(2, 8, 8, 3), torch.ones(2, 8, 8, 3)
+    one, another = exchanged(first, second, hidden_squares(torch.ones(2, 8, 8), 0.5, drawn(0)))
+    assert float(one.mean()) == float(another.mean()) == 0.5
+    torch.testing.assert_close(one + another, torch.ones_like(one))
+
+
+def test_mixup_needs_two_views_and_one_token_a_pixel() -> None:
+    with pytest.raises(OptionError, match="two instruments"):
+        objective("mixup").loss(replace(example(), other=None), drawn(0))
+    module = build_objective("mixup", build_encoder("less", channels=(16,), depths=(1,), width=16, band_width=8))
+    with pytest.raises(OptionError, match="tokens"):
+        module.loss(example(), drawn(0))
+
+
+def test_sums_of_groups_with_a_last_one_that_is_not_full() -> None:
+    values = torch.arange(7.0)[None, :, None, None].expand(1, 7, 2, 2)
+    torch.testing.assert_close(group_sums(values, 3)[0, :, 0, 0], torch.tensor([(0 + 3 + 6) / 3, (1 + 4) / 3, (2 + 5) / 3]))
+
+
+def test_windows_at_half_the_resolution() -> None:
+    given = example()
+    small = reduced_example(given, 2)
+    assert small.own.values.shape == (3, 20, 4, 4) and not small.usable[0, 0].any() and small.usable[0, 1:].all()
+    torch.testing.assert_close(small.target[1, 3, 2, 1], given.target[1, 3, 4:6, 2:4].mean())
+    values, usable = torch.ones(1, 1, 4, 4), torch.ones(1, 4, 4, dtype=torch.bool)
+    usable[0, 0, 0], values[0, 0, 0, 0] = False, float("nan")
+    mean, whole = pooled(values, usable, 2)
+    assert float(mean[0, 0, 0, 0]) == 1.0 and whole.tolist() == [[[False, True], [True, True]]]
+    with pytest.raises(ValueError, match="reduced 2 times"):
+        reduced_example(example(side=7), 2)
+
+
+def test_any_number_of_scales() -> None:
+    torch.manual_seed(0)
+    module = MultiscaleWindows(build_encoder("tiny", **SMALL), scales=(2, 4))
+    module.loss(example(side=16), drawn(0)).backward()
+    assert all(parameter.grad is not None for parameter in module.larger.parameters())
+    with pytest.raises(ValueError, match="scales"):
+        MultiscaleWindows(build_encoder("tiny", **SMALL), scales=(3,))
+
+
+def test_less_hides_more_and_more_bands() -> None:
+    module = PlacesAndBands(build_encoder("tiny", **SMALL))
+    assert [module.band_share(done) for done in (0.0, 0.5, 1.0)] == [0.5, 0.625, 0.75] and module.pixel_share(0.3) == 0.75
+
+
+def test_views_that_agree_and_features_that_repeat() -> None:
+    where = torch.ones(2, 6, 6, dtype=torch.bool)
+    features = torch.randn(2, 4, 6, 6, generator=drawn(0))
+    assert float(disagreement(features, 3 * features + 1, where)) == pytest.approx(0.0, abs=1e-4)
+    assert float(disagreement(features, torch.randn(2, 4, 6, 6, generator=drawn(1)), where)) > 0.7
+    assert float(redundancy(features[:, :1].expand(-1, 4, -1, -1), where)) == pytest.approx(3.0, abs=1e-2)
+    assert float(redundancy(features, where)) < 0.3
+    assert float(disagreement(features, features, torch.zeros_like(where))) == float(redundancy(features, torch.zeros_like(where))) == 0.0
+
+
+def test_a_poor_instrument_learns_more_than_it_teaches() -> None:
+    where = torch.ones(1, 6, 6, dtype=torch.bool)
+    slopes: dict[float, Tensor] = {}
+    for trust in (0.0, 0.5, 1.0):
+        own, other = (torch.randn(1, 3, 6, 6, generator=drawn(seed)).requires_grad_() for seed in (0, 1))
+        disagreement(own, other, where, trust).backward()
+        assert other.grad is not None and other.grad.any()
+        slopes[trust] = torch.zeros(1) if own.grad is None else own.grad
+    assert not slopes[0.0].any()
+    torch.testing.assert_close(2 * slopes[0.5], slopes[1.0])
+
+
+def test_means_of_nothing() -> None:
+    assert float(mean_where(torch.full((2, 2), float("nan")), torch.zeros(2, 2, dtype=torch.bool))) == 0.0
+
+
+def test_wrong_options() -> None:
+    encoder = build_encoder("tiny", **SMALL)
+    with pytest.raises(OptionError, match="detail"):
+        build_objective("nothing", encoder)
+    for options in ({"bands": 1.0}, {"pixels": -0.1}, {"agreement": -1.0}, {"spread": -1.0}):
+        with pytest.raises(ValueError, match="shares"):
+            MaskedWindows(encoder, **options)
