@@ -27,7 +27,7 @@ HIDDEN_BANDS, HIDDEN_PIXELS = 0.5, 0.25
 """Shares that are hidden."""
 BLOCK = 4
 """Side of the squares of pixels that are hidden together: of a single one the neighbours tell."""
-AGREEMENT = 0.5
+AGREEMENT = 0.2
 """Weight of the agreement of two views."""
 
 
@@ -110,7 +110,15 @@ class MaskedWindows(nn.Module):
         kept = shown_bands(example.other.bands.valid, self.band_share(done), generator)
         beside = self.features(example.other, kept, second, example.usable)
         total = total + self.other_loss(example, beside)
-        return total + self.agreement * disagreement(features, beside, example.usable & ~hidden & ~second)
+        return total + self.agreement * self.apart(features, beside, example.usable & ~hidden & ~second)
+
+    def apart(self, own: Tensor, other: Tensor, where: Tensor) -> Tensor:
+        """How far two views (B, width, H, W) disagree at some pixels, in the part of the features that bands are rebuilt from.
+
+        All features together would agree cheapest by telling little: those that another instrument cannot see are left free.
+        """
+        first, second = (self.encoder.band_features(each.permute(0, 2, 3, 1)) for each in (own, other))
+        return disagreement(first, second, where)
 
     def band_share(self, done: float) -> float:
         """Share of the bands that are hidden at a point of the training."""
@@ -322,7 +330,7 @@ class MixedWindows(MaskedWindows):
             total = total + self.other_loss(example, features)
             found.append((features, hidden))
         (first, hidden), (second, also) = found
-        return total + self.agreement * disagreement(first, second, example.usable & ~hidden & ~also)
+        return total + self.agreement * self.apart(first, second, example.usable & ~hidden & ~also)
 
 
 def exchanged(first: Tensor, second: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
@@ -405,7 +413,7 @@ def mean_where(values: Tensor, where: Tensor) -> Tensor:
 
 
 def disagreement(own: Tensor, other: Tensor, where: Tensor) -> Tensor:
-    """1 minus the mean correlation of each feature between two views (B, C, H, W), over some pixels: 0 where they agree.
+    """1 minus the mean correlation of each feature between two views (B, H, W, C), over some pixels: 0 where they agree.
 
     The other view follows the scene's own, which does not give way: an instrument of four bands would otherwise teach the encoder to tell
     no more than four bands show.
@@ -417,12 +425,12 @@ def disagreement(own: Tensor, other: Tensor, where: Tensor) -> Tensor:
     """
     if int(where.sum()) < 2:
         return own.new_zeros(())
-    return 1 - (unit_features(own.detach(), where) * unit_features(other, where)).mean()
+    return 1 - (unit_features(own.detach()[where]) * unit_features(other[where])).mean()
 
 
-def unit_features(features: Tensor, where: Tensor) -> Tensor:
-    """Features (B, C, H, W) of some pixels as (n, C), each of mean 0 and deviation 1."""
-    found = features.permute(0, 2, 3, 1)[where].float()
+def unit_features(features: Tensor) -> Tensor:
+    """Features (n, C), each of mean 0 and deviation 1."""
+    found = features.float()
     found = found - found.mean(0)
     return found * (found.square().mean(0) + 1e-6).rsqrt()
 

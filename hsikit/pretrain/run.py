@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from hsikit.errors import OptionError, OutputError, RunError
 from hsikit.nn.base_files import save_base
-from hsikit.nn.encoder import build_encoder
+from hsikit.nn.encoder import Encoder, build_encoder
+from hsikit.nn.evening import even_features, feature_moments
 from hsikit.nn.fit import choose_device
 from hsikit.nn.lora import mark_pretrained
 from hsikit.nn.rebuilding import Example, MaskedWindows, build_objective
@@ -38,6 +39,8 @@ TOLD = 50
 """Steps whose mean loss is one number of the record."""
 TRIED = 3
 """Steps that are timed to find how many fit into some minutes."""
+EVENED = 24
+"""Examples by which the features are evened out at the end."""
 PLAN = "plan.json"
 
 Tell = Callable[[int, int, str], None]
@@ -90,6 +93,7 @@ def pretrain(
     recipe = _with_steps(recipe, module, supplies, minutes, target, folder)
     state = _trained(module, supplies, recipe, target, folder, tell)
     module.to("cpu").eval()
+    _even_out(module.encoder, supplies, recipe)
     mark_pretrained(module.encoder)
     said = {**about, "recipe": recipe.record(), "scenes": [supply.identity[0:2] for supply in supplies], "losses": [round(each, 6) for each in state.losses]}
     saved = save_base(output, module.encoder, said)
@@ -103,6 +107,18 @@ def example_of(supplies: Sequence[Supply], recipe: Recipe, step: int, part: int)
     windows = supplies[turn % len(supplies)].draw(turn // len(supplies), recipe.windows, recipe.window, recipe.seed)
     rng = np.random.default_rng([recipe.seed, step, part, 3]) if recipe.sensors == "random" else None
     return make_example(windows, rng, REAL)
+
+
+def _even_out(encoder: Encoder, supplies: Sequence[Supply], recipe: Recipe) -> None:
+    """Evens the features out by examples that come after the training's last, each scene's about its own mean."""
+    found = []
+    for step in range(recipe.steps, recipe.steps + EVENED):
+        view, usable = (example := example_of(supplies, recipe, step, 0)).own, example.usable
+        with torch.inference_mode():
+            features = encoder.dense(view.values, view.bands.wavelength, view.bands.fwhm, view.bands.valid, usable)
+            found.append(feature_moments(features, usable))
+    mean, covariance = (torch.stack(each).mean(0) for each in zip(*found, strict=True))
+    even_features(encoder, mean.clone(), covariance.clone())
 
 
 def _with_steps(recipe: Recipe, module: MaskedWindows, supplies: Sequence[Supply], minutes: float | None, device: torch.device, folder: Path) -> Recipe:

@@ -187,14 +187,14 @@ def test_less_hides_more_and_more_bands() -> None:
 
 def test_views_that_agree() -> None:
     where = torch.ones(2, 6, 6, dtype=torch.bool)
-    features = torch.randn(2, 4, 6, 6, generator=drawn(0))
+    features = torch.randn(2, 6, 6, 4, generator=drawn(0))
     assert float(disagreement(features, 3 * features + 1, where)) == pytest.approx(0.0, abs=1e-4)
-    assert float(disagreement(features, torch.randn(2, 4, 6, 6, generator=drawn(1)), where)) > 0.7
+    assert float(disagreement(features, torch.randn(2, 6, 6, 4, generator=drawn(1)), where)) > 0.7
     assert float(disagreement(features, features, torch.zeros_like(where))) == 0.0
 
 
 def test_the_other_view_follows_and_the_own_does_not_give_way() -> None:
-    own, other = (torch.randn(1, 3, 6, 6, generator=drawn(seed)).requires_grad_() for seed in (0, 1))
+    own, other = (torch.randn(1, 6, 6, 3, generator=drawn(seed)).requires_grad_() for seed in (0, 1))
     disagreement(own, other, torch.ones(1, 6, 6, dtype=torch.bool)).backward()
     assert own.grad is None and other.grad is not None and other.grad.any()
 

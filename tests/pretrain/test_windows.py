@@ -47,8 +47,8 @@ def test_scenes_that_cannot_be_used() -> None:
         SceneSupply(scene(20, first=8000.0, last=12000.0))
     with pytest.raises(SceneError, match="no window of 16 x 16"):
         SceneSupply(scene(6, rows=10)).draw(0, 1, 16, 0)
-    with pytest.raises(SceneError, match="no valid pixel"):
-        SceneSupply(scene(6, missing=1.0)).statistics
+    with pytest.raises(SceneError, match="none has data"):
+        SceneSupply(scene(6, missing=1.0)).draw(0, 1, 16, 0)
     mostly = scene(6, rows=40, missing=0.9)
     with pytest.raises(SceneError, match=r"half of its pixels"):
         SceneSupply(mostly).draw(0, 1, 32, 0)
