@@ -170,7 +170,7 @@ def measured(name: str, folders: list[Path], labels: list[int], seeds: list[int]
                 answers["scratch"] = prepared.scratch(first, train, seed)
             answers |= {row: by_method(kind, scene, train, seed) for row, kind in (("svm", Svm), ("mnf-lda", MnfLda)) if row in rows}
             for row, codes in answers.items():
-                got = scores(scene.codes[test], codes[test], np.unique(scene.codes[test]).tolist())
+                got = scores(scene.codes[test], codes[test], np.unique(scene.codes[np.concatenate([train, test])]).tolist())
                 found.setdefault((row, count), []).append((100 * got.overall, 100 * got.average))
             told = ", ".join(f"{row} {each[-1][0]:.1f}" for (row, n), each in found.items() if n == count)
             print(f"{name}, {count} labels, seed {seed}: {told}", file=sys.stderr, flush=True)

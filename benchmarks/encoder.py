@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "tiny": ("tiny", {}),
     "small": ("small", {}),
+    "base": ("base", {}),
     "ranges": ("small", {"adapter": "ranges"}),
     "convnext": ("convnext", {}),
     "poolformer": ("poolformer", {}),

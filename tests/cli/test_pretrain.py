@@ -1,0 +1,47 @@
+"""`hsikit pretrain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hsikit.nn.base_files import load_base, read_base_facts
+from hsikit.nn.lora import is_pretrained
+
+from .conftest import Field
+from .verbs import run
+
+SHORT = ("--preset", "tiny", "--steps", 2, "--window", 8, "--windows", 2, "--device", "cpu")
+
+
+def test_from_a_scene_to_a_base_that_a_model_stands_on(place: Field, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    done = run("pretrain", place.scene, "--simulate", "desis", *SHORT, "--licence", "CC0-1.0", "-o", base)
+    assert done.code == 0 and f"wrote {base}" in done.out and "pretraining: 2 steps" in done.err
+    assert is_pretrained(load_base(base)) and read_base_facts(base)["about"]["licence"] == "CC0-1.0"
+    trained = run("train", "encoder", place.scene, "--labels", place.labels, "--base", base, "--no-calibrate", "-o", tmp_path / "model")
+    assert trained.code == 0
+    assert run("pretrain", "--simulate", "desis", *SHORT, "-o", tmp_path / "quiet", "--quiet").text == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "nothing to learn from"),
+        (("no-such-scene.tif",), "no-such-scene.tif"),
+        (("--simulate", "no-such-sensor"), "not known"),
+        (("--simulate", "enmap", "--objective", "guess"), "none named 'guess'"),
+        (("--simulate", "enmap", "--sensors", "off", "--objective", "mixup"), "two instruments"),
+        (("--simulate", "enmap", "--preset", "huge"), "no preset 'huge'"),
+    ],
+)
+def test_wrong_words(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    done = run("pretrain", *words, "-o", tmp_path / "base", "--steps", 1)
+    assert done.code == 2 and said in done.err and not (tmp_path / "base").exists()
+
+
+def test_a_base_that_exists_stays(tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    done = run("pretrain", "--simulate", "enmap", "-o", tmp_path / "base")
+    assert done.code == 2 and "exists already" in done.err
