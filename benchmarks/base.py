@@ -8,6 +8,7 @@ test from the other); Potsdam, whole tiles apart, 12 to train and 6 to test, so 
 
 * `base`: the method `encoder` with its head `lda`, the width of the spatial mean chosen inside the labels;
 * `random`: the same on the network before any training, as it is drawn;
+* `evened`: the same, after its features were evened out on simulated scenes, as at the end of a pretraining: what is gained without training;
 * `scratch`: the same network trained on the labels alone, with noise and dropped bands; logits of 3 x 3 pixels are averaged;
 * `svm` on single spectra, and `mnf-lda`, as `hsikit train` fits them.
 
@@ -39,6 +40,9 @@ from hsikit.nn.dense_classifier import DenseClassifier
 from hsikit.nn.encoder import Encoder
 from hsikit.nn.fit import fit
 from hsikit.nn.tuning import balanced_weights
+from hsikit.pretrain.recipe import HYPERSPECTRAL, Recipe
+from hsikit.pretrain.run import even_out
+from hsikit.pretrain.verb import simulated_supplies
 from hsikit.scene import read_window
 from hsikit.tasks.band_scale import BandScale, band_facts, scene_scale
 from hsikit.tasks.classification.box_mean import box_mean
@@ -51,7 +55,7 @@ from hsikit.train.benchmark_statistics import paired_difference
 from hsikit.train.labelled import LabelledScene
 from hsikit.train.splits import class_halves_draw
 
-ROWS = ("base", "random", "scratch", "svm", "mnf-lda")
+ROWS = ("base", "random", "evened", "scratch", "svm", "mnf-lda")
 SCRATCH: Mapping[str, Any] = {"epochs": 40, "batch": 32, "lr": 2e-3}
 Positions = NDArray[np.intp]
 
@@ -161,6 +165,10 @@ def measured(name: str, folders: list[Path], labels: list[int], seeds: list[int]
     first = next(iter(encoders.values()))
     if "random" in rows:
         features["random"] = prepared.features(untrained(first, 900))
+    if "evened" in rows:
+        encoder = untrained(first, 900)
+        even_out(encoder, simulated_supplies(HYPERSPECTRAL), Recipe())
+        features["evened"] = prepared.features(encoder)
     found: dict[tuple[str, int], list[Any]] = {}
     for count in labels:
         for number, seed in enumerate(seeds):

@@ -93,7 +93,7 @@ def pretrain(
     recipe = _with_steps(recipe, module, supplies, minutes, target, folder)
     state = _trained(module, supplies, recipe, target, folder, tell)
     module.to("cpu").eval()
-    _even_out(module.encoder, supplies, recipe)
+    even_out(module.encoder, supplies, recipe)
     mark_pretrained(module.encoder)
     said = {**about, "recipe": recipe.record(), "scenes": [supply.identity[0:2] for supply in supplies], "losses": [round(each, 6) for each in state.losses]}
     saved = save_base(output, module.encoder, said)
@@ -109,7 +109,7 @@ def example_of(supplies: Sequence[Supply], recipe: Recipe, step: int, part: int)
     return make_example(windows, rng, REAL)
 
 
-def _even_out(encoder: Encoder, supplies: Sequence[Supply], recipe: Recipe) -> None:
+def even_out(encoder: Encoder, supplies: Sequence[Supply], recipe: Recipe) -> None:
     """Evens the features out by examples that come after the training's last, each scene's about its own mean."""
     found = []
     for step in range(recipe.steps, recipe.steps + EVENED):
