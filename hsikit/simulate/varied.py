@@ -99,7 +99,7 @@ def _object_spectra(land: Landscape, materials: Floats, wavelength: Floats, rng:
     """What each object is made of, at both ends of its vigour: kinds of objects are recipes, an object varies its kind's, by a curve of its own."""
     kinds, objects = KINDS, len(land.object_class)
     kind = rng.integers(0, kinds, objects)
-    own = np.stack([_smooth_curve(wavelength, length, rng) for length in np.exp(rng.uniform(*np.log(OWN_LENGTHS), objects))])
+    own = np.stack([_smooth_curve(wavelength, length, rng) for length in np.exp(rng.uniform(np.log(OWN_LENGTHS[0]), np.log(OWN_LENGTHS[1]), objects))])
     tints = OWN_SPREAD * (own + np.stack([_smooth_curve(wavelength, 60.0, rng) for _ in range(kinds)])[kind])
     brightness = np.exp(BRIGHTNESS_SPREAD * rng.standard_normal((objects, 1)) + rng.uniform(0.2, 1.0) * tints)
     factors = np.exp(SHARE_SPREAD * rng.standard_normal((objects, len(materials))))
