@@ -1,0 +1,117 @@
+"""A set of pictures with small objects of eight classes, like SPOD, drawn from a seed: on simulated landscapes, with spectra that are made up.
+
+For experiments that anyone can repeat without data. Two classes are always smaller than a pixel, two are easily confused, and three are made
+of several materials. Training and test pictures come from different landscapes under the same sensor; the spectra are the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsikit.simulate.landscape import WATER, draw_landscape
+from hsikit.simulate.library import resampled_library
+from hsikit.simulate.light import cosine_of_incidence, diffuse_share, lit
+from hsikit.simulate.materials import object_spectra
+from hsikit.simulate.noise import enmap_like
+from hsikit.simulate.objects import ObjectClass, PlantedObject, Planting, draw_objects, plant
+
+Floats = NDArray[np.float64]
+BANDS, FIRST, LAST, FWHM = 30, 420.0, 2420.0, 45.0
+"""Band centres are evenly spaced (nm)."""
+SIDE, ALONG = 128, 3
+"""Side of a picture; pictures along each side of a landscape that they are cut from."""
+PIXEL, SUN_ZENITH, SUN_AZIMUTH = 30.0, 52.0, 145.0
+SPECTRA_STREAM, LAND_STREAM, OBJECT_STREAM = range(3)
+
+
+@dataclass(frozen=True, eq=False)
+class PointSet:
+    """Pictures and what is in them.
+
+    Attributes:
+        images: reflectance, float32, shape (n, C, rows, cols).
+        objects: of each picture.
+        classes: what the objects are.
+        wavelength: band centres (nm), shape (C,).
+        fwhm: widths (nm), shape (C,).
+    """
+
+    images: NDArray[np.float32]
+    objects: tuple[tuple[PlantedObject, ...], ...]
+    classes: tuple[ObjectClass, ...]
+    wavelength: Floats
+    fwhm: Floats
+
+
+def simulate_points(count: int, *, seed: int = 0, part: str = "training", planting: Planting | None = None) -> PointSet:
+    """Draws pictures of 128 x 128 pixels and 30 bands.
+
+    Args:
+        count: pictures.
+        seed: of everything; the spectra of the classes follow from it alone.
+        part: a name, such as "training" or "test": other parts have other landscapes and objects.
+        planting: how many objects, and how varied.
+    """
+    wavelength, fwhm = np.linspace(FIRST, LAST, BANDS), np.full(BANDS, FWHM)
+    classes = eight_classes(wavelength, np.random.default_rng([seed, SPECTRA_STREAM]))
+    name = int.from_bytes(part.encode()[:8], "big")
+    images = np.empty((count, BANDS, SIDE, SIDE), np.float32)
+    for first in range(0, count, ALONG**2):
+        land = _landscape(wavelength, fwhm, np.random.SeedSequence([seed, LAND_STREAM, name, first]))
+        for number in range(first, min(count, first + ALONG**2)):
+            row, col = divmod(number - first, ALONG)
+            images[number] = land[:, row * SIDE : (row + 1) * SIDE, col * SIDE : (col + 1) * SIDE]
+    objects = []
+    for number in range(count):
+        drawn = draw_objects((SIDE, SIDE), classes, planting or Planting(), np.random.default_rng([seed, OBJECT_STREAM, name, number]))
+        plant(images[number], drawn)
+        objects.append(tuple(drawn))
+    return PointSet(images, tuple(objects), classes, wavelength, fwhm)
+
+
+def eight_classes(wavelength: Floats, rng: np.random.Generator) -> tuple[ObjectClass, ...]:
+    """Classes like SPOD's, of spectra that are made up.
+
+    Args:
+        wavelength: band centres (nm), shape (C,).
+        rng: where the spectra come from.
+    """
+    spectra = [made_up_spectrum(wavelength, rng) for _ in range(11)]
+    near = spectra[3] * (1 + 0.12 * np.exp(-(((wavelength - 1700.0) / 180.0) ** 2)) - 0.12 * np.exp(-(((wavelength - 800.0) / 150.0) ** 2)))
+    grown, faint = (1, 2, 3, 4), (0,)
+    return (
+        ObjectClass("C1", spectra[0][None], faint),
+        ObjectClass("C2", spectra[1][None], faint),
+        ObjectClass("C3", spectra[2][None], grown),
+        ObjectClass("C4", spectra[3][None], grown),
+        ObjectClass("C5", near[None], grown),
+        ObjectClass("C6", np.stack(spectra[4:6]), grown),
+        ObjectClass("C7", np.stack(spectra[6:8]), grown),
+        ObjectClass("C8", np.stack(spectra[8:11]), grown, "parts"),
+    )
+
+
+def made_up_spectrum(wavelength: Floats, rng: np.random.Generator) -> Floats:
+    """A smooth reflectance of 0.05 to 0.6 with a few broad absorptions, shape (C,)."""
+    along = (wavelength - FIRST) / (LAST - FIRST)
+    base = 0.5 + sum(rng.normal(0, 0.35) / k * np.sin(np.pi * k * along + rng.uniform(0, 2 * np.pi)) for k in (1, 2, 3))
+    for _ in range(int(rng.integers(2, 5))):
+        base = base * (1 - rng.uniform(0.15, 0.5) * np.exp(-(((along - rng.uniform(0, 1)) / rng.uniform(0.03, 0.1)) ** 2)))
+    low, high = base.min(), base.max()
+    return np.asarray(0.05 + (rng.uniform(0.35, 0.6) - 0.05) * (base - low) / (high - low))
+
+
+def _landscape(wavelength: Floats, fwhm: Floats, seed: np.random.SeedSequence) -> NDArray[np.float32]:
+    """A landscape as the sensor sees it, without its hole, shape (C, rows, cols)."""
+    side = ALONG * SIDE
+    land_rng, spectra_rng, noise_rng = (np.random.default_rng(s) for s in seed.spawn(3))
+    land = draw_landscape(side, side, land_rng)
+    objects = object_spectra(land, resampled_library(wavelength, fwhm), spectra_rng)
+    slopes = cosine_of_incidence(land.elevation, PIXEL, SUN_ZENITH, SUN_AZIMUTH)
+    cosine = np.where(land.truth() == WATER, np.float32(1.0), slopes) * land.texture
+    everything = slice(0, side)
+    clean = lit(objects.mix(land, everything, everything), cosine.astype(np.float32), diffuse_share(wavelength))
+    return np.ascontiguousarray(enmap_like(wavelength).add(clean, noise_rng).transpose(2, 0, 1))
