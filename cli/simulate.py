@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from .console import wrote
+from .console import Bar, say, wrote
+from .options import SceneArgs, grouped
+from .pairs import pairs
 
 simulate = typer.Typer(name="simulate", help="Scenes with a known truth.", no_args_is_help=True)
 
@@ -28,6 +30,53 @@ def scene(
 
     made = simulate_scene(output, rows=rows, cols=cols, seed=seed, sensor=sensor, snr=snr, fields_per_class=fields_per_class, overwrite=overwrite)
     wrote([made.scene, made.truth, made.fields])
+
+
+@simulate.command()
+@grouped
+def targets(
+    background: Annotated[list[str], typer.Argument(help="A scene to plant objects into; or several tiles on one grid.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The scene with objects: .tif, .zarr, .hdr or .nc; their truth lies beside it.")],
+    scene_args: SceneArgs,
+    target: Annotated[Path | None, typer.Option(help="Spectra to plant: any file of `hsikit library`; each is a class.", show_default=False)] = None,
+    name: Annotated[list[str] | None, typer.Option(help="Which of them, by name or words of it; repeated.", show_default=False)] = None,
+    pixel: Annotated[list[str] | None, typer.Option(help="Plant the mean of such pixels, from 0; repeated.", metavar="ROW,COL", show_default=False)] = None,
+    objects: Annotated[int, typer.Option(help="Objects in 128 x 128 pixels, at most.")] = 20,
+    size: Annotated[list[int] | None, typer.Option(help="Size code, 0 (a part of a pixel) to 4 (16 pixels); repeated.", show_default=False)] = None,
+    brightness: Annotated[float, typer.Option(help="Objects are so much brighter or darker, at most, as a share.")] = 0.3,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    truth: Annotated[Path | None, typer.Option(help="GeoPackage of the boxes; OUTPUT_objects.gpkg.", show_default=False)] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+) -> None:
+    """Small objects of known place, class and abundance, planted into a scene."""
+    from hsikit.api import require_new, source_of
+    from hsikit.convert.write import write_scene
+    from hsikit.errors import OptionError
+    from hsikit.simulate.objects import ObjectClass, Planting
+    from hsikit.simulate.targets import full_spectra, planted_source, write_truth
+    from hsikit.targets import read_targets
+
+    boxes = truth or output.with_name(f"{output.stem}_objects.gpkg")
+    for file in (output, boxes):
+        require_new(file, overwrite)
+    if (target is None) == (not pixel):
+        raise OptionError("targets", "both a library and pixels are given" if pixel else "nothing to plant is given", "Give one of --target and --pixel")
+    source = source_of(background[0] if len(background) == 1 else background, **scene_args.options())
+    try:
+        found = read_targets(source, target, names=name or []) if target else read_targets(source, pixels=pairs(pixel or [], "--pixel", "ROW,COL", int))
+        used, values = found.seen_by(source.info)
+        spectra = full_spectra(values, used, source.info)
+        classes = [ObjectClass(each, row[None], tuple(size or range(5))) for each, row in zip(found.names, spectra, strict=True)]
+        planted = planted_source(source, classes, planting=Planting(most=objects, brightness=brightness), seed=seed)
+        with Bar(quiet) as bar:
+            files = write_scene(planted, output, overwrite=overwrite, progress=bar)
+        write_truth(boxes, planted.objects, classes, source.info.grid, overwrite=overwrite)
+    finally:
+        source.close()
+    if not quiet:
+        say(f"{len(planted.objects)} objects of {len(classes)} classes")
+    wrote([*files, boxes], quiet)
 
 
 @simulate.callback()

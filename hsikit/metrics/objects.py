@@ -44,7 +44,8 @@ class Boxes:
     def __post_init__(self) -> None:
         count = len(self.image)
         if self.label.shape != (count,) or self.box.shape != (count, 4) or self.score.shape != (count,):
-            raise LabelError("objects", f"{count} images for labels {self.label.shape}, boxes {self.box.shape} and scores {self.score.shape}", "Give one of each")
+            shapes = f"labels {self.label.shape}, boxes {self.box.shape} and scores {self.score.shape}"
+            raise LabelError("objects", f"{count} images for {shapes}", "Give one of each")
         if count and not (np.isfinite(self.box).all() and (self.box[:, 2:] > self.box[:, :2]).all() and np.isfinite(self.score).all()):
             raise LabelError("objects", "a box without extent, or a number that is not finite", "Give left, top, right, bottom, and finite scores")
 

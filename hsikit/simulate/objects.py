@@ -144,8 +144,8 @@ def draw_objects(shape: tuple[int, int], classes: Sequence[ObjectClass], plantin
             # A block that the picture's edge cuts has fewer, on average in proportion.
             share = min(BLOCK, shape[0] - top) * min(BLOCK, shape[1] - left) / BLOCK**2
             wanted = int(np.floor(rng.integers(1, planting.most + 1) * share + rng.uniform()))
-            for place in places.draw(wanted, rows, cols, rng):
-                found.append(_drawn(place, shape, classes, planting, rng))
+            # One after the other: places and objects are drawn from one stream.
+            found.extend(_drawn(place, shape, classes, planting, rng) for place in places.draw(wanted, rows, cols, rng))
     return found
 
 
