@@ -32,6 +32,7 @@ def detect(
     xy: Annotated[list[str] | None, typer.Option(help="The same by points in the scene's CRS.", metavar="X,Y", show_default=False)] = None,
     lonlat: Annotated[list[str] | None, typer.Option(help="The same by points in degrees.", metavar="LON,LAT", show_default=False)] = None,
     method: Annotated[str, typer.Option(help="A target detector of `hsikit methods`.")] = "matched-filter",
+    model: Annotated[Path | None, typer.Option(help="Model of `hsikit train-objects` instead: boxes of the objects it learned.", show_default=False)] = None,
     hits: Annotated[Path | None, typer.Option(help="GeoPackage of what exceeds the threshold.", show_default=False)] = None,
     pfa: Annotated[float, typer.Option(help="False-alarm rate of the threshold, with --hits.")] = 1e-3,
     param: Params = None,
@@ -39,15 +40,37 @@ def detect(
     """Scores how alike each pixel is to known spectra; with --hits, points where that is beyond chance."""
     from hsikit.api import make_method
 
+    places = {"--target": target, "--pixel": pixel, "--xy": xy, "--lonlat": lonlat}
+    if model is not None:
+        return _learned(model, {**places, "--name": name}, scene, output, run_args, mask_args, scene_args, hits, parameters(param))
     _check_method(method)
     named, own = ({"named": {"hits": hits}}, {"pfa": pfa}) if hits else ({}, {})
     chosen = parameters(param, own=("pfa", "targets"))
-    places = {"--target": target, "--pixel": pixel, "--xy": xy, "--lonlat": lonlat}
 
     def make() -> Any:
         return make_method(method, targets=_targets(scene, scene_args, places, name or [], run_args.quiet), **own, **chosen)
 
     map_scene(make, {"cube": (scene, {})}, output, run_args, mask_args, scene_args, **named)
+
+
+def _learned(model: Path, places: dict[str, Any], scene: list[str], output: Path, run_args: RunArgs, mask_args: MaskArgs, scene_args: SceneArgs,
+             hits: Path | None, options: dict[str, Any]) -> None:  # fmt: skip
+    """Detects the objects that a model learned."""
+    from hsikit.errors import ModelError, OptionError
+    from hsikit.models import load_method
+    from hsikit.tasks.detection.specdetr import SpecDetrDetector
+
+    given = [option for option, value in places.items() if value]
+    if given:
+        raise OptionError(given[0], "the model has learned what to look for", "Leave it out, or --model")
+
+    def make() -> Any:
+        found = load_method(model)
+        if not isinstance(found, SpecDetrDetector):
+            raise ModelError(model, f"{found.name} finds no objects", "Give a folder of `hsikit train-objects`")
+        return found.with_options(**options)
+
+    map_scene(make, {"cube": (scene, {})}, output, run_args, mask_args, scene_args, **({"named": {"hits": hits}} if hits else {}))
 
 
 def _check_method(method: str) -> None:

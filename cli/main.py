@@ -27,6 +27,10 @@ RESUMING = ("benchmark", "classify", "batch", "superresolve", "pansharpen", "ano
     "convert", "spectrum", "library", "indices", "reflectance", "simulate", "demo",
 )  # fmt: skip
 RESUMING = ("pretrain", "benchmark", "classify", "batch", "superresolve", "pansharpen", "anomaly", "detect", "transform")
+    "accuracy", "report", "superresolve", "pansharpen", "anomaly", "detect", "transform", "clip", "warp", "orthorectify", "resample", "convert",
+    "spectrum", "library", "indices", "reflectance", "simulate", "train-objects", "demo",
+)  # fmt: skip
+RESUMING = ("benchmark", "classify", "batch", "superresolve", "pansharpen", "anomaly", "detect", "transform", "train-objects")
 """Verbs whose interrupted run the same command goes on with."""
 DEBUG = "HSIKIT_DEBUG"
 INTERRUPTED = 130
@@ -97,7 +101,7 @@ def root(
 
 
 for _verb in VERBS:
-    import_module(f".{_verb}", __package__).add_to(app)
+    import_module(f".{_verb.replace('-', '_')}", __package__).add_to(app)
 
 
 def _config_first(arguments: Sequence[str]) -> list[str]:

@@ -126,8 +126,9 @@ def make_method(name: str, /, **options: Any) -> Method:
         OptionError: an option that it does not have, or a value of another type than the option's.
     """
     kind = load_class(name)
-    if hasattr(kind, "train"):
-        raise MethodError(name, "must be trained on labels first", "Use `hsikit train`, then `hsikit classify --model`")
+    if hasattr(kind, "from_state"):
+        first, then = ("train", "classify") if hasattr(kind, "train") else ("train-objects", "detect")
+        raise MethodError(name, "must be trained on labels first", f"Use `hsikit {first}`, then `hsikit {then} --model`")
     try:
         inspect.signature(kind).bind(**options)
     except TypeError:

@@ -177,7 +177,9 @@ class SpecDetr(nn.Module):
             Shape (B, rows * cols + 1, width); the last is the token of the whole.
         """
         count, _, rows, cols = images.shape
-        spectra = (images.permute(0, 2, 3, 1).reshape(count, rows * cols, -1) - self.centre) @ self.mixing
+        spectra = images.permute(0, 2, 3, 1).reshape(count, rows * cols, -1)
+        # Whose bands may be others than those of the training knows one constant alone.
+        spectra = spectra * self.mixing[0, 0] if self.shape.adapter else (spectra - self.centre) @ self.mixing
         spectra = spectra * valid.reshape(count, -1, 1)
         if self.shape.adapter:
             assert bands is not None
