@@ -127,8 +127,7 @@ def make_method(name: str, /, **options: Any) -> Method:
     """
     kind = load_class(name)
     if hasattr(kind, "from_state"):
-        first, then = ("train", "classify") if hasattr(kind, "train") else ("train-objects", "detect")
-        raise MethodError(name, "must be trained on labels first", f"Use `hsikit {first}`, then `hsikit {then} --model`")
+        raise MethodError(name, "must be trained on labels first", "Use `hsikit train`, then `hsikit classify --model`; or train-objects, then detect --model")
     try:
         inspect.signature(kind).bind(**options)
     except TypeError:

@@ -127,6 +127,29 @@ def plain(name: str, bands: int = BANDS, **options) -> Case:
     return Case(make)
 
 
+def find_boxes() -> Case:
+    """A network of random weights: what it says means nothing, and must not follow from the tiles all the same."""
+
+    def make() -> tuple[Job, Mapping[str, Source]]:
+        import torch
+
+        from hsikit.nn.specdetr.network import build_network
+        from hsikit.tasks.detection.specdetr import SpecDetrDetector
+
+        source = scene().source()
+        with torch.random.fork_rng([]):
+            torch.manual_seed(1)
+            network = build_network("small", BANDS, 3, width=16, heads=2, encoder=1, decoder=1, hidden=32, queries=30)
+        for heads in network.heads:
+            torch.nn.init.normal_(heads.label.weight, std=2.0, generator=torch.Generator().manual_seed(2))
+            torch.nn.init.normal_(heads.box[-1].weight, std=0.2, generator=torch.Generator().manual_seed(3))
+        bands = source.info.bands
+        method = SpecDetrDetector(network.eval(), ("a", "b", "c"), bands.wavelength, bands.fwhm, source.info.quantity, {}, least=0.0)
+        return method.bind({"cube": source.info}), {"cube": source}
+
+    return Case(make)
+
+
 def sharpen(ratio: Fraction, shift: Shape = (0, 0)) -> Case:
     """The panchromatic image has the odd size; the cube's pixels are `ratio` times larger, its corner `shift` of the fine pixels away."""
 
@@ -227,6 +250,7 @@ OTHERS = {
     "pca": plain("pca"),
     "pca, standardised": plain("pca", standardise=True),
     **{f"mnf, {noise}": plain("mnf", noise=noise) for noise in ("horizontal", "vertical", "both")},
+    "specdetr": find_boxes(),
     "ace with hits": find("ace", pfa=2e-3, exclude=1e-3),
     "hcem": find("hcem", pfa=2e-3, iterations=3),
     "mtmf": find("mtmf", pfa=2e-3, exclude=1e-3),

@@ -1,0 +1,114 @@
+"""SpecDETR as a method: simulated objects in, a model, located objects out, in map coordinates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import hsikit
+from hsikit.errors import LabelError, MethodError, ModelError, OptionError
+from hsikit.geo.grid import Grid
+from hsikit.nn.specdetr.boxes import kept
+from hsikit.simulate.objects import ObjectClass, Planting, draw_objects
+from hsikit.simulate.targets import planted_source, write_truth
+from hsikit.tasks.detection.specdetr import as_features, merged
+from hsikit.tasks.detection.specdetr_training import read_boxes, train_objects
+from tests.laws.scenes import TRANSFORM, as_source, make_scene
+
+BANDS = 6
+SMALL = {"width": 16, "heads": 2, "encoder": 1, "decoder": 1, "hidden": 32, "queries": 20}
+
+
+def planted(seed: int = 0):
+    scene = make_scene(90, 110, BANDS, seed=3)
+    kinds = [ObjectClass("red", np.linspace(0.1, 0.9, BANDS)[None]), ObjectClass("blue", np.linspace(0.9, 0.1, BANDS)[None], (1, 2))]
+    return planted_source(as_source(scene.values, scene.nm, TRANSFORM, "scene.tif"), kinds, seed=seed), kinds
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    source, kinds = planted()
+    truth = write_truth(tmp_path_factory.mktemp("truth") / "objects.gpkg", source.objects, kinds, source.info.grid)
+    return train_objects([(source, truth)], steps=3, network=SMALL), source, truth
+
+
+def test_objects_are_as_the_recipe_says() -> None:
+    kinds = [ObjectClass("faint", np.ones((1, 4)), (0,)), ObjectClass("two", np.stack((np.ones(4), 2 * np.ones(4))), (3, 4), "parts")]
+    drawn = draw_objects((256, 300), kinds, Planting(), np.random.default_rng(1))
+    centres = np.array([o.pixels[0] for o in drawn])
+    gaps = np.linalg.norm(centres[:, None] - centres[None], axis=-1) + 99 * np.eye(len(drawn))
+    assert gaps.min() >= 8
+    assert centres.min() >= 3
+    for one in drawn:
+        if one.label == 0:
+            assert len(one.pixels) == 1
+            assert 0.05 <= one.abundance[0] <= 0.2
+        else:
+            assert 6 <= len(one.pixels) <= 16
+            assert 0 < one.abundance.min() <= one.abundance.max() <= 1
+    again = draw_objects((256, 300), kinds, Planting(), np.random.default_rng(1))
+    assert all(np.array_equal(a.spectra, b.spectra) for a, b in zip(drawn, again, strict=True))
+
+
+def test_a_planted_scene_reads_the_same_by_windows() -> None:
+    from hsikit.geo.grid import Window
+    from hsikit.scene import read_window
+
+    source, _ = planted()
+    whole, part = read_window(source, source.info.grid.whole), read_window(source, Window(11, 20, 30, 40), np.array([1, 4]))
+    np.testing.assert_array_equal(part, whole[[1, 4], 11:41, 20:60])
+
+
+def test_boxes_come_back_from_the_truth(trained) -> None:
+    _, source, truth = trained
+    names, boxes = read_boxes(truth, source.info.grid)
+    np.testing.assert_allclose(boxes, [o.box for o in source.objects], atol=1e-6)
+    assert set(names) == {"red", "blue"}
+    with pytest.raises(LabelError, match="no attribute 'kind'"):
+        read_boxes(truth, source.info.grid, "kind")
+    with pytest.raises(LabelError, match="none of its objects"):
+        read_boxes(truth, Grid((10, 10), (30.0, 0.0, 0.0, 0.0, -30.0, 0.0), source.info.grid.crs))
+
+
+def test_a_saved_model_says_the_same(trained, tmp_path) -> None:
+    model, source, _ = trained
+    again = hsikit.load_method(hsikit.save_method(model, tmp_path / "model"))
+    assert again.checksum() == model.checksum()
+    assert again.names == ("blue", "red")
+    report = hsikit.run(again.with_options(least=0.0), source, tmp_path / "scores.tif", named={"hits": tmp_path / "hits.gpkg"})
+    import geopandas
+
+    found = geopandas.read_file(tmp_path / "hits.gpkg")
+    assert len(found) == int(report.store["hits"]["hits"]) > 0
+    left, bottom, right, top = Grid((90, 110), TRANSFORM).bounds
+    assert found.geometry.x.between(left, right).all()
+    assert found.geometry.y.between(bottom, top).all()
+    assert (found["right"] > found["left"]).all()
+
+
+def test_another_scene_is_refused(trained) -> None:
+    model, source, _ = trained
+    with pytest.raises(ModelError, match="trained on surface_reflectance"):
+        model.bind({"cube": source.info.with_(quantity="radiance")})
+    with pytest.raises(ModelError, match="lacks some"):
+        model.bind({"cube": source.info.with_(bands=source.info.bands.take(np.arange(4)))})
+    with pytest.raises(OptionError):
+        model.with_options(least=2.0)
+    with pytest.raises(MethodError, match="train-objects"):
+        hsikit.make_method("specdetr")
+
+
+def test_merging_by_cells_equals_merging_all() -> None:
+    rng = np.random.default_rng(0)
+    corner, size = rng.integers(0, 150, (400, 2)), rng.integers(1, 9, (400, 2))
+    table = np.column_stack((rng.permutation(400) / 400, np.zeros(400), corner, corner + size)).astype(float)
+    boxes = torch.from_numpy(np.column_stack((corner + size / 2, size)))
+    expected = kept(boxes, torch.from_numpy(table[:, 0]), 0.01).numpy()
+    np.testing.assert_array_equal(merged(table), table[expected])
+
+
+def test_places_on_the_map() -> None:
+    found = as_features(np.array([[0.9, 0, 2, 3, 4, 4]]), ("a",), Grid((10, 10), (10.0, 0.0, 100.0, 0.0, -10.0, 500.0), "EPSG:32633"))
+    assert found.points.tolist() == [[130.0, 465.0]]
+    assert [float(found.columns[side][0]) for side in ("left", "bottom", "right", "top")] == [120, 460, 140, 470]
