@@ -17,20 +17,11 @@ from hsikit.errors import HsikitError, OptionError
 from .console import tell
 
 VERBS = (
-    "info", "check", "quicklook", "methods", "sensors", "datasets", "train", "evaluate", "benchmark", "classify", "adapt", "batch", "plan", "mosaic", "sample",
-    "accuracy", "report", "superresolve", "pansharpen", "anomaly", "detect", "gas", "minerals", "transform", "clip", "warp", "orthorectify", "resample",
-    "convert", "spectrum", "library", "indices", "reflectance", "simulate", "demo",
+    "info", "check", "quicklook", "methods", "sensors", "datasets", "pretrain", "train", "train-objects", "evaluate", "benchmark", "classify", "adapt",
+    "batch", "plan", "mosaic", "sample", "accuracy", "report", "superresolve", "pansharpen", "anomaly", "detect", "gas", "minerals", "transform", "clip",
+    "warp", "orthorectify", "resample", "convert", "spectrum", "library", "indices", "reflectance", "simulate", "demo",
 )  # fmt: skip
-RESUMING = ("benchmark", "classify", "batch", "superresolve", "pansharpen", "anomaly", "detect", "gas", "minerals", "transform")
-    "info", "check", "quicklook", "methods", "sensors", "datasets", "pretrain", "train", "evaluate", "benchmark", "classify", "adapt", "batch", "plan",
-    "mosaic", "sample", "accuracy", "report", "superresolve", "pansharpen", "anomaly", "detect", "transform", "clip", "warp", "orthorectify", "resample",
-    "convert", "spectrum", "library", "indices", "reflectance", "simulate", "demo",
-)  # fmt: skip
-RESUMING = ("pretrain", "benchmark", "classify", "batch", "superresolve", "pansharpen", "anomaly", "detect", "transform")
-    "accuracy", "report", "superresolve", "pansharpen", "anomaly", "detect", "transform", "clip", "warp", "orthorectify", "resample", "convert",
-    "spectrum", "library", "indices", "reflectance", "simulate", "train-objects", "demo",
-)  # fmt: skip
-RESUMING = ("benchmark", "classify", "batch", "superresolve", "pansharpen", "anomaly", "detect", "transform", "train-objects")
+RESUMING = ("pretrain", "train-objects", "benchmark", "classify", "batch", "superresolve", "pansharpen", "anomaly", "detect", "gas", "minerals", "transform")
 """Verbs whose interrupted run the same command goes on with."""
 DEBUG = "HSIKIT_DEBUG"
 INTERRUPTED = 130

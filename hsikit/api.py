@@ -14,7 +14,6 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
 from hsikit.errors import MethodError, OptionError
-from hsikit.errors import MemoryPlanError, MethodError, OptionError
 from hsikit.pretrain.verb import pretrain
 from hsikit.registry import list_methods, load_class
 from hsikit.scene import Source

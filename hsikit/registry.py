@@ -104,7 +104,6 @@ METHODS: tuple[MethodEntry, ...] = (
                 "the same to a ring around each pixel; for small objects among several covers", "nothing", "Reed & Yu 1990"),
     MethodEntry("object-anomaly", "anomaly detection", "hsikit.tasks.detection.object_anomaly:ObjectAnomaly",
                 "neighbours unlike a pixel and two area filters, joined by their ranks; objects of so many pixels", "nothing", "Kang 2017"),
-                "local RX and two area filters, joined by their ranks; for objects of up to so many pixels", "nothing", "Kang 2017"),
     MethodEntry("specdetr", "object detection", "hsikit.tasks.detection.specdetr:SpecDetrDetector",
                 "boxes around objects of a few pixels or less, by a network trained on planted ones", "hsikit train-objects", "arXiv:2405.10148"),
 )  # fmt: skip

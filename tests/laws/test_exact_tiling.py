@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 import re
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
