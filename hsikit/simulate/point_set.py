@@ -97,7 +97,9 @@ def eight_classes(wavelength: Floats, rng: np.random.Generator) -> tuple[ObjectC
 def made_up_spectrum(wavelength: Floats, rng: np.random.Generator) -> Floats:
     """A smooth reflectance of 0.05 to 0.6 with a few broad absorptions, shape (C,)."""
     along = (wavelength - FIRST) / (LAST - FIRST)
-    base = 0.5 + sum(rng.normal(0, 0.35) / k * np.sin(np.pi * k * along + rng.uniform(0, 2 * np.pi)) for k in (1, 2, 3))
+    base = np.full(along.shape, 0.5)
+    for k in (1, 2, 3):
+        base = base + rng.normal(0, 0.35) / k * np.sin(np.pi * k * along + rng.uniform(0, 2 * np.pi))
     for _ in range(int(rng.integers(2, 5))):
         base = base * (1 - rng.uniform(0.15, 0.5) * np.exp(-(((along - rng.uniform(0, 1)) / rng.uniform(0.03, 0.1)) ** 2)))
     low, high = base.min(), base.max()

@@ -112,7 +112,7 @@ class Layer(nn.Module):
         if torch.is_grad_enabled() or query.shape[1] * self.up.out_features <= AT_ONCE:
             learned: Tensor = self.down(self.up(query).relu_())
             return learned
-        parts = query.split(max(1, AT_ONCE // self.up.out_features), 1)
+        parts = torch.split(query, max(1, AT_ONCE // self.up.out_features), 1)
         return torch.cat([self.down(self.up(part).relu_()) for part in parts], 1)
 
 
@@ -199,7 +199,8 @@ class SpecDetr(nn.Module):
                 tokens = checkpoint(layer, tokens, position, tokens, (rows, cols), centres, use_reentrant=False)
             else:
                 tokens = layer(tokens, position, tokens, (rows, cols), centres)
-        return tokens
+        encoded: Tensor = tokens
+        return encoded
 
     def _position(self, centres: Tensor, origin: tuple[int, int]) -> Tensor:
         """What is added to the queries of the pixels and of the whole, shape (1, N + 1, width)."""
