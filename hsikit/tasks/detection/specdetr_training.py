@@ -131,10 +131,10 @@ def cut_pictures(scenes: Sequence[tuple[Source, str | Path]], *, class_field: st
     rng, windows = np.random.default_rng(seed), []
     for number, (source, _) in enumerate(scenes):
         centre = (found[number][1][:, :2] + found[number][1][:, 2:]) / 2
-        inside = [_inward(window, source.info.grid.shape, side) for window in tile_windows(source.info.grid.whole, (side, side))]
-        holds = [bool(_within(centre, window).any()) for window in inside]
-        empty = [window for window, held in zip(inside, holds, strict=True) if not held]
-        kept = [window for window, held in zip(inside, holds, strict=True) if held]
+        around = [_inward(window, source.info.grid.shape, side) for window in tile_windows(source.info.grid.whole, (side, side))]
+        holds = [bool(_within(centre, window).any()) for window in around]
+        empty = [window for window, held in zip(around, holds, strict=True) if not held]
+        kept = [window for window, held in zip(around, holds, strict=True) if held]
         windows += [(number, window) for window in [*kept, *(empty[i] for i in rng.permutation(len(empty))[: len(kept)])]]
     count, bands = len(windows), len(first.bands.used)
     if 4 * count * bands * side**2 > MOST_BYTES:
