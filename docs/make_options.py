@@ -27,9 +27,8 @@ Groups that several verbs share stand once, below the verbs.
 
 def verbs() -> Iterator[tuple[str, Any]]:
     """Every verb with its command; those of a group (`simulate scene`) by both words."""
-    from typer.main import get_command
-
     from hsikit_cli.main import app
+    from typer.main import get_command
 
     commands: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
     for name, command in commands.items():

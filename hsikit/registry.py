@@ -72,7 +72,7 @@ METHODS: tuple[MethodEntry, ...] = (
                 "likelihood ratio of a target that replaces a part of the pixel", "--target", "Schaum & Stocker 1997"),
     MethodEntry("spectral-angle", "target detection", "hsikit.tasks.detection.spectral_angle:SpectralAngle",
                 "cosine of the angle to the target; looks at no background", "--target", "Kruse 1993"),
-    MethodEntry("minerals", "minerals", "hsikit.tasks.minerals.minerals:Minerals",
+    MethodEntry("minerals", "mineral mapping", "hsikit.tasks.minerals.minerals:Minerals",
                 "absorption features fitted to those of a library, three best entries of each of two groups", "--library", "Clark 2003"),
     MethodEntry("mag1c", "gas", "hsikit.tasks.gas.gas:Mag1c",
                 "iterative sparse filter in each column of the detector, ppm m", "--absorption", "Foote 2020"),

@@ -88,8 +88,9 @@ class Terminal(io.StringIO):
 
 
 def test_a_terminal_shows_all_scenes_and_each_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hsikit.batch import Order
     from hsikit_cli.batch_view import View
+
+    from hsikit.batch import Order
 
     screen = Terminal()
     monkeypatch.setattr("sys.stderr", screen)

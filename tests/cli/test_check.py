@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from hsikit_cli import check
 from typer.testing import CliRunner, Result
 
-from hsikit_cli import check
 from tests.cli.conftest import Field
 from tests.products.geotiff import write_geotiff
 

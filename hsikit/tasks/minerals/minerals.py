@@ -52,7 +52,7 @@ class Minerals:
     """
 
     name: ClassVar[str] = "minerals"
-    task: ClassVar[str] = "minerals"
+    task: ClassVar[str] = "mineral mapping"
     roles: ClassVar[tuple[str, ...]] = ("cube",)
 
     references: TargetSpectra
