@@ -134,7 +134,8 @@ def run_batch(orders: Sequence[Order], *, ledger: str | Path | None = None, jobs
         from hsikit.engine.parts import drop_parts
 
         with _executor(limits, cluster, command) as executor:
-            recorder.watcher.begin(*before, min(executor.jobs, len(found.missing)))
+            hands = executor.jobs if split_above else min(executor.jobs, len(found.missing))
+            recorder.watcher.begin(*before, hands)
             recorder.outcome.finished = executor.run(found.missing, recorder)
         for output in recorder.outcome.failed:  # also what a worker still wrote when its scene had failed
             if not isinstance(output, RemotePath):

@@ -28,7 +28,7 @@ KEEP_SECONDS = 2.0
 STRIP_BYTES, STRIP_PIXELS = 16 * 2**20, 2**20
 """Most bytes and pixels of the strips that a Finish stage is given."""
 MappedTile = tuple[list[NDArray[Any]], NDArray[np.uint8] | None]
-"""Layers of a tile, and the state of its pixels."""
+"""Layers of a tile, and the state of its pixels where it is not kept yet."""
 
 
 def run_stages(context: Context, stages: tuple[Stage, ...], prefix: str = "") -> None:
@@ -167,17 +167,17 @@ def map_tiles(context: Context, stage: Map, tiling: Tiling, todo: list[int]) -> 
     """Applies a Map to the tiles `todo`.
 
     Yields:
-        The tile's number; its layers as they are stored, cut to the area, and the state of its pixels where the stage reads the scene.
+        The tile's number; its layers as they are stored, cut to the area, and the state of its pixels where no stage before has kept that.
     """
     layers = [context.job.layer(name) for name in stage.writes]
-    reads_scene = context.job.reference in stage.reads
+    states = context.job.reference in stage.reads and STATE.name not in context.files
 
     def use(number: int, tile: Tile | None, state: NDArray[np.uint8] | None) -> MappedTile:
         core = state if state is not None else _known_state(context, tiling, number)
         skipped = tile is None or (core is not None and not (core == VALID).any())
         values = {} if tile is None or skipped else stage.apply(tile, context.store)
         out = [_finished(layer, values.get(layer.name), core, tiling, number) for layer in layers]
-        return out, _clip(core, tiling, number) if reads_scene else None
+        return out, _clip(core, tiling, number) if states else None
 
     yield from _tiles(context, stage, tiling, todo, use, ordered=False)
 

@@ -113,6 +113,11 @@ class Grid:
             return "none"
         return self.crs if '"' not in self.crs else self.crs.split('"')[1]
 
+    @property
+    def drawn(self) -> Coefficients:
+        """Where vectors of this grid are drawn: `transform`; without any (column, -row), where a GIS shows such a picture."""
+        return (1.0, 0.0, 0.0, 0.0, -1.0, 0.0) if self.transform == IDENTITY else self.transform
+
     @cached_property
     def affine(self) -> Affine:
         """The transform as an `affine.Affine`."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsikit.errors import OptionError, OutputError, SceneError
-from hsikit.geo.grid import IDENTITY, Grid, Window, tile_windows
+from hsikit.geo.grid import Grid, Window, tile_windows
 from hsikit.scene import Decoding, Indices, Raw, SceneInfo, Source, read_window
 from hsikit.simulate.objects import BLOCK, ObjectClass, PlantedObject, Planting, draw_objects, plant
 
@@ -127,7 +127,7 @@ def write_truth(path: Path, objects: Sequence[PlantedObject], classes: Sequence[
 
     if path.exists() and not overwrite:
         raise OutputError(path, "exists", "Give --overwrite to replace it")
-    a, b, c, d, e, f = grid.transform if grid.transform != IDENTITY else (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
+    a, b, c, d, e, f = grid.drawn
 
     def outline(planted: PlantedObject) -> Polygon:
         left, top, right, bottom = planted.box

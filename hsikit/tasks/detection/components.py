@@ -7,11 +7,12 @@ a side or a corner belong together.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hsikit.geo.grid import IDENTITY, Grid
+from hsikit.geo.grid import Grid
 from hsikit.layers import Features
 
 Run = tuple[int, int, int]
@@ -124,13 +125,27 @@ def hits(strips: Iterable[tuple[int, NDArray[np.float32]]], threshold: float, gr
     for first_row, scores in strips:
         found.add(scores, threshold, first_row)
     table = found.records()
-    a, b, c, d, e, f = grid.transform if grid.transform != IDENTITY else (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
+    a, b, c, d, e, f = grid.drawn
     points = np.stack((a * table[:, 1] + b * table[:, 2] + c, d * table[:, 1] + e * table[:, 2] + f), 1)
-    corners = [(table[:, 5 + 2 * i], table[:, 4 + 2 * j]) for i in (0, 1) for j in (0, 1)]
-    x = np.stack([a * col + b * row + c for col, row in corners])
-    y = np.stack([d * col + e * row + f for col, row in corners])
-    columns = {
-        "pixels": table[:, 0].astype(np.int64), "peak": table[:, 3].astype(np.float32),
-        "left": x.min(0), "bottom": y.min(0), "right": x.max(0), "top": y.max(0),
-    }  # fmt: skip
+    columns: dict[str, NDArray[Any]] = {
+        "pixels": table[:, 0].astype(np.int64),
+        "peak": table[:, 3].astype(np.float32),
+        **boxes_on_map(table[:, [5, 4, 7, 6]], grid),
+    }
     return Features(columns, points, grid.crs)
+
+
+def boxes_on_map(boxes: NDArray[np.float64], grid: Grid) -> dict[str, NDArray[np.float64]]:
+    """Boxes in map coordinates, as attributes of vectors.
+
+    Args:
+        boxes: left, top, right, bottom in columns and rows, shape (n, 4).
+        grid: of these; see its `drawn`.
+
+    Returns:
+        "left", "bottom", "right" and "top", shape (n,).
+    """
+    a, b, c, d, e, f = grid.drawn
+    corners = [(boxes[:, i], boxes[:, j]) for i in (0, 2) for j in (1, 3)]
+    x, y = np.stack([a * col + b * row + c for col, row in corners]), np.stack([d * col + e * row + f for col, row in corners])
+    return {"left": x.min(0), "bottom": y.min(0), "right": x.max(0), "top": y.max(0)}

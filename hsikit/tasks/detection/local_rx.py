@@ -16,14 +16,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from hsikit.errors import OptionError, SceneError
+from hsikit.errors import OptionError
 from hsikit.layers import Layer
-from hsikit.method import Cost, Input, Job, Map, Partial, Reduce, Stage, Store, Tile
+from hsikit.method import Cost, Job, Map, Partial, Reduce, Stage, Store, Tile
 from hsikit.scene import SceneInfo
 from hsikit.spectral.moments import merge_moments
-from hsikit.tasks.detection.background import scene_moments, temporary_bytes
-from hsikit.tasks.detection.hit_stages import checked_pfa, hit_layer, hit_provenance, hit_stages
+from hsikit.tasks.detection.background import temporary_bytes
+from hsikit.tasks.detection.hit_stages import checked_pfa
 from hsikit.tasks.detection.leading_components import leading_components, whitened
+from hsikit.tasks.detection.scene_detection import SceneDetection, good_bands_for, measure
 
 LARGEST_WINDOW = 501
 LEAST_PER_COMPONENT = 2
@@ -78,11 +79,7 @@ class LocalRX:
             SceneError: fewer good bands than components.
         """
         scene = inputs["cube"]
-        used = scene.bands.used
-        if len(used) < self.components:
-            told = f"has {len(used)} good bands, and {self.components} components are asked for"
-            raise SceneError(scene.name, told, f"Ask for fewer: -p components={max(1, min(5, len(used)))}")
-        return _Detection(self, scene, tuple(int(i) for i in used)).job()
+        return _Detection(self, scene, good_bands_for(scene, self.components)).job()
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,29 +101,15 @@ class _Detection:
         reach = told.outer // 2
         layers = [Layer("scores", description="squared Mahalanobis distance from the ring around each pixel (local RX)")]
         stages: list[Stage] = [
-            Reduce("components", ("cube",), self._measure, merge_moments, self._components),
+            Reduce("components", ("cube",), measure, merge_moments, self._components),
             Map("score", ("cube",), ("scores",), self._score, halo=(reach, reach)),
         ]
-        if told.pfa is not None:
-            layers.append(hit_layer(told.pfa))
-            stages += hit_stages("scores", told.pfa)
         options = {name: getattr(told, name) for name in ("components", "inner", "outer", "shrinkage")}
-        return Job(
-            method=told.name,
-            identity={"pfa": told.pfa, "bands": list(self.used), **options},
-            reference="cube",
-            inputs={"cube": Input(self.used)},
-            layers=tuple(layers),
-            stages=tuple(stages),
-            cost=self._cost,
-            provenance={name: f"{value:g}" for name, value in options.items()} | hit_provenance(told.pfa),
-        )
+        says = {name: f"{value:g}" for name, value in options.items()}
+        return SceneDetection(told.name, self.used, told.pfa).job(layers, stages, self._cost, options, says)
 
     def _cost(self, tile: tuple[int, int]) -> Cost:
         return local_cost(tile, len(self.used), self.options.components)
-
-    def _measure(self, tile: Tile, store: Store) -> Partial | None:
-        return scene_moments(tile.inner("cube"), tile.inner_valid("cube"))
 
     def _components(self, found: Partial, store: Store) -> Partial:
         return leading_components(found, self.options.components, self.scene.name)

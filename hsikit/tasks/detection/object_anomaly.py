@@ -18,53 +18,34 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from hsikit.errors import OptionError, SceneError
 from hsikit.layers import Layer
-from hsikit.method import Cost, Input, Job, Map, Partial, Reduce, Stage, Store, Tile
+from hsikit.method import Cost, Job, Map, Partial, Reduce, Stage, Store, Tile
 from hsikit.scene import SceneInfo
 from hsikit.spectral.moments import merge_moments
-from hsikit.tasks.detection.area_filter import LEVELS, REACH, extent_stage, guided_mean, levels_of, mirrored, smaller_than
-from hsikit.tasks.detection.background import scene_moments, temporary_bytes
-from hsikit.tasks.detection.hit_stages import checked_pfa, hit_layer, hit_provenance, hit_stages
+from hsikit.tasks.detection.area_filter import REACH, smaller_than
+from hsikit.tasks.detection.background import temporary_bytes
 from hsikit.tasks.detection.leading_components import leading_components, whitened
-from hsikit.tasks.detection.ranks import rank_stages, ranks, span_stage
+from hsikit.tasks.detection.ranks import rank_stages, ranks
 from hsikit.tasks.detection.ring_nearest import nearest_cost, ring_nearest
+from hsikit.tasks.detection.scene_detection import SceneDetection, good_bands, measure
+from hsikit.tasks.detection.small_shapes import BYTES, NO_COMPONENTS, PICTURES, ObjectSearch, picture_stages, shapes_of
 
-COMPONENTS, PICTURES = 20, 3
-"""Components of the distance to the scene's mean, at most; those whose shapes are looked at."""
+COMPONENTS = 20
+"""Components of the distance to the scene's mean, at most."""
 NEIGHBOURS, NEAREST, RING = 4, 0.01, 7
 """Components in which neighbours are compared; the share of them that a pixel may be like; pixels from the inner window to the outer."""
 WIDER = 2
 """The opening of distances goes up to so many times the objects' size: halos of bright objects are larger than these."""
-LARGEST = 200
-"""Pixels of an object, at most: tiles see twice as far."""
-NO_COMPONENTS = "Mark bands as bad that hold nothing of their own, or use rx with -p ridge=1e-6"
 EVIDENCE = ("local", "shape")
 
 
 @dataclass(frozen=True)
-class ObjectAnomaly:
-    """Small objects unlike their surroundings.
-
-    Attributes:
-        pfa: share of the valid pixels that may exceed the threshold; None: scores alone, no hits.
-        object_size: pixels of the largest objects looked for.
-
-    Raises:
-        OptionError: an option out of its range.
-    """
+class ObjectAnomaly(ObjectSearch):
+    """Small objects unlike their surroundings."""
 
     name: ClassVar[str] = "object-anomaly"
     task: ClassVar[str] = "detection"
     roles: ClassVar[tuple[str, ...]] = ("cube",)
-
-    pfa: float | None = None
-    object_size: int = 50
-
-    def __post_init__(self) -> None:
-        checked_pfa(self.pfa)
-        if not 1 <= self.object_size <= LARGEST:
-            raise OptionError("-p object_size", f"{self.object_size} is no size of an object", f"Give pixels, 1 to {LARGEST}; the default is 50")
 
     def bind(self, inputs: Mapping[str, SceneInfo]) -> Job:
         """The Job for one scene: layer "scores" (float32, 0 to 1), and "hits" with `pfa`.
@@ -72,11 +53,7 @@ class ObjectAnomaly:
         Raises:
             SceneError: the scene has no good band.
         """
-        scene = inputs["cube"]
-        used = scene.bands.used
-        if not len(used):
-            raise SceneError(scene.name, "none of its bands is good", "Look at its bad-band list")
-        return _Detection(self, scene, tuple(int(i) for i in used)).job()
+        return _Detection(self, inputs["cube"], good_bands(inputs["cube"])).job()
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,39 +95,22 @@ class _Detection:
             Layer("shape", bands=2, delivered=False),
         ]
         stages: list[Stage] = [
-            Reduce("components", ("cube",), self._measure, merge_moments, self._components),
-            Map("draw", ("cube",), ("pictures",), self._draw),
-            span_stage("pictures-span", ("pictures",)),
-            extent_stage("extent", "pictures"),
+            Reduce("components", ("cube",), measure, merge_moments, self._components),
+            *picture_stages(self._draw),
             Map("local", ("cube",), ("local",), self._local, halo=(ring, ring)),
             Map("shape", ("pictures",), ("shape",), self._shape, halo=(area, area)),
             *rank_stages("ranks", EVIDENCE),
             Map("score", EVIDENCE, ("scores",), lambda tile, store: {"scores": ranks(tile, store, "ranks", EVIDENCE).mean(0, keepdim=True).float()}),
         ]
-        if told.pfa is not None:
-            layers.append(hit_layer(told.pfa))
-            stages += hit_stages("scores", told.pfa)
-        return Job(
-            method=told.name,
-            identity={"pfa": told.pfa, "object_size": told.object_size, "bands": list(self.used)},
-            reference="cube",
-            inputs={"cube": Input(self.used)},
-            layers=tuple(layers),
-            stages=tuple(stages),
-            cost=self._cost,
-            provenance={"object_size": str(told.object_size), "components": str(self.components), "windows": f"{self.inner} and {self.outer}"}
-            | hit_provenance(told.pfa),
-        )
+        says = {"object_size": str(told.object_size), "components": str(self.components), "windows": f"{self.inner} and {self.outer}"}
+        return SceneDetection(told.name, self.used, told.pfa).job(layers, stages, self._cost, {"object_size": told.object_size}, says)
 
     def _cost(self, tile: tuple[int, int]) -> Cost:
         local = nearest_cost(tile, NEIGHBOURS, self.outer)
-        # Components of all pixels (8), levels, their tree (parents, order and areas of 8 bytes each), residues, and the means along edges.
-        shape = tile[0] * tile[1] * (12 * (PICTURES + 1) + 60 + 8 * 20)
+        # One picture more, and residues of two kinds.
+        shape = tile[0] * tile[1] * (BYTES + 12 + 8 * 6)
         drawn = temporary_bytes(len(self.used), tile[1]) + 8 * (self.components + PICTURES + 1) * tile[0] * tile[1]
         return Cost(max(local.bytes + drawn, shape), local.flops + 2000.0 * tile[0] * tile[1])
-
-    def _measure(self, tile: Tile, store: Store) -> Partial | None:
-        return scene_moments(tile.inner("cube"), tile.inner_valid("cube"))
 
     def _components(self, found: Partial, store: Store) -> Partial:
         return leading_components(found, self.components, self.scene.name, NO_COMPONENTS)
@@ -167,14 +127,6 @@ class _Detection:
 
     def _shape(self, tile: Tile, store: Store) -> Mapping[str, Tensor]:
         """What is small in the components, bright or dark, and in the distance, bright; each kept within the edges of the first component."""
-        span, size = store["pictures-span"], self.options.object_size
-        pictures = mirrored(tile.arrays["pictures"], tile.windows["pictures"], store["extent"])
-        valid, there = ~pictures[0].isnan(), ~tile.arrays["pictures"][0].isnan()
-        levels = [levels_of(picture, valid, span["low"][i], span["high"][i]) for i, picture in enumerate(pictures)]
-        small = sum((smaller_than(picture, size, dark=True) for picture in levels[:-1]), torch.zeros(valid.shape, dtype=torch.float64, device=valid.device))
-        far = smaller_than(levels[-1], WIDER * size, dark=False)
-        rows, cols = tile.cores["pictures"]
-        near = slice(rows.start - REACH, rows.stop + REACH), slice(cols.start - REACH, cols.stop + REACH)
-        guide = (levels[0][near].double() - 1).clamp(min=0) / (LEVELS - 1)
-        # No less than 0: the many pixels where nothing is small stay equal.
-        return {"shape": guided_mean(torch.stack((small[near], far[near])), guide, there[near]).clamp(min=0).float()}
+        size, found = self.options.object_size, shapes_of(tile, store)
+        small = torch.stack([smaller_than(picture, size, dark=True) for picture in found.levels[:-1]]).sum(0)
+        return {"shape": found.kept(torch.stack((small, smaller_than(found.levels[-1], WIDER * size, dark=False))))}

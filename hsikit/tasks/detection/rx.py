@@ -14,13 +14,13 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from hsikit.errors import SceneError
 from hsikit.layers import Layer
-from hsikit.method import Cost, Input, Job, Map, Partial, Reduce, Stage, Store, Tile
+from hsikit.method import Cost, Job, Map, Partial, Reduce, Stage, Store, Tile
 from hsikit.scene import SceneInfo
 from hsikit.spectral.moments import merge_moments
-from hsikit.tasks.detection.background import RIDGE, checked_ridge, distances, scene_moments, temporary_bytes, whitener
-from hsikit.tasks.detection.hit_stages import checked_pfa, hit_layer, hit_stages
+from hsikit.tasks.detection.background import RIDGE, checked_ridge, distances, temporary_bytes, whitener
+from hsikit.tasks.detection.hit_stages import checked_pfa
+from hsikit.tasks.detection.scene_detection import SceneDetection, good_bands, measure
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,7 @@ class RX:
         Raises:
             SceneError: the scene has no good band.
         """
-        scene = inputs["cube"]
-        used = scene.bands.used
-        if not len(used):
-            raise SceneError(scene.name, "none of its bands is good", "Look at its bad-band list")
-        return _Detection(self, scene, tuple(int(i) for i in used)).job()
+        return _Detection(self, inputs["cube"], good_bands(inputs["cube"])).job()
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,24 +73,12 @@ class _Detection:
         pfa, bands = self.options.pfa, len(self.used)
         layers = [Layer("scores", description="squared Mahalanobis distance from the scene's mean (RX)")]
         stages: list[Stage] = [
-            Reduce("background", ("cube",), self._measure, merge_moments, self._whitener),
+            Reduce("background", ("cube",), measure, merge_moments, self._whitener),
             Map("score", ("cube",), ("scores",), self._score),
         ]
-        provenance = {"bands_used": str(bands), "ridge": f"{self.options.ridge:g}", "covariance": "global, over n - 1"}
-        if pfa is not None:
-            layers.append(hit_layer(pfa))
-            stages += hit_stages("scores", pfa, chi_square_threshold=self._chi_square(pfa))
-            provenance |= {"pfa": f"{pfa:g}", "chi_square_threshold": f"{self._chi_square(pfa):.6g}", "threshold": "the scene's own quantile"}
-        return Job(
-            method=self.options.name,
-            identity={"pfa": pfa, "ridge": self.options.ridge, "bands": list(self.used)},
-            reference="cube",
-            inputs={"cube": Input(self.used)},
-            layers=tuple(layers),
-            stages=tuple(stages),
-            cost=self._cost,
-            provenance=provenance,
-        )
+        says = {"bands_used": str(bands), "ridge": f"{self.options.ridge:g}", "covariance": "global, over n - 1"}
+        law = {} if pfa is None else {"chi_square_threshold": self._chi_square(pfa)}
+        return SceneDetection(self.options.name, self.used, pfa).job(layers, stages, self._cost, {"ridge": self.options.ridge}, says, **law)
 
     def _chi_square(self, pfa: float) -> float:
         """The threshold that a Gaussian background would have."""
@@ -107,9 +91,6 @@ class _Detection:
         # The passes over the bits of the scores: a compressed copy, its bits, the digits as int64 in two copies.
         counting = 0 if self.options.pfa is None else 32 * pixels
         return Cost(max(temporary_bytes(len(self.used), tile[1]), counting), 2.0 * len(self.used) ** 2 * pixels)
-
-    def _measure(self, tile: Tile, store: Store) -> Partial | None:
-        return scene_moments(tile.inner("cube"), tile.inner_valid("cube"))
 
     def _whitener(self, found: Partial, store: Store) -> Partial:
         names = tuple(self.scene.bands.names[i] for i in self.used)

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hsikit.errors import ModelError, OptionError
-from hsikit.geo.grid import IDENTITY, Grid, tile_windows
+from hsikit.geo.grid import Grid, tile_windows
 from hsikit.layers import Features, Layer
 from hsikit.method import Cost, Finish, Input, Job, Map, Partial, Store, Strips, Tile
 from hsikit.nn.specdetr.boxes import corners, kept, whole_pixels
 from hsikit.nn.specdetr.network import Shape, SpecDetr
 from hsikit.scene import QUANTITIES, SceneInfo
+from hsikit.tasks.detection.components import boxes_on_map
 
 CORE, HALO = 96, 16
 """Side of the middle that a window answers for, and pixels that it sees around it."""
@@ -279,16 +280,12 @@ def merged(table: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def as_features(table: NDArray[np.float64], names: tuple[str, ...], grid: Grid) -> Features:
-    """Objects as points at their middles, with their boxes in the same coordinates (without georeference at (column, -row)); see `hits` of components."""
-    a, b, c, d, e, f = grid.transform if grid.transform != IDENTITY else (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
-    left, top, right, bottom = table[:, 2:].T
-    x = np.stack([a * col + b * row + c for col in (left, right) for row in (top, bottom)])
-    y = np.stack([d * col + e * row + f for col in (left, right) for row in (top, bottom)])
-    columns: dict[str, NDArray[Any]] = {
-        "class": np.array([names[int(label)] for label in table[:, 1]], dtype=object), "score": table[:, 0].astype(np.float32),
-        "left": x.min(0), "bottom": y.min(0), "right": x.max(0), "top": y.max(0),
-    }  # fmt: skip
-    return Features(columns, np.stack((x.mean(0), y.mean(0)), 1), grid.crs)
+    """Objects as points at their middles, with their boxes in the same coordinates, those of `Grid.drawn`."""
+    a, b, c, d, e, f = grid.drawn
+    col, row = (table[:, 2] + table[:, 4]) / 2, (table[:, 3] + table[:, 5]) / 2
+    named = np.array([names[int(label)] for label in table[:, 1]], dtype=object)
+    columns: dict[str, NDArray[Any]] = {"class": named, "score": table[:, 0].astype(np.float32), **boxes_on_map(table[:, 2:], grid)}
+    return Features(columns, np.stack((a * col + b * row + c, d * col + e * row + f), 1), grid.crs)
 
 
 __all__ = ["SpecDetrDetector", "as_features", "find_objects", "look", "merged"]

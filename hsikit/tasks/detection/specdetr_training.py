@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hsikit.errors import LabelError, OptionError, SceneError
-from hsikit.geo.grid import IDENTITY, Grid, Window, tile_windows
+from hsikit.geo.grid import Grid, Window, tile_windows
 from hsikit.nn.fit import Progress, fit
 from hsikit.nn.specdetr.network import PRESETS, build_network, scale, whiten
 from hsikit.nn.specdetr.training import Training
@@ -82,6 +82,7 @@ def read_boxes(path: str | Path, grid: Grid, class_field: str = "class") -> tupl
         LabelError: the file cannot be read, has no such attribute, or no object in the scene.
     """
     import geopandas
+    from affine import Affine
 
     try:
         frame = geopandas.read_file(path)
@@ -94,8 +95,8 @@ def read_boxes(path: str | Path, grid: Grid, class_field: str = "class") -> tupl
     if frame.crs is not None and grid.crs is not None:
         frame = frame.to_crs(grid.crs)
     left, bottom, right, top = frame.bounds.to_numpy(np.float64).reshape(-1, 4).T
-    transform = grid.affine if grid.transform != IDENTITY else grid.affine.scale(1, -1)
-    corners = [(~transform) * (x, y) for x in (left, right) for y in (bottom, top)]
+    to_pixels = ~Affine(*grid.drawn)
+    corners = [to_pixels * (x, y) for x in (left, right) for y in (bottom, top)]
     cols, rows = np.stack([col for col, _ in corners]), np.stack([row for _, row in corners])
     box = np.stack((cols.min(0), rows.min(0), cols.max(0), rows.max(0)), 1)
     flat = (box[:, 2:] - box[:, :2] < 1e-6).any(1)

@@ -13,14 +13,15 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from hsikit.errors import OptionError, SceneError
+from hsikit.errors import OptionError
 from hsikit.layers import Layer
-from hsikit.method import Cost, Input, Job, Map, Partial, Reduce, Stage, Store, Tile
+from hsikit.method import Cost, Job, Map, Partial, Reduce, Stage, Store, Tile
 from hsikit.scene import SceneInfo
 from hsikit.spectral.moments import merge_moments
-from hsikit.tasks.detection.background import scene_moments, temporary_bytes
-from hsikit.tasks.detection.hit_stages import checked_pfa, hit_layer, hit_provenance, hit_stages
+from hsikit.tasks.detection.background import temporary_bytes
+from hsikit.tasks.detection.hit_stages import checked_pfa
 from hsikit.tasks.detection.leading_components import leading_components, whitened
+from hsikit.tasks.detection.scene_detection import SceneDetection, good_bands_for, measure
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,7 @@ class SubspaceRX:
             SceneError: fewer good bands than components.
         """
         scene, told = inputs["cube"], self
-        used = tuple(int(i) for i in scene.bands.used)
-        if len(used) < self.components:
-            wrong = f"has {len(used)} good bands, and {self.components} components are asked for"
-            raise SceneError(scene.name, wrong, f"Ask for fewer: -p components={max(1, min(5, len(used)))}")
-
-        def measure(tile: Tile, store: Store) -> Partial | None:
-            return scene_moments(tile.inner("cube"), tile.inner_valid("cube"))
+        used = good_bands_for(scene, self.components)
 
         def find(found: Partial, store: Store) -> Partial:
             held = leading_components(found, told.components, scene.name)
@@ -77,20 +72,9 @@ class SubspaceRX:
         described = f"squared distance from the scene's mean in principal components {self.dropped + 1} to {self.components} (subspace RX)"
         layers = [Layer("scores", description=described)]
         stages: list[Stage] = [Reduce("components", ("cube",), measure, merge_moments, find), Map("score", ("cube",), ("scores",), score)]
-        if self.pfa is not None:
-            layers.append(hit_layer(self.pfa))
-            stages += hit_stages("scores", self.pfa)
         options = {"components": self.components, "dropped": self.dropped}
-        return Job(
-            method=self.name,
-            identity={"pfa": self.pfa, "bands": list(used), **options},
-            reference="cube",
-            inputs={"cube": Input(used)},
-            layers=tuple(layers),
-            stages=tuple(stages),
-            cost=self._cost(len(used)),
-            provenance={name: str(value) for name, value in options.items()} | hit_provenance(self.pfa),
-        )
+        says = {name: str(value) for name, value in options.items()}
+        return SceneDetection(self.name, used, self.pfa).job(layers, stages, self._cost(len(used)), options, says)
 
     def _cost(self, bands: int) -> Callable[[tuple[int, int]], Cost]:
         def cost(tile: tuple[int, int]) -> Cost:
