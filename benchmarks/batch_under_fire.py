@@ -22,8 +22,9 @@ LOOK = 0.25
 
 
 def start(folder: Path, scenes: str, maps: str, *more: str) -> subprocess.Popen[bytes]:
-    """The driving process of a batch; its messages go to MAPS.log."""
-    words = ["batch", scenes, "--model", "model", "-o", f"{maps}/{{stem}}.tif", "--memory", "2G", "--quiet", *more]
+    """The driving process of a batch, of the model unless another task is named; its messages go to MAPS.log."""
+    model = [] if "--task" in more else ["--model", "model"]
+    words = ["batch", scenes, *model, "-o", f"{maps}/{{stem}}.tif", "--memory", "2G", "--quiet", *more]
     with (folder / f"{maps}.log").open("ab") as log:
         return subprocess.Popen([sys.executable, "-c", MAIN, *words], cwd=folder, stdout=log, stderr=log)
 

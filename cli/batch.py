@@ -39,7 +39,7 @@ def run(
     jobs: Annotated[list[str], typer.Argument(help="Scenes, patterns such as 'scenes/*.tif'; or one list: .csv or .toml.")],
     mask_args: MaskArgs,
     scene_args: SceneArgs,
-    task: Annotated[str | None, typer.Option(help="classify (where nothing is said), anomaly, or superresolve.", show_default=False)] = None,
+    task: Annotated[str | None, typer.Option(help="classify (if nothing is said), anomaly, detect, minerals, gas, superresolve.", show_default=False)] = None,
     model: Annotated[Path | None, typer.Option(help="Model folder.", show_default=False)] = None,
     output: Annotated[str, typer.Option("--output", "-o", help="Pattern such as maps/{stem}.tif, or a folder.", show_default=False)] = "",
     param: _OfTask = None,
@@ -66,7 +66,7 @@ def run(
     from .batch_view import View
 
     masks = {name: value for name, value in mask_args.options().items() if value}
-    options: dict[str, Any] = {**masks, **texts(scene_args.options()), **nested(parameters(param))}
+    options: dict[str, Any] = {**masks, **texts(scene_args.options()), **nested(parameters(param), task)}
     if model is not None:
         options["model"] = str(model)
     with _as_typed():
@@ -142,11 +142,12 @@ def texts(options: dict[str, Any]) -> dict[str, Any]:
     return {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
 
 
-def nested(given: dict[str, Any]) -> dict[str, Any]:
+def nested(given: dict[str, Any], task: str | None) -> dict[str, Any]:
     """Options of a task as they are; others are the method's."""
     from hsikit.batch.orders import RUNNING, TASKS
 
-    own = {name for options in TASKS.values() for name in options} | set(RUNNING)
+    tasks = [TASKS[task]] if task in TASKS else TASKS.values()
+    own = {name for options in tasks for name in options} | set(RUNNING)
     of_method = {name: value for name, value in given.items() if name not in own}
     return {**{name: value for name, value in given.items() if name in own}, **({"param": of_method} if of_method else {})}
 

@@ -56,19 +56,15 @@ def detect(
 def _learned(model: Path, places: dict[str, Any], scene: list[str], output: Path, run_args: RunArgs, mask_args: MaskArgs, scene_args: SceneArgs,
              hits: Path | None, options: dict[str, Any]) -> None:  # fmt: skip
     """Detects the objects that a model learned."""
-    from hsikit.errors import ModelError, OptionError
-    from hsikit.models import load_method
-    from hsikit.tasks.detection.specdetr import SpecDetrDetector
+    from hsikit.errors import OptionError
+    from hsikit.targets import learned_targets
 
     given = [option for option, value in places.items() if value]
     if given:
         raise OptionError(given[0], "the model has learned what to look for", "Leave it out, or --model")
 
     def make() -> Any:
-        found = load_method(model)
-        if not isinstance(found, SpecDetrDetector):
-            raise ModelError(model, f"{found.name} finds no objects", "Give a folder of `hsikit train-objects`")
-        return found.with_options(**options)
+        return learned_targets(model).with_options(**options)
 
     map_scene(make, {"cube": (scene, {})}, output, run_args, mask_args, scene_args, **({"named": {"hits": hits}} if hits else {}))
 

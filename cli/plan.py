@@ -25,7 +25,7 @@ def plan(
     mask_args: MaskArgs,
     scene_args: SceneArgs,
     jobs: Annotated[list[str] | None, typer.Argument(help="Scenes, patterns, or one list, as for `hsikit batch`.", show_default=False)] = None,
-    task: Annotated[str | None, typer.Option(help="classify (where nothing is said), anomaly, or superresolve.", show_default=False)] = None,
+    task: Annotated[str | None, typer.Option(help="classify (if nothing is said), anomaly, detect, minerals, gas, superresolve.", show_default=False)] = None,
     model: Annotated[Path | None, typer.Option(help="Model folder.", show_default=False)] = None,
     output: Annotated[str, typer.Option("--output", "-o", help="Outputs, as for `hsikit batch`; what is done is left out.", show_default=False)] = "",
     param: Annotated[list[str] | None, typer.Option("--param", "-p", help="Option of the task, such as sieve=4; repeated.", show_default=False)] = None,
@@ -51,7 +51,7 @@ def plan(
     known = read_pace(pace) if pace is not None else None
     if jobs:
         masks = {name: value for name, value in mask_args.options().items() if value}
-        options: dict[str, Any] = {**masks, **texts(scene_args.options()), **nested(parameters(param)), **({"model": str(model)} if model else {})}
+        options: dict[str, Any] = {**masks, **texts(scene_args.options()), **nested(parameters(param), task), **({"model": str(model)} if model else {})}
         orders = read_orders(jobs, task=task, output=output or NOWHERE, asset=asset, **options)
         found = plan_batch(orders, jobs=workers, threads=threads, memory=memory, paces={known.task: known} if known else None)
         for measured in found.paces.values():

@@ -10,16 +10,20 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hsikit.errors import OptionError, SceneError, WavelengthError
+from hsikit.errors import ModelError, OptionError, SceneError, WavelengthError
 from hsikit.library import Library
 from hsikit.scene import SceneInfo, Source
 from hsikit.sensors.catalogue import known_sensor, sensor_bands
 from hsikit.sensors.responses import SensorResponse, sensor_response
 from hsikit.tasks.detection.target_spectra import TargetSpectra
+
+if TYPE_CHECKING:
+    from hsikit.tasks.detection.specdetr import SpecDetrDetector
 
 MOST_TARGETS = 20
 """Spectra that are looked for at once, at most: each has a band of scores."""
@@ -97,6 +101,21 @@ def library_references(info: SceneInfo, library: str | Path | Library, names: Se
     found = _at_bands(info, chosen)
     if _silent(info, found).all():
         raise _out_of_range(info, chosen, "none of its spectra answers for any")
+    return found
+
+
+def learned_targets(folder: str | Path) -> SpecDetrDetector:
+    """The detector of the objects that a model of `hsikit train-objects` learned.
+
+    Raises:
+        ModelError: a folder that cannot be read, or of another kind of model.
+    """
+    from hsikit.models import load_method
+    from hsikit.tasks.detection.specdetr import SpecDetrDetector
+
+    found = load_method(folder)
+    if not isinstance(found, SpecDetrDetector):
+        raise ModelError(folder, f"{found.name} finds no objects", "Give a folder of `hsikit train-objects`")
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsikit.batch.ledger import request_of
-from hsikit.batch.orders import METHODS, READING, RUNNING, Order
+from hsikit.batch.methods import method_of
+from hsikit.batch.orders import OF_CLASSIFIER, READING, RUNNING, Order
 from hsikit.errors import RunError
 from hsikit.geo.remote import RemotePath
 from hsikit.version import __version__
@@ -20,16 +20,9 @@ from hsikit.version import __version__
 if TYPE_CHECKING:
     from hsikit.engine.options import Progress
     from hsikit.engine.parts import Parts
-    from hsikit.method import Job, Method
+    from hsikit.method import Job
     from hsikit.prepared import PreparedRun
     from hsikit.scene import Source
-
-MODELS_KEPT = 4
-"""Models that a worker keeps loaded: a list may name several."""
-FALSE_ALARMS, ZOOM = 1e-3, 2
-"""As `hsikit anomaly` and `hsikit superresolve` have them."""
-OF_METHOD = ("model", "method", "pfa", "zoom", "param")
-OF_CLASSIFIER = ("confidence", "probabilities", "smooth", "sieve", "unknown_below", "refit_statistics")
 
 
 def open_order(order: Order) -> Source:
@@ -58,7 +51,7 @@ def prepare_order(order: Order, source: Source, progress: Progress | None = None
     """
     from hsikit.prepared import prepare_run
 
-    method, own = method_of(order), order.part(RUNNING)
+    method, own = method_of(order, source.info), order.part(RUNNING)
     if "bbox" in own:
         own["bbox"] = tuple(own["bbox"])
     classifier = order.part(dict.fromkeys(OF_CLASSIFIER, bool))
@@ -148,27 +141,5 @@ def job_of(order: Order, source: Source) -> Job:
     """
     from hsikit.prepared import bind_job
 
-    method = method_of(order)
+    method = method_of(order, source.info)
     return bind_job(method, {method.roles[0]: source}, **order.part(dict.fromkeys(OF_CLASSIFIER, bool)))
-
-
-def method_of(order: Order) -> Method:
-    """The method of an order, loaded once for all orders that share it."""
-    chosen = {name: order.options[name] for name in OF_METHOD if name in order.options}
-    if order.task == "anomaly" and "hits" in order.options:
-        chosen.setdefault("pfa", FALSE_ALARMS)
-    return _method(order.task, json.dumps(chosen, sort_keys=True))
-
-
-@functools.lru_cache(MODELS_KEPT)
-def _method(task: str, choice: str) -> Method:
-    from hsikit.api import make_method
-    from hsikit.transfer import open_model
-
-    chosen: dict[str, Any] = json.loads(choice)
-    if task == "classify":
-        return open_model(chosen["model"])  # type: ignore[no-any-return]
-    name, options = chosen.pop("method", METHODS[task]), chosen.pop("param", {})
-    if task == "superresolve":
-        chosen.setdefault("zoom", ZOOM)
-    return make_method(name, **chosen, **options)

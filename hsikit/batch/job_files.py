@@ -33,7 +33,7 @@ def read_orders(jobs: Sequence[str | Path], *, task: str | None = None, output: 
     Args:
         jobs: scenes and patterns; or one list: TOML, YAML, CSV, or a STAC item collection (.json). Paths are relative to the working
             folder; those in a collection, to its file.
-        task: "classify" (also None), "anomaly", "superresolve"; not with a TOML or YAML file, whose tables say it.
+        task: a key of `hsikit.batch.orders.TASKS`; None: "classify". Not with a TOML or YAML file, whose tables say it.
         output: pattern of the outputs, see `hsikit.batch.orders.output_path`.
         asset: name of the asset of each STAC item that is the scene; None: the one asset with the role "data" or "reflectance".
         **options: of the task, for all scenes; what a line of a file says of its scene wins.

@@ -17,7 +17,7 @@ from hsikit.errors import OptionError
 from hsikit.geo.remote import place_of
 
 Kind = type[bool] | type[int] | type[float] | type[str] | str
-"""Type of an option; "texts": one or several texts, "numbers": four numbers, "table": options of a method by name."""
+"""Type of an option; "texts": one or several texts, "numbers": four numbers, "ranges": pairs of numbers, "table": options of a method by name."""
 
 READING: dict[str, Kind] = {
     "sensor": str, "wavelengths": str, "scale": float, "offset": float, "nodata": float, "quantity": str, "variable": str, "resolution": float,
@@ -31,12 +31,24 @@ TASKS: dict[str, dict[str, Kind]] = {
         "model": str, "confidence": bool, "probabilities": bool, "smooth": bool, "sieve": int, "unknown_below": float, "refit_statistics": bool,
     },
     "anomaly": {"method": str, "pfa": float, "hits": str, "param": "table"},
+    "detect": {"target": str, "name": "texts", "method": str, "model": str, "pfa": float, "hits": str, "param": "table"},
+    "minerals": {"library": str, "name": "texts", "features": str, "noise": float, "param": "table"},
+    "gas": {"absorption": str, "method": str, "window": "ranges", "sun_zenith": float, "view_zenith": float, "water": float},
     "superresolve": {"method": str, "zoom": int, "param": "table"},
 }  # fmt: skip
 """Tasks that a batch can do, and their own options."""
-METHODS = {"anomaly": "rx", "superresolve": "bicubic"}
+OF_CLASSIFIER = ("confidence", "probabilities", "smooth", "sieve", "unknown_below", "refit_statistics")
+"""Options that only classifiers have."""
+METHODS = {"anomaly": "rx", "detect": "matched-filter", "gas": "mag1c", "superresolve": "bicubic"}
 """The method of a task where none is named."""
-FILES = ("model", "wavelengths", "dem", "aoi")
+NEEDED = {
+    "classify": (("model",), "a model", "Give --model, or model = in the table [classify]"),
+    "detect": (("target", "model"), "a target or a model", "Give a library as -p target=spectra.sli, or a model of `hsikit train-objects`"),
+    "minerals": (("library",), "a library", "Give one as -p library=minerals.sli, or library = in the table [minerals]"),
+    "gas": (("absorption",), "a table of its absorption", "Give it as -p absorption=methane.csv, or absorption = in the table [gas]"),
+}
+"""What a task must be given one of, in words, and how."""
+FILES = ("model", "wavelengths", "dem", "aoi", "target", "library", "features", "absorption")
 """Options that name a file or folder which the result follows from; so may each mask."""
 FIELDS = ("stem", "parent", "task")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -113,8 +125,11 @@ def make_order(scene: Sequence[str], task: str, pattern: str, options: Mapping[s
             shown = next(iter(value), name) if name == "param" and isinstance(value, Mapping) else name
             raise OptionError(where, f"{task} has no option '{shown}' in a batch", f"It has {', '.join(known)}")
         checked[name] = _typed(value, known[name], f"{where}: {name}")
-    if task == "classify" and "model" not in checked:
-        raise OptionError(where, "classify needs a model", "Give --model, or model = in the table [classify]")
+    if task in NEEDED:
+        names, words, advice = NEEDED[task]
+        given = [name for name in names if name in checked]
+        if len(given) != 1:
+            raise OptionError(where, f"{task} needs {words}{', not both' if given else ''}", advice)
     output = output_path(pattern, scene[0], task, where)
     if "hits" in checked:
         checked["hits"] = str(output_path(checked["hits"], scene[0], task, f"{where}: hits"))
@@ -172,6 +187,10 @@ def _typed(value: Any, kind: Kind, where: str) -> Any:
         parts = value.split() if isinstance(value, str) else value
         if isinstance(parts, list | tuple) and len(parts) == 4:
             return [_typed(part, float, where) for part in parts]
+    elif kind == "ranges":
+        pairs = [part.split(",") for part in value.split(";")] if isinstance(value, str) else value
+        if isinstance(pairs, list | tuple) and pairs and all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
+            return [[_typed(part, float, where) for part in pair] for pair in pairs]
     elif kind == "table":
         if isinstance(value, Mapping):
             return dict(value)
@@ -184,7 +203,7 @@ def _typed(value: Any, kind: Kind, where: str) -> Any:
 
 _WANTED: dict[Kind, str] = {
     bool: "neither true nor false", int: "no whole number", float: "no number", str: "no text", "texts": "no text, and no list of texts",
-    "numbers": "not four numbers", "table": "no table",
+    "numbers": "not four numbers", "ranges": "no pairs of numbers, such as 2122,2488", "table": "no table",
 }  # fmt: skip
 
 

@@ -192,16 +192,20 @@ def check_numbers(**options: float | None) -> None:
 
 
 def check_methods(orders: Sequence[Order]) -> None:
-    """Refuses models that cannot be read and methods that do not exist: they would fail every scene.
+    """Refuses models that cannot be read, methods and files that do not exist: they would fail every scene.
 
     Raises:
-        ModelError, MethodError: it says why.
+        ModelError, MethodError, OptionError: it says why.
     """
     from hsikit.models import read_folder
     from hsikit.registry import list_methods
 
     for model in dict.fromkeys(order.options["model"] for order in orders if "model" in order.options):
         read_folder(model)
+    for name in ("target", "library", "features", "absorption"):
+        for path in dict.fromkeys(order.options[name] for order in orders if name in order.options):
+            if not place_of(path).exists():
+                raise OptionError(name, f"{path} is not there", "Check the path and the working folder")
     known = [entry.name for entry in list_methods()]
     for name in dict.fromkeys(order.options.get("method", METHODS[order.task]) for order in orders if "method" in TASKS[order.task]):
         if name not in known:

@@ -56,3 +56,14 @@ def make_four(folder: Path, seed: int = 0) -> Four:
         )
     stacked = [np.stack(arrays) for arrays in zip(*whole, strict=True)]
     return Four(paths, *stacked)
+
+
+def scores_of(four: Four, rule: str) -> np.ndarray:
+    """What a rule ranks by, larger is better, from the arrays that the files were made of."""
+    return {
+        "first": four.of_scenes((0, -1, -2, -3)),
+        "latest": four.of_scenes((1, 3, 2, 0)),
+        "most-confident": four.confidence,
+        "least-cloud": -four.cloud,
+        "nearest-nadir": -four.view_zenith,
+    }[rule]

@@ -7,24 +7,13 @@ import pytest
 
 from hsikit.errors import GridError, MapError, OptionError
 from hsikit.mosaic import RULES, make_mosaic
-from tests.mosaic.four import SHAPE, Four, make_four
+from tests.mosaic.four import SHAPE, Four, make_four, scores_of
 from tests.mosaic.maps import grid_at, read, write_map, write_numbers
 
 
 @pytest.fixture(scope="module")
 def four(tmp_path_factory: pytest.TempPathFactory) -> Four:
     return make_four(tmp_path_factory.mktemp("four"))
-
-
-def scores_of(four: Four, rule: str) -> np.ndarray:
-    """What a rule ranks by, larger is better, from the arrays that the files were made of."""
-    return {
-        "first": four.of_scenes((0, -1, -2, -3)),
-        "latest": four.of_scenes((1, 3, 2, 0)),
-        "most-confident": four.confidence,
-        "least-cloud": -four.cloud,
-        "nearest-nadir": -four.view_zenith,
-    }[rule]
 
 
 @pytest.mark.parametrize("masked", ["yield", "stay"])
