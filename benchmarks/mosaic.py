@@ -50,11 +50,11 @@ def expected(maps: list[Path], grid: Any) -> tuple[Any, Any]:
 def read_map(path: Path) -> Any:
     """A mosaic as GDAL reads it; a Zarr store as its library does."""
     import rasterio
-    import zarr
+    import xarray
 
     if path.suffix == ".zarr":
-        store = zarr.open_group(path, mode="r")
-        return np.asarray(store["classes"][()]).squeeze()
+        with xarray.open_zarr(path, mask_and_scale=False) as store:
+            return store["map"].to_numpy().squeeze()
     with rasterio.open(path) as dataset:
         return dataset.read(1)
 
