@@ -18,16 +18,20 @@ from pathlib import Path
 from typing import Any
 
 STRIP, DRAWS, DRAWN = 64, 10, 3
-ANOMALIES = ("rx", "subspace-rx", "local-rx", "attribute-filter", "object-anomaly")
+ANOMALIES = ("rx", "subspace-rx", "cluster-rx", "local-rx", "attribute-filter", "object-anomaly")
 SCENES = {"abu-airport-1": 0.8221, "abu-airport-2": 0.8404, "abu-airport-3": 0.9288, "abu-airport-4": 0.9526, "abu-beach-1": 0.9807, "sandiego_58": 0.8885}
 """Scenes of the folder, with the areas of global RX that others found."""
-DETECTORS: dict[str, tuple[str, dict[str, float]]] = {
+DETECTORS: dict[str, tuple[str, dict[str, Any]]] = {
     "matched filter, shrinkage 1e-2": ("matched-filter", {"shrinkage": 1e-2}),
     "matched filter, default": ("matched-filter", {}),
     "matched filter, 0.5 % excluded": ("matched-filter", {"exclude": 5e-3}),
     "matched filter, 3e-3, 0.5 % excluded": ("matched-filter", {"shrinkage": 3e-3, "exclude": 5e-3}),
     "ace, default": ("ace", {}),
     "ace, 0.5 % excluded": ("ace", {"exclude": 5e-3}),
+    "matched filter, clusters": ("matched-filter", {"background": "clusters"}),
+    "matched filter, local": ("matched-filter", {"background": "local"}),
+    "ace, clusters": ("ace", {"background": "clusters"}),
+    "ace, local": ("ace", {"background": "local"}),
     "cem": ("cem", {}),
     "glrt": ("glrt", {}),
     "spsmf": ("spsmf", {}),

@@ -35,6 +35,7 @@ def detect(
     model: Annotated[Path | None, typer.Option(help="Model of `hsikit train-objects` instead: boxes of the objects it learned.", show_default=False)] = None,
     hits: Annotated[Path | None, typer.Option(help="GeoPackage of what exceeds the threshold.", show_default=False)] = None,
     pfa: Annotated[float, typer.Option(help="False-alarm rate of the threshold, with --hits.")] = 1e-3,
+    background: Annotated[str, typer.Option(help="Where the background is measured.", metavar="global|clusters|local")] = "global",
     param: Params = None,
 ) -> None:
     """Scores how alike each pixel is to known spectra; with --hits, points where that is beyond chance."""
@@ -42,10 +43,14 @@ def detect(
 
     places = {"--target": target, "--pixel": pixel, "--xy": xy, "--lonlat": lonlat}
     if model is not None:
-        return _learned(model, {**places, "--name": name}, scene, output, run_args, mask_args, scene_args, hits, parameters(param))
+        given = {**places, "--name": name, "--background": background != "global"}
+        return _learned(model, given, scene, output, run_args, mask_args, scene_args, hits, parameters(param))
     _check_method(method)
-    named, own = ({"named": {"hits": hits}}, {"pfa": pfa}) if hits else ({}, {})
-    chosen = parameters(param, own=("pfa", "targets"))
+    named: dict[str, Any] = {"named": {"hits": hits}} if hits else {}
+    own: dict[str, Any] = {"pfa": pfa} if hits else {}
+    if background != "global":  # which is what every method has
+        own["background"] = background
+    chosen = parameters(param, own=("pfa", "targets", "background"))
 
     def make() -> Any:
         return make_method(method, targets=_targets(scene, scene_args, places, name or [], run_args.quiet), **own, **chosen)

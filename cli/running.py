@@ -43,6 +43,7 @@ def map_scene(make: Callable[[], Any], inputs: Mapping[str, tuple[list[str], dic
         report = hsikit.run(method, sources, output, progress=bar, **run_args.options(), **mask_args.options(), **options)
     if not run_args.quiet:
         _areas(method, report)
+        _clusters(report)
         _hits(report)
     wrote(report.files, run_args.quiet)
 
@@ -53,6 +54,14 @@ def _hits(report: Any) -> None:
     if found is not None:
         law = f" (a Gaussian background would have {float(found['chi_square_threshold']):.6g})" if "chi_square_threshold" in found else ""
         say(f"{int(found['hits'])} hits above a score of {float(found['threshold']):.6g}{law}")
+
+
+def _clusters(report: Any) -> None:
+    """How many clusters of the scene stood, where these are its background."""
+    found = [stage["standing"] for stage in report.store.values() if "standing" in stage]
+    if found:
+        asked = len(report.store["clusters"]["centres"])
+        say(f"{int(found[-1])} of {asked} clusters stand as backgrounds; smaller ones have joined them")
 
 
 def _areas(method: Any, report: Any) -> None:

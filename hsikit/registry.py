@@ -102,6 +102,8 @@ METHODS: tuple[MethodEntry, ...] = (
                 "bright or dark objects of up to so many pixels, by shape alone", "nothing", "Kang 2017"),
     MethodEntry("local-rx", "anomaly detection", "hsikit.tasks.detection.local_rx:LocalRX",
                 "the same to a ring around each pixel; for small objects among several covers", "nothing", "Reed & Yu 1990"),
+    MethodEntry("cluster-rx", "anomaly detection", "hsikit.tasks.detection.cluster_rx:ClusterRX",
+                "the same to the nearest of several backgrounds, clusters of the scene", "nothing", "Carlotto 2005"),
     MethodEntry("object-anomaly", "anomaly detection", "hsikit.tasks.detection.object_anomaly:ObjectAnomaly",
                 "neighbours unlike a pixel and two area filters, joined by their ranks; objects of so many pixels", "nothing", "Kang 2017"),
     MethodEntry("specdetr", "object detection", "hsikit.tasks.detection.specdetr:SpecDetrDetector",

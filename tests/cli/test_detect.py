@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import geopandas
@@ -93,6 +94,26 @@ def test_bands_that_a_target_does_not_answer_for_are_told(made: tuple[Path, Scen
     assert done.code == 0 and f"answers for {(scene.nm < 1500).sum()} of the 40 good bands" in done.err
 
 
+def test_backgrounds_of_clusters_and_of_rings(made: tuple[Path, Scene], tmp_path: Path) -> None:
+    folder, scene = made
+    given = ("detect", folder / "scene.tif", "--target", folder / "minerals.csv", "--name", "mineral", "--method", "ace")
+    done = run(*given, "-o", tmp_path / "own.tif", "--background", "clusters", "-p", "clusters=3", "--tile", 23)
+    assert done.code == 0, done.err
+    stood = int(done.out.split(" of 3 clusters stand")[0].split()[-1])
+    with rasterio.open(tmp_path / "own_clusters.tif") as file:
+        codes = file.read(1)
+    assert codes.max() == stood
+    told = json.loads((tmp_path / "own.json").read_text())["properties"]["hsikit:parameters"]
+    assert told["clusters"] == "3" and told["background"] == "each pixel's own cluster"
+    assert [told["areas"]["clusters"][f"cluster {code}"]["pixels"] for code in range(1, stood + 1)] == np.bincount(codes.ravel())[1:].tolist()
+    done = run(*given, "-o", tmp_path / "ring.tif", "--background", "local", "-p", "inner=3", "-p", "outer=15", "-p", "components=8", "--tile", 23)
+    assert done.code == 0 and "clusters" not in done.out, done.err
+    for name in ("own", "ring"):
+        scores = rasterio.open(tmp_path / f"{name}.tif").read(1)
+        np.testing.assert_array_equal(np.isnan(scores), (scene.values == NODATA).sum(0) > 4)
+        assert all(scores[place] > np.nanquantile(scores, 0.99) for place in PLACES)
+
+
 def test_mistakes(made: tuple[Path, Scene], tmp_path: Path) -> None:
     folder, _ = made
     library = folder / "minerals.csv"
@@ -105,6 +126,10 @@ def test_mistakes(made: tuple[Path, Scene], tmp_path: Path) -> None:
         ("--pixel", "30,40", "--method", "acE"): "acE: there is no such method",
         ("--pixel", "30,40", "-p", "pfa=1"): "'pfa' is no option of the method",
         ("--pixel", "30,40", "-p", "shrinkage=2"): "-p shrinkage: 2 is not a share",
+        ("--pixel", "30,40", "-p", "background=local"): "'background' is no option of the method but of the command",
+        ("--pixel", "30,40", "--background", "near"): "--background: 'near' is no background. Give global, clusters, local",
+        ("--pixel", "30,40", "--background", "local", "--method", "osp"): "--background: osp cannot be measured against the ring around each pixel",
+        ("--pixel", "30,40", "-p", "clusters=3"): "-p clusters: belongs to a background that is clusters",
         ("--target", library, "--quantity", "radiance"): "holds surface_reflectance (1), and",
         ("--target", library, "--name", "Minearl"): "Near are mineral one",
         ("--target", folder / "none.csv"): "does not exist",

@@ -20,6 +20,7 @@ class Ace(TargetDetector):
 
     name: ClassVar[str] = "ace"
     description: ClassVar[str] = "adaptive coherence estimator with its sign, -1 to 1"
+    backgrounds: ClassVar[tuple[str, ...]] = ("global", "clusters", "local")
 
     def statistic(self, along: Tensor, target: Tensor, distance: Tensor, count: Tensor, bands: int) -> Tensor:
         """See `TargetDetector`."""
@@ -32,6 +33,7 @@ class Glrt(TargetDetector):
 
     name: ClassVar[str] = "glrt"
     description: ClassVar[str] = "Kelly's generalised likelihood ratio with its sign"
+    backgrounds: ClassVar[tuple[str, ...]] = ("global", "clusters", "local")
 
     def statistic(self, along: Tensor, target: Tensor, distance: Tensor, count: Tensor, bands: int) -> Tensor:
         """See `TargetDetector`."""

@@ -27,6 +27,7 @@ class AdaptiveSubspace(TargetDetector):
 
     name: ClassVar[str] = "asd"
     description: ClassVar[str] = "adaptive subspace detector: all targets as one subspace, 0 to 1"
+    backgrounds: ClassVar[tuple[str, ...]] = ("global", "clusters")
 
     @property
     def band_names(self) -> tuple[str, ...]:

@@ -42,12 +42,20 @@ def scene_moments(values: Tensor, valid: Tensor) -> Moments | None:
         if not bool(keep.all()):
             part = part[:, keep]
         if part.shape[1]:
-            chunk = _chunk_moments(part)
+            chunk = chunk_moments(part)
             found = chunk if found is None else merge_moments(found, chunk)
     return found
 
 
-def _chunk_moments(part: Tensor) -> Moments:
+def chunk_moments(part: Tensor) -> Moments:
+    """Moments of a few pixels.
+
+    Args:
+        part: float32, shape (C, n), n from 1; at most about `CHUNK_PIXELS`.
+
+    Returns:
+        As `scene_moments`.
+    """
     centred = part.double()
     mean = centred.mean(1)
     centred -= mean[:, None]
@@ -106,6 +114,25 @@ def whitener(found: Mapping[str, Tensor], ridge: float, scene: str, names: tuple
     factor = torch.linalg.cholesky(loaded)
     inverse = torch.linalg.solve_triangular(factor, torch.eye(bands, dtype=covariance.dtype), upper=False)
     return {"mean": found["mean"], "whitener": inverse, "condition": values.new_tensor(highest / max(lowest, 1e-300))}
+
+
+def shrunk_whitener(found: Mapping[str, Tensor], share: float, scene: str, names: tuple[str, ...]) -> Tensor:
+    """What distances are measured with where a share of the covariance gives way to its mean eigenvalue.
+
+    Args:
+        found: moments of the background.
+        share: from 0 (then `RIDGE` alone is added) to below 1.
+        scene: for messages.
+        names: the bands' names, for messages.
+
+    Returns:
+        W (C, C), lower triangular, with W ((1 - share) S + share mean eigenvalue) W^T = 1; float64.
+
+    Raises:
+        SceneError: as `whitener`.
+    """
+    white = whitener(found, max(share / (1 - share), RIDGE), scene, names)
+    return white["whitener"] / (1 - share) ** 0.5
 
 
 def distances(values: Tensor, background: Mapping[str, Tensor]) -> Tensor:

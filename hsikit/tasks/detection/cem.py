@@ -19,6 +19,7 @@ class Cem(TargetDetector):
 
     name: ClassVar[str] = "cem"
     description: ClassVar[str] = "constrained energy minimisation: 1 for the target"
+    backgrounds: ClassVar[tuple[str, ...]] = ("global", "clusters", "local")
     centred: ClassVar[bool] = False
     needs_distance: ClassVar[bool] = False
 

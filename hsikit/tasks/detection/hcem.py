@@ -22,7 +22,8 @@ from hsikit.spectral.moments import merge_moments
 from hsikit.tasks.detection.background import scene_moments, temporary_bytes, whitener
 from hsikit.tasks.detection.cem import Cem
 from hsikit.tasks.detection.hit_stages import hit_layer, hit_stages
-from hsikit.tasks.detection.target_detector import POSITIVE, positive, uncentred
+from hsikit.tasks.detection.sought import POSITIVE, positive
+from hsikit.tasks.detection.target_detector import uncentred
 
 STEEPNESS, SETTLED = 200.0, 1e-6
 """Of the suppression; change of the mean squared answer below which it ends."""
@@ -41,6 +42,7 @@ class HierarchicalCem(Cem):
 
     name: ClassVar[str] = "hcem"
     description: ClassVar[str] = "hierarchical constrained energy minimisation: 1 for the target"
+    backgrounds: ClassVar[tuple[str, ...]] = ("global",)
     iterations: int = 20
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ LEAST_VARIANCE = 1e-12
 """A component with less than this share of the first one's variance is rounding."""
 
 
-def leading_components(found: Mapping[str, Tensor], count: int, scene: str, advice: str = "") -> Partial:
+def leading_components(found: Mapping[str, Tensor], count: int, scene: str, advice: str = "", *, at_most: bool = False) -> Partial:
     """What whitens spectra into the strongest components.
 
     Args:
@@ -23,6 +23,7 @@ def leading_components(found: Mapping[str, Tensor], count: int, scene: str, advi
         count: how many components are wanted, k.
         scene: for messages.
         advice: what to do where there are fewer; "": ask for fewer.
+        at_most: where there are fewer, take those; at least one.
 
     Returns:
         "mean" (C,) and "project" (k, C): z = project (x - mean) has unit covariance over the scene; float64.
@@ -31,10 +32,12 @@ def leading_components(found: Mapping[str, Tensor], count: int, scene: str, advi
         SceneError: fewer pixels, or fewer bands that differ, than components.
     """
     pixels = float(found["count"])
+    count = max(1, min(count, int(pixels) - 1)) if at_most else count
     if pixels <= count:
         raise SceneError(scene, f"{pixels:.0f} valid pixels are too few for {count} components", advice or "Ask for fewer: -p components=5")
     values, vectors = torch.linalg.eigh(found["scatter"] / (pixels - 1))
     able = int((values > LEAST_VARIANCE * values[-1]).sum()) if float(values[-1]) > 0 else 0
+    count = max(1, min(count, able)) if at_most else count
     if able < count:
         raise SceneError(
             scene, f"has {able} components that vary, and {count} are asked for", advice or f"Ask for at most {able}: -p components={max(able, 1)}"

@@ -20,6 +20,7 @@ class MatchedFilter(TargetDetector):
 
     name: ClassVar[str] = "matched-filter"
     description: ClassVar[str] = "abundance by the matched filter: 0 the background, 1 the target"
+    backgrounds: ClassVar[tuple[str, ...]] = ("global", "clusters", "local")
     needs_distance: ClassVar[bool] = False
 
     def statistic(self, along: Tensor, target: Tensor, distance: Tensor, count: Tensor, bands: int) -> Tensor:
@@ -33,6 +34,7 @@ class SpectralMatchedFilter(TargetDetector):
 
     name: ClassVar[str] = "smf"
     description: ClassVar[str] = "matched filter in deviations of the background"
+    backgrounds: ClassVar[tuple[str, ...]] = ("global", "clusters", "local")
     needs_distance: ClassVar[bool] = False
 
     def statistic(self, along: Tensor, target: Tensor, distance: Tensor, count: Tensor, bands: int) -> Tensor:

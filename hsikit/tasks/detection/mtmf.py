@@ -21,7 +21,7 @@ from hsikit.scene import SceneInfo
 from hsikit.tasks.detection.background import distances
 from hsikit.tasks.detection.hit_stages import hit_layer, hit_stages
 from hsikit.tasks.detection.matched_filter import MatchedFilter
-from hsikit.tasks.detection.target_detector import POSITIVE, positive
+from hsikit.tasks.detection.sought import POSITIVE, positive
 
 INFEASIBILITY = "infeasibility"
 
@@ -32,6 +32,7 @@ class MixtureTuned(MatchedFilter):
 
     name: ClassVar[str] = "mtmf"
     description: ClassVar[str] = "abundance by the mixture-tuned matched filter: 0 the background, 1 the target"
+    backgrounds: ClassVar[tuple[str, ...]] = ("global",)
 
     def bind(self, inputs: Mapping[str, SceneInfo]) -> Job:
         """The Job for one scene: layers "scores" and "infeasibility" (about 1 for what is a mixture), and "hits" with `pfa`, of scores over infeasibility.

@@ -29,6 +29,7 @@ class SubspaceProjection(TargetDetector):
 
     name: ClassVar[str] = "osp"
     description: ClassVar[str] = "orthogonal subspace projection: 1 for the target"
+    belongs: ClassVar[Mapping[str, str]] = {name: kind for name, kind in TargetDetector.belongs.items() if name != "components"}
     needs_distance: ClassVar[bool] = False
     shrinkage: float = 0.0
     components: int = 5

@@ -23,6 +23,7 @@ class SubpixelMatchedFilter(TargetDetector):
 
     name: ClassVar[str] = "spsmf"
     description: ClassVar[str] = "log-likelihood ratio of a target that replaces a part of the pixel"
+    backgrounds: ClassVar[tuple[str, ...]] = ("global", "clusters", "local")
 
     def statistic(self, along: Tensor, target: Tensor, distance: Tensor, count: Tensor, bands: int) -> Tensor:
         """See `TargetDetector`."""

@@ -2,13 +2,13 @@
 
 All of them are functions of three numbers of a pixel x, once the background has mean m and covariance S: how far it is from the
 background, how far the target t is, and how far it goes in the target's direction. With z = W (x - m) and u = W (t - m) for a
-whitener W of S these are z'z, u'u and z'u. So a detector is one small function, and everything else is here: the background's
-statistics in float64 with a declared shrinkage, the targets' own pixels left out of it, thresholds, and hits.
+whitener W of S these are z'z, u'u and z'u. So a detector is one small function. Everything else is shared: where the background is measured (over the
+scene, in clusters of it, around each pixel), its statistics in float64 with a declared shrinkage, pixels left out of it, thresholds, and hits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 
 from hsikit.errors import OptionError, SceneError
-from hsikit.layers import Layer
-from hsikit.method import Cost, Input, Job, Map, Partial, Reduce, Stage, Store, Tile
+from hsikit.method import Job, Partial
 from hsikit.scene import SceneInfo
-from hsikit.spectral.moments import merge_moments
-from hsikit.tasks.detection.background import RIDGE, SCORED_PIXELS, distances, row_chunks, scene_moments, temporary_bytes, whitener
-from hsikit.tasks.detection.hit_stages import checked_pfa, hit_layer, hit_provenance, hit_stages
-from hsikit.tasks.detection.quantile import quantile_stages
+from hsikit.tasks.detection.background import SCORED_PIXELS, distances, row_chunks, shrunk_whitener
+from hsikit.tasks.detection.hit_stages import checked_pfa
+from hsikit.tasks.detection.ring_moments import Ring
+from hsikit.tasks.detection.scene_clusters import CLUSTERS, checked_clusters
+from hsikit.tasks.detection.sought import Sought
+from hsikit.tasks.detection.target_job import KINDS, target_job
 from hsikit.tasks.detection.target_spectra import TargetSpectra
 
 SHRINKAGE = 1e-2
@@ -30,7 +31,8 @@ SHRINKAGE = 1e-2
 holds the targets themselves, and a target of a few pixels is noisy."""
 APART = 1e-6
 """Least squared distance of a target from the background's mean, in its deviations."""
-POSITIVE = "positive"
+WHERE = {"clusters": "each pixel's own cluster", "local": "the ring around each pixel"}
+"""Backgrounds other than the scene's, in words."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,9 @@ class TargetDetector:
         pfa: share of the valid pixels that may exceed the threshold; None: scores alone, no hits.
         shrinkage: from 0 (the covariance as it is) to below 1.
         exclude: share of the pixels, those with the highest scores, that a second estimate of the background leaves out.
+        background: "global", "clusters" or "local": over the scene, in each pixel's own cluster of it, or in the ring around each pixel.
+        clusters: how many are looked for, with "clusters"; None: 8.
+        components, inner, outer: leading components and sides of the two windows, with "local"; None: as `local-rx`.
 
     Raises:
         OptionError: an option out of its range.
@@ -57,11 +62,20 @@ class TargetDetector:
     """Whether the statistic needs z'z, which costs most."""
     needs_background: ClassVar[bool] = True
     """Whether the scene's background is measured first."""
+    backgrounds: ClassVar[tuple[str, ...]] = ("global",)
+    """Where the detector can take its background from."""
+    belongs: ClassVar[Mapping[str, str]] = {"clusters": "clusters", "components": "local", "inner": "local", "outer": "local"}
+    """Options that belong to one background alone."""
 
     targets: TargetSpectra
     pfa: float | None = None
     shrinkage: float = SHRINKAGE
     exclude: float = 0.0
+    background: str = "global"
+    clusters: int | None = None
+    components: int | None = None
+    inner: int | None = None
+    outer: int | None = None
 
     def __post_init__(self) -> None:
         checked_pfa(self.pfa)
@@ -69,11 +83,35 @@ class TargetDetector:
             raise OptionError("-p shrinkage", f"{self.shrinkage} is not a share below 1", f"Give 0 to 1; the default is {SHRINKAGE:g}")
         if not 0 <= self.exclude < 0.5:
             raise OptionError("-p exclude", f"{self.exclude} is not a share below a half", "Give the share that targets may fill, such as 0.001")
+        self._check_background()
 
     @property
     def band_names(self) -> tuple[str, ...]:
         """Names of the bands of scores: a band for each target, if no subclass says otherwise."""
         return self.targets.names
+
+    def _check_background(self) -> None:
+        if self.background not in KINDS:
+            raise OptionError("--background", f"'{self.background}' is no background", f"Give {', '.join(KINDS)}")
+        if self.background not in self.backgrounds:
+            able = "ace, cem, glrt, matched-filter, smf, spsmf" + (", asd, tcimf" if self.background == "clusters" else "")
+            raise OptionError("--background", f"{self.name} cannot be measured against {WHERE[self.background]}", f"Leave it out, or take one of {able}")
+        for option, kind in self.belongs.items():
+            if getattr(self, option) is not None and self.background != kind:
+                raise OptionError(f"-p {option}", f"belongs to a background that is {kind}", f"Add --background {kind}, or leave it out")
+        if self.background == "local":
+            _ = self.ring
+        checked_clusters(CLUSTERS if self.clusters is None else self.clusters)
+
+    @property
+    def ring(self) -> Ring:
+        """The windows of a local background.
+
+        Raises:
+            OptionError: out of range.
+        """
+        given = {name: getattr(self, name) for name in ("components", "inner", "outer")}
+        return Ring(**{name: value for name, value in given.items() if value is not None})
 
     @property
     def own_options(self) -> dict[str, Any]:
@@ -92,10 +130,7 @@ class TargetDetector:
         Raises:
             SceneError: no covariance, or a target that is its background's mean.
         """
-        share = self.shrinkage
-        white = whitener(found, max(share / (1 - share), RIDGE), scene, names)
-        matrix = white["whitener"] / (1 - share) ** 0.5
-        mean = white["mean"]
+        mean, matrix = found["mean"], shrunk_whitener(found, self.shrinkage, scene, names)
         if self.centred:
             towards = (spectra.to(matrix) - mean) @ matrix.T
             directions, lengths = towards @ matrix, (towards**2).sum(1)
@@ -139,10 +174,10 @@ class TargetDetector:
 
         Args:
             along: z'u, shape (T, n), float64.
-            target: u'u, shape (T, 1).
+            target: u'u, shape (T, 1); (T, n) where each pixel has a background of its own.
             distance: z'z, shape (1, n); zeros where `needs_distance` is False.
-            count: pixels of the background.
-            bands: number of bands.
+            count: pixels of the background; of each pixel's own, shape (n,), where it has one.
+            bands: number of bands, or of components.
 
         Returns:
             Shape (T, n).
@@ -150,103 +185,14 @@ class TargetDetector:
         raise NotImplementedError
 
     def bind(self, inputs: Mapping[str, SceneInfo]) -> Job:
-        """The Job for one scene: layer "scores" (float32, a band for each target), and "hits" with `pfa`.
+        """The Job for one scene: layer "scores" (float32, a band for each target), "clusters" with such a background, and "hits" with `pfa`.
 
         Raises:
             OptionError: targets that the scene's sensor cannot see.
         """
         scene = inputs["cube"]
         used, spectra = self.targets.seen_by(scene)
-        return _Detection(self, scene, tuple(int(i) for i in used), torch.from_numpy(spectra)).job()
-
-
-@dataclass(frozen=True, eq=False)
-class _Detection:
-    """The stages for one scene.
-
-    Attributes:
-        options: the method.
-        scene: facts of the scene.
-        used: positions of the bands, D of them.
-        spectra: the targets there, float64 (T, D).
-    """
-
-    options: TargetDetector
-    scene: SceneInfo
-    used: tuple[int, ...]
-    spectra: Tensor
-
-    @property
-    def positive(self) -> bool:
-        """Whether a quantile of the scores is asked for."""
-        return self.options.exclude > 0 or self.options.pfa is not None
-
-    def job(self) -> Job:
-        told = self.options
-        layers = [Layer("scores", bands=len(told.band_names), band_names=told.band_names, description=told.description)]
-        if self.positive:
-            layers.append(Layer(POSITIVE, description="the highest score of all targets, where it is positive", delivered=False))
-        written = ("scores", POSITIVE) if self.positive else ("scores",)
-        stages: list[Stage] = []
-        if told.needs_background:
-            stages.append(Reduce("background", ("cube",), self._measure, merge_moments, self._statistics))
-        stages.append(Map("score", ("cube",), written, self._score("background")))
-        if told.exclude:
-            stages += [
-                *quantile_stages(POSITIVE, told.exclude, "excluded"),
-                Reduce("background-alone", ("cube", POSITIVE), self._measure_rest, merge_moments, self._statistics),
-                Map("score-again", ("cube",), written, self._score("background-alone")),
-            ]
-        provenance = {"bands_used": str(len(self.used)), "targets": ", ".join(told.targets.names)}
-        if told.needs_background:
-            left_out = f"without the {told.exclude:g} of the pixels that score highest" if told.exclude else "all valid pixels"
-            provenance |= {"shrinkage": f"{told.shrinkage:g}", "background": left_out} | {name: str(value) for name, value in told.own_options.items()}
-        if told.pfa is not None:
-            layers.append(hit_layer(told.pfa))
-            stages += hit_stages(POSITIVE, told.pfa)
-            provenance |= hit_provenance(told.pfa)
-        return Job(
-            method=told.name,
-            identity={
-                "targets": self.spectra.tolist(), "names": list(told.targets.names), "pfa": told.pfa, "shrinkage": told.shrinkage,
-                "exclude": told.exclude, "bands": list(self.used), **told.own_options,
-            },
-            reference="cube",
-            inputs={"cube": Input(self.used)},
-            layers=tuple(layers),
-            stages=tuple(stages),
-            cost=self._cost,
-            provenance=provenance,
-        )  # fmt: skip
-
-    def _cost(self, tile: tuple[int, int]) -> Cost:
-        pixels, bands = tile[0] * tile[1], len(self.used)
-        scoring = pixels * 8 * (4 * len(self.spectra) + 2) + 8 * bands * max(SCORED_PIXELS, tile[1])
-        return Cost(temporary_bytes(bands, tile[1]) + scoring, 2.0 * bands**2 * pixels)
-
-    def _measure(self, tile: Tile, store: Store) -> Partial | None:
-        return scene_moments(tile.inner("cube"), tile.inner_valid("cube"))
-
-    def _measure_rest(self, tile: Tile, store: Store) -> Partial | None:
-        below = tile.inner(POSITIVE)[0] <= float(store["excluded3"]["threshold"])
-        return scene_moments(tile.inner("cube"), tile.inner_valid("cube") & below)
-
-    def _statistics(self, found: Partial, store: Store) -> Partial:
-        return self.options.prepare(found, self.spectra, self.scene.name, tuple(self.scene.bands.names[i] for i in self.used))
-
-    def _score(self, background: str) -> Callable[[Tile, Store], Mapping[str, Tensor]]:
-        def apply(tile: Tile, store: Store) -> Mapping[str, Tensor]:
-            scores = self.options.scores(tile.inner("cube"), self.spectra, store.get(background, {}))
-            if not self.positive:
-                return {"scores": scores}
-            return {"scores": scores, POSITIVE: positive(scores)}
-
-        return apply
-
-
-def positive(scores: Tensor) -> Tensor:
-    """The highest of all bands where it is positive, else 0, shape (1, rows, cols); NaN where the first band is."""
-    return scores.amax(0, keepdim=True).clamp(min=0.0).masked_fill(scores[:1].isnan(), float("nan"))
+        return target_job(Sought(self, scene, tuple(int(i) for i in used), torch.from_numpy(spectra)))
 
 
 def uncentred(spectra: Tensor, mean: Tensor, matrix: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,6 +27,7 @@ class ConstrainedFilter(Cem):
 
     name: ClassVar[str] = "tcimf"
     description: ClassVar[str] = "constrained filter: 1 for the target, 0 for the others"
+    backgrounds: ClassVar[tuple[str, ...]] = ("global", "clusters")
 
     def prepare(self, found: Mapping[str, Tensor], spectra: Tensor, scene: str, names: tuple[str, ...]) -> Partial:
         """See `TargetDetector`.

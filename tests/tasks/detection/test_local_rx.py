@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hsikit.engine import compute
 from hsikit.errors import OptionError, SceneError
 from hsikit.metrics.detection import roc_area
-from hsikit.tasks.detection.local_rx import FLOOR, LocalRX, ring_distances
+from hsikit.tasks.detection.local_rx import LocalRX, ring_distances
+from hsikit.tasks.detection.ring_moments import FLOOR
 from tests.engine.toys import Memory
 from tests.tasks.detection.test_rx import gaussian_scene
 

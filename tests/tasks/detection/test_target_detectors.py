@@ -37,10 +37,10 @@ def scores(source: Memory, method, **how) -> np.ndarray:
     return compute(method.bind({"cube": source.info}), {"cube": source}, **how).layers["scores"]
 
 
-def plain(name: str, values: np.ndarray, target: np.ndarray, shrinkage: float) -> np.ndarray:
-    """Any of the detectors, one matrix at a time."""
+def plain(name: str, values: np.ndarray, target: np.ndarray, shrinkage: float, counted: np.ndarray | None = None) -> np.ndarray:
+    """Any of the detectors, one matrix at a time; the background are all valid pixels, of those `counted`."""
     spectra = values.reshape(len(values), -1).T.astype(float)
-    good = spectra[~np.isnan(spectra).any(1)]
+    good = spectra[~np.isnan(spectra).any(1) & (True if counted is None else counted.ravel())]
     count, bands = good.shape
     mean = good.mean(0)
     if name == "spectral-angle":
@@ -52,21 +52,26 @@ def plain(name: str, values: np.ndarray, target: np.ndarray, shrinkage: float) -
     inverse = np.linalg.inv(moments)
     x, t = spectra - mean, target - mean
     zu, uu, zz = x @ inverse @ t, t @ inverse @ t, np.einsum("ij,jk,ik->i", x, inverse, x)
+    return statistic(name, zu, uu, zz, count, bands).reshape(values.shape[1:])
+
+
+def statistic(name: str, zu: np.ndarray, uu: np.ndarray | float, zz: np.ndarray, count: np.ndarray | int, bands: int) -> np.ndarray:
+    """The detectors' formulas."""
     if name in ("matched-filter", "cem"):
-        found = zu / uu
-    elif name == "smf":
-        found = zu / np.sqrt(uu)
-    elif name == "ace":
-        found = np.sign(zu) * zu**2 / uu / zz
-    elif name == "glrt":
-        found = np.sign(zu) * zu**2 / uu / (count + zz)
-    else:  # the likelihood ratio, its maximum searched on a fine grid of fill factors
-        found = np.full(len(x), np.nan)
-        c = np.concatenate([np.geomspace(1e-3, 0.9, 20_000), np.linspace(0.9, 1, 100_000)])
-        for i in range(0, len(x), 60):
-            left = zz[i] - 2 * (1 - c) * zu[i] + (1 - c) ** 2 * uu  # |z - a u|^2 with a = 1 - c
-            found[i] = (zz[i] - left / c**2 - 2 * bands * np.log(c)).max()
-    return found.reshape(values.shape[1:])
+        return zu / uu
+    if name == "smf":
+        return zu / np.sqrt(uu)
+    if name == "ace":
+        return np.sign(zu) * zu**2 / uu / zz
+    if name == "glrt":
+        return np.sign(zu) * zu**2 / uu / (count + zz)
+    # The likelihood ratio, its maximum searched on a fine grid of fill factors.
+    found, uu = np.full(len(zz), np.nan), np.broadcast_to(uu, zz.shape)
+    c = np.concatenate([np.geomspace(1e-3, 0.9, 20_000), np.linspace(0.9, 1, 100_000)])
+    for i in range(0, len(zz), 60):
+        left = zz[i] - 2 * (1 - c) * zu[i] + (1 - c) ** 2 * uu[i]  # |z - a u|^2 with a = 1 - c
+        found[i] = (zz[i] - left / c**2 - 2 * bands * np.log(c)).max()
+    return found
 
 
 @pytest.mark.parametrize("shrinkage", [0.0, 0.01])
