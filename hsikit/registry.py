@@ -104,6 +104,8 @@ METHODS: tuple[MethodEntry, ...] = (
                 "the same to a ring around each pixel; for small objects among several covers", "nothing", "Reed & Yu 1990"),
     MethodEntry("cluster-rx", "anomaly detection", "hsikit.tasks.detection.cluster_rx:ClusterRX",
                 "the same to the nearest of several backgrounds, clusters of the scene", "nothing", "Carlotto 2005"),
+    MethodEntry("crd", "anomaly detection", "hsikit.tasks.detection.crd:Crd",
+                "what the pixels around each pixel leave unexplained, those like it the most welcome", "nothing", "Li & Du 2015"),
     MethodEntry("object-anomaly", "anomaly detection", "hsikit.tasks.detection.object_anomaly:ObjectAnomaly",
                 "neighbours unlike a pixel and two area filters, joined by their ranks; objects of so many pixels", "nothing", "Kang 2017"),
     MethodEntry("specdetr", "object detection", "hsikit.tasks.detection.specdetr:SpecDetrDetector",

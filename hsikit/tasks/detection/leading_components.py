@@ -1,4 +1,4 @@
-"""The leading principal components of a scene at unit variance, and what local methods measure in them."""
+"""The leading principal components of a scene, and what local methods measure in them."""
 
 from __future__ import annotations
 
@@ -31,11 +31,36 @@ def leading_components(found: Mapping[str, Tensor], count: int, scene: str, advi
     Raises:
         SceneError: fewer pixels, or fewer bands that differ, than components.
     """
+    variances, directions = _strongest(found, found["scatter"] / (found["count"] - 1).clamp(min=1), count, scene, advice)
+    return {"mean": found["mean"], "project": (directions / variances.sqrt()).T.contiguous()}
+
+
+def leading_directions(found: Mapping[str, Tensor], count: int, scene: str) -> Partial:
+    """What turns spectra into the strongest components about zero, lengths and angles of spectra kept as far as they go.
+
+    Args:
+        found: see `leading_components`.
+        count: how many components are wanted, k.
+        scene: for messages.
+
+    Returns:
+        "mean" (C,), zeros, and "project" (k, C), rows of length 1: the directions of the largest second moments; float64.
+
+    Raises:
+        SceneError: see `leading_components`.
+    """
+    second = found["scatter"] / found["count"] + found["mean"].outer(found["mean"])
+    _, directions = _strongest(found, second, count, scene, "")
+    return {"mean": torch.zeros_like(found["mean"]), "project": directions.T.contiguous()}
+
+
+def _strongest(found: Mapping[str, Tensor], matrix: Tensor, count: int, scene: str, advice: str) -> tuple[Tensor, Tensor]:
+    """The largest eigenvalues (k,) of a matrix (C, C), descending, and their vectors (C, k)."""
     pixels = float(found["count"])
     count = max(1, min(count, int(pixels) - 1)) if at_most else count
     if pixels <= count:
         raise SceneError(scene, f"{pixels:.0f} valid pixels are too few for {count} components", advice or "Ask for fewer: -p components=5")
-    values, vectors = torch.linalg.eigh(found["scatter"] / (pixels - 1))
+    values, vectors = torch.linalg.eigh(matrix)
     able = int((values > LEAST_VARIANCE * values[-1]).sum()) if float(values[-1]) > 0 else 0
     count = max(1, min(count, able)) if at_most else count
     if able < count:
@@ -45,7 +70,7 @@ def leading_components(found: Mapping[str, Tensor], count: int, scene: str, advi
     # Signs are free: the largest loading is positive, so that no library decides.
     strongest = vectors[:, -count:].flip(1)
     signs = strongest.gather(0, strongest.abs().argmax(0, keepdim=True)).sign()
-    return {"mean": found["mean"], "project": ((strongest * signs) / values[-count:].flip(0).sqrt()).T.contiguous()}
+    return values[-count:].flip(0), strongest * signs
 
 
 def whitened(values: Tensor, valid: Tensor, components: Mapping[str, Tensor]) -> Tensor:
@@ -54,7 +79,7 @@ def whitened(values: Tensor, valid: Tensor, components: Mapping[str, Tensor]) ->
     Args:
         values: float32, shape (C, rows, cols).
         valid: bool, shape (rows, cols).
-        components: as `leading_components` returns them.
+        components: as `leading_components` or `leading_directions` returns them.
 
     Returns:
         float64, shape (k, rows, cols); 0 where not valid.

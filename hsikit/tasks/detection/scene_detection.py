@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hsikit.errors import SceneError
+from hsikit.errors import OptionError, SceneError
 from hsikit.layers import Layer
 from hsikit.method import Cost, Input, Job, Partial, Stage, Store, Tile
 from hsikit.scene import SceneInfo
@@ -38,6 +38,17 @@ def good_bands_for(scene: SceneInfo, components: int) -> tuple[int, ...]:
         wrong = f"has {len(used)} good bands, and {components} components are asked for"
         raise SceneError(scene.name, wrong, f"Ask for fewer: -p components={max(1, min(5, len(used)))}")
     return used
+
+
+def checked_components(components: int) -> int:
+    """The number of components, when it is one.
+
+    Raises:
+        OptionError: below 1.
+    """
+    if components < 1:
+        raise OptionError("-p components", f"{components} is no number of components", "Give 1 or more; the default is 20")
+    return components
 
 
 def measure(tile: Tile, store: Store) -> Partial | None:

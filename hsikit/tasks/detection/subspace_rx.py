@@ -21,7 +21,7 @@ from hsikit.spectral.moments import merge_moments
 from hsikit.tasks.detection.background import temporary_bytes
 from hsikit.tasks.detection.hit_stages import checked_pfa
 from hsikit.tasks.detection.leading_components import leading_components, whitened
-from hsikit.tasks.detection.scene_detection import SceneDetection, good_bands_for, measure
+from hsikit.tasks.detection.scene_detection import SceneDetection, checked_components, good_bands_for, measure
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,7 @@ class SubspaceRX:
 
     def __post_init__(self) -> None:
         checked_pfa(self.pfa)
-        if self.components < 1:
-            raise OptionError("-p components", f"{self.components} is no number of components", "Give 1 or more; the default is 20")
+        checked_components(self.components)
         if not 0 <= self.dropped < self.components:
             told = f"{self.dropped} of {self.components} components cannot be left out"
             raise OptionError("-p dropped", told, "Give 0 or more, fewer than the components")
