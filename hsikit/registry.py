@@ -106,6 +106,8 @@ METHODS: tuple[MethodEntry, ...] = (
                 "the same to the nearest of several backgrounds, clusters of the scene", "nothing", "Carlotto 2005"),
     MethodEntry("crd", "anomaly detection", "hsikit.tasks.detection.crd:Crd",
                 "what the pixels around each pixel leave unexplained, those like it the most welcome", "nothing", "Li & Du 2015"),
+    MethodEntry("kernel-rx", "anomaly detection", "hsikit.tasks.detection.kernel_rx:KernelRX",
+                "RX in the space of a Gaussian kernel, for a background of any shape", "nothing", "Kwon & Nasrabadi 2005"),
     MethodEntry("object-anomaly", "anomaly detection", "hsikit.tasks.detection.object_anomaly:ObjectAnomaly",
                 "neighbours unlike a pixel and two area filters, joined by their ranks; objects of so many pixels", "nothing", "Kang 2017"),
     MethodEntry("specdetr", "object detection", "hsikit.tasks.detection.specdetr:SpecDetrDetector",

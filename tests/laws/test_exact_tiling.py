@@ -244,6 +244,7 @@ OTHERS = {
     "cluster-rx": plain("cluster-rx", pfa=2e-3, clusters=5, components=6),
     "subspace-rx": plain("subspace-rx", pfa=2e-3, components=6, dropped=1),
     "crd": plain("crd", pfa=2e-3, components=5, inner=5, outer=11),
+    "kernel-rx": plain("kernel-rx", pfa=2e-3, components=5, landmarks=80),
     "attribute-filter": plain("attribute-filter", pfa=2e-3, object_size=6),
     "object-anomaly": plain("object-anomaly", pfa=2e-3, object_size=4),
     **{name: find(name) for name in DETECTORS},
