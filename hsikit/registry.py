@@ -108,6 +108,8 @@ METHODS: tuple[MethodEntry, ...] = (
                 "what the pixels around each pixel leave unexplained, those like it the most welcome", "nothing", "Li & Du 2015"),
     MethodEntry("kernel-rx", "anomaly detection", "hsikit.tasks.detection.kernel_rx:KernelRX",
                 "RX in the space of a Gaussian kernel, for a background of any shape", "nothing", "Kwon & Nasrabadi 2005"),
+    MethodEntry("isolation-forest", "anomaly detection", "hsikit.tasks.detection.isolation_forest:IsolationForest",
+                "how few random cuts set a pixel apart from all others", "nothing", "Liu 2008"),
     MethodEntry("object-anomaly", "anomaly detection", "hsikit.tasks.detection.object_anomaly:ObjectAnomaly",
                 "neighbours unlike a pixel and two area filters, joined by their ranks; objects of so many pixels", "nothing", "Kang 2017"),
     MethodEntry("specdetr", "object detection", "hsikit.tasks.detection.specdetr:SpecDetrDetector",

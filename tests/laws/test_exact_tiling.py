@@ -245,6 +245,7 @@ OTHERS = {
     "subspace-rx": plain("subspace-rx", pfa=2e-3, components=6, dropped=1),
     "crd": plain("crd", pfa=2e-3, components=5, inner=5, outer=11),
     "kernel-rx": plain("kernel-rx", pfa=2e-3, components=5, landmarks=80),
+    "isolation-forest": plain("isolation-forest", pfa=2e-3, components=5, trees=40),
     "attribute-filter": plain("attribute-filter", pfa=2e-3, object_size=6),
     "object-anomaly": plain("object-anomaly", pfa=2e-3, object_size=4),
     **{name: find(name) for name in DETECTORS},

@@ -18,6 +18,7 @@ from hsikit.errors import OptionError
 from hsikit.method import Store
 from hsikit.tasks.classification.base import PixelClassifier
 from hsikit.tasks.classification.samples import Samples, refuse_unknown, training_samples
+from hsikit.tasks.forest import CHUNK, flat_forest, forest_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +37,7 @@ class RandomForest(PixelClassifier):
     """
 
     name: ClassVar[str] = "random-forest"
-    chunk: ClassVar[int] = 16_384
+    chunk: ClassVar[int] = CHUNK
     shapes: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "band": ("N",), "threshold": ("N",), "child": ("N",), "leaf": ("N",), "shares": ("L", "K"), "first": ("T",), "depth": ("T",),
     }  # fmt: skip
@@ -75,23 +76,8 @@ class RandomForest(PixelClassifier):
 
     def probabilities(self, spectra: Tensor) -> Tensor:
         """(n, K) mean of the leaves' class shares, for spectra of shape (n, C)."""
-        import torch
-
         learned = self.tensors(spectra.device)
-        flat = spectra.T.reshape(-1)
-        pixel = torch.arange(len(spectra), dtype=torch.int32, device=spectra.device)
-        total = torch.zeros(len(spectra), len(self.legend), dtype=torch.float64, device=spectra.device)
-        ends = [*self.arrays["first"][1:].tolist(), len(self.arrays["band"])]
-        for first, end, depth in zip(self.arrays["first"].tolist(), ends, self.arrays["depth"].tolist(), strict=True):
-            # One tree at a time: its nodes stay in the cache while thousands of pixels walk it.
-            offset = learned["band"][first:end] * len(spectra)
-            threshold, child = learned["threshold"][first:end], learned["child"][first:end]
-            node = torch.zeros_like(pixel)
-            for _ in range(depth):
-                value = flat.index_select(0, offset.index_select(0, node).add_(pixel))
-                node = child.index_select(0, node).add_(value > threshold.index_select(0, node))
-            total += learned["shares"].index_select(0, learned["leaf"][first:end].index_select(0, node))
-        return total / len(self.arrays["first"])
+        return forest_mean({**learned, "leaves": learned["shares"]}, spectra)
 
     def pixel_log_probabilities(self, spectra: Tensor, store: Store) -> Tensor:
         """(n, K) logarithms of the probabilities."""
@@ -122,35 +108,10 @@ class RandomForest(PixelClassifier):
 
 def flatten_forest(trees: Sequence[Any]) -> dict[str, NDArray[Any]]:
     """The arrays of `RandomForest` from scikit-learn's trees."""
-    parts = [_flatten(tree) for tree in trees]
-    sizes = np.array([len(part["band"]) for part in parts])
-    leaves = np.cumsum([0] + [len(part["shares"]) for part in parts])
-    arrays: dict[str, NDArray[Any]] = {key: np.concatenate([part[key] for part in parts]) for key in ("band", "threshold", "child", "shares")}
-    arrays["leaf"] = np.concatenate([part["leaf"] + start for part, start in zip(parts, leaves, strict=False)]).astype(np.int32)
-    arrays["first"] = (np.cumsum(sizes) - sizes).astype(np.int32)
-    arrays["depth"] = np.array([tree.max_depth for tree in trees], np.int32)
-    return arrays
+    flat = flat_forest(trees, _class_shares)
+    return {**{key: value for key, value in flat.items() if key != "leaves"}, "shares": flat["leaves"]}
 
 
-def _flatten(tree: Any) -> dict[str, NDArray[Any]]:
-    """One tree, its nodes renumbered breadth first, so that siblings are neighbours and the busy nodes come first."""
-    left, right = tree.children_left, tree.children_right
-    order, place = [0], 0
-    while place < len(order):
-        if left[order[place]] >= 0:
-            order += [left[order[place]], right[order[place]]]
-        place += 1
-    nodes = np.array(order)
-    number = np.empty(len(nodes), np.int32)
-    number[nodes] = np.arange(len(nodes))
-    leaf = left[nodes] < 0
-    threshold = tree.threshold[nodes].astype(np.float32)
-    threshold = np.where(threshold > tree.threshold[nodes], np.nextafter(threshold, np.float32(-np.inf)), threshold)
-    shares = tree.value[nodes[leaf], 0]
-    return {
-        "band": np.where(leaf, 0, tree.feature[nodes]).astype(np.int32),
-        "threshold": np.where(leaf, np.float32(np.inf), threshold).astype(np.float32),
-        "child": np.where(leaf, np.arange(len(nodes)), number[left[nodes]]).astype(np.int32),
-        "leaf": np.where(leaf, np.cumsum(leaf) - 1, 0).astype(np.int32),
-        "shares": (shares / shares.sum(1, keepdims=True)).astype(np.float32),
-    }
+def _class_shares(tree: Any, leaves: NDArray[np.intp]) -> NDArray[Any]:
+    shares: NDArray[Any] = tree.value[leaves, 0]
+    return np.asarray(shares / shares.sum(1, keepdims=True))
