@@ -110,6 +110,8 @@ METHODS: tuple[MethodEntry, ...] = (
                 "RX in the space of a Gaussian kernel, for a background of any shape", "nothing", "Kwon & Nasrabadi 2005"),
     MethodEntry("isolation-forest", "anomaly detection", "hsikit.tasks.detection.isolation_forest:IsolationForest",
                 "how few random cuts set a pixel apart from all others", "nothing", "Liu 2008"),
+    MethodEntry("encoder-residual", "anomaly detection", "hsikit.tasks.detection.encoder_residual:EncoderResidual",
+                "bands that an encoder, which learns the scene without labels, cannot rebuild from the others; a minute", "nothing", "He 2022"),
     MethodEntry("object-anomaly", "anomaly detection", "hsikit.tasks.detection.object_anomaly:ObjectAnomaly",
                 "neighbours unlike a pixel and two area filters, joined by their ranks; objects of so many pixels", "nothing", "Kang 2017"),
     MethodEntry("specdetr", "object detection", "hsikit.tasks.detection.specdetr:SpecDetrDetector",

@@ -246,6 +246,7 @@ OTHERS = {
     "crd": plain("crd", pfa=2e-3, components=5, inner=5, outer=11),
     "kernel-rx": plain("kernel-rx", pfa=2e-3, components=5, landmarks=80),
     "isolation-forest": plain("isolation-forest", pfa=2e-3, components=5, trees=40),
+    "encoder-residual": plain("encoder-residual", pfa=2e-3, epochs=1),
     "attribute-filter": plain("attribute-filter", pfa=2e-3, object_size=6),
     "object-anomaly": plain("object-anomaly", pfa=2e-3, object_size=4),
     **{name: find(name) for name in DETECTORS},
@@ -306,7 +307,7 @@ def assert_same_classes(tiled: np.ndarray, values: np.ndarray, probabilities: np
 shapes = st.tuples(st.integers(17, 400), st.integers(17, 400))
 
 
-SLOW = [name for name in CASES if "lola" in name or name in ("object-anomaly", "attribute-filter")]
+SLOW = [name for name in CASES if "lola" in name or name in ("object-anomaly", "attribute-filter", "encoder-residual")]
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name not in SLOW])
