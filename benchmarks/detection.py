@@ -78,43 +78,31 @@ def scored(method: Any, source: Any, threads: int) -> Any:
 
 def san_diego(folder: Path, threads: int) -> None:
     """Every detector on the same draws, and what it gains over the first, draw by draw."""
-    import numpy as np
-
-    from hsikit.api import make_method
-    from hsikit.metrics.detection import roc_area, roc_curve
-    from hsikit.targets import read_targets
+    from hsikit.api import rank_detectors
+    from hsikit.ranking.plan import Detector
 
     source, truth = load(folder / "sandiego_58.mat")
-    places = np.argwhere(truth)
-    drawn = [places[np.random.default_rng(seed).choice(len(places), DRAWN, replace=False)] for seed in range(DRAWS)]
-    reference: list[float] = []
-    print(f"San Diego, {len(places)} target pixels, {DRAWS} draws of {DRAWN}\n{'detector':38} {'mean':>7} {'worst':>7} {'gain':>8} {'PD at 1e-3':>11}")
-    for label, (name, options) in DETECTORS.items():
-        areas, rates = [], []
-        for pixels in drawn:
-            targets = read_targets(source, pixels=[(int(row), int(col)) for row, col in pixels])
-            scores = scored(make_method(name, targets=targets, **options), source, threads)
-            scores[tuple(pixels.T)] = np.nan
-            areas.append(roc_area(scores, truth))
-            rates.append(roc_curve(scores, truth).detection_at(1e-3))
-        reference = reference or areas
-        gain = np.mean(np.subtract(areas, reference))
-        print(f"{label:38} {np.mean(areas):7.4f} {min(areas):7.4f} {gain:+8.4f} {np.mean(rates):11.3f}", flush=True)
+    rows = {label: Detector(name, options).row for label, (name, options) in DETECTORS.items()}
+    found = rank_detectors(source, truth, list(DETECTORS.values()), target_pixels=DRAWN, seeds=range(DRAWS), against=next(iter(rows.values())), threads=threads)
+    standing = {row.row: row for row in found.rows}
+    print(f"San Diego, {int(truth.sum())} target pixels, {DRAWS} draws of {DRAWN}\n{'detector':38} {'mean':>7} {'worst':>7} {'gain':>8} {'PD at 1e-3':>11}")
+    for label, row in rows.items():
+        mine = standing[row]
+        gain = 0.0 if row == mine.reference else mine.difference
+        print(f"{label:38} {mine.area:7.4f} {mine.worst:7.4f} {gain:+8.4f} {mine.detection['0.001']:11.3f}", flush=True)
 
 
 def anomalies(folder: Path, threads: int) -> None:
     """Detectors that ask for no truth, each with one setting for all scenes."""
-    import numpy as np
+    from hsikit.api import rank_detectors
 
-    from hsikit.api import make_method
-    from hsikit.metrics.detection import roc_area
-
-    scenes = {name: load(folder / f"{name}.mat") for name in SCENES}
+    sources, truths = (list(each) for each in zip(*(load(folder / f"{name}.mat") for name in SCENES), strict=True))
+    found = rank_detectors(sources, truths, ANOMALIES, threads=threads)
     print("\nanomalies" + " " * 8 + " ".join(f"{name.removeprefix('abu-'):>11}" for name in SCENES) + f" {'mean':>7}")
     print(f"{'rx, known':16} " + " ".join(f"{known:11.4f}" for known in SCENES.values()))
     for method in ANOMALIES:
-        areas = [roc_area(scored(make_method(method), source, threads), truth) for source, truth in scenes.values()]
-        print(f"{method:16} " + " ".join(f"{area:11.4f}" for area in areas) + f" {np.mean(areas):7.4f}", flush=True)
+        areas = [cell.area for cell in found.cells if cell.row == method]
+        print(f"{method:16} " + " ".join(f"{area:11.4f}" for area in areas) + f" {sum(areas) / len(areas):7.4f}", flush=True)
 
 
 def speed(options: argparse.Namespace) -> None:

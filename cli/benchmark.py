@@ -1,9 +1,9 @@
-"""`hsikit benchmark`: methods x splits x seeds on the same draws, ranked in one table."""
+"""`hsikit benchmark`: classifiers on the same draws of labels, or detectors on the same targets, ranked in one table."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,17 +13,17 @@ from typer.core import TyperCommand
 
 from hsikit.errors import OptionError
 
-from .console import Bar, say, tell, wrote
+from .comparing import CellBar, end, opened_scenes, require_one_each, told
+from .console import tell
 from .options import LabelArgs, MaskArgs, SceneArgs, SplitArgs, grouped, parameters
+from .ranking import of_classifiers, rank, refuse
 
 if TYPE_CHECKING:
     from hsikit.train.benchmark_plan import Plan
 
 LISTS = ("--methods", "--splits")
 """Options that take several words."""
-
-MOST_LINES = 100
-"""Of progress in a log file."""
+DETECTION = "Detectors"
 
 
 class Smoothing(StrEnum):
@@ -58,79 +58,81 @@ def repeated(arguments: Sequence[str]) -> list[str]:
     return found
 
 
-class CellBar(Bar):
-    """The progress of a benchmark, counted in cells."""
-
-    def begin(self, plan: str, total: int, done: int) -> None:
-        """See `hsikit.engine.options.Progress`."""
-        super().begin(plan, total, 0)
-        if done and not self.quiet:
-            tell(f"{done} of {total} cells are there already")
-        self._done = done
-        if self._bar is not None:
-            self._bar.update(self._task, completed=done)
-
-    def advance(self, stage: str, steps: int = 1) -> None:
-        """See `hsikit.engine.options.Progress`."""
-        if self._bar is not None or self.quiet:
-            super().advance(stage, steps)
-            return
-        self._done += steps
-        if self._done * MOST_LINES // self._total > (self._done - steps) * MOST_LINES // self._total:
-            tell(f"cell {self._done} of {self._total}: {stage}")
+def _detection(help_: str, metavar: str | None = None) -> Any:
+    return typer.Option(help=help_, rich_help_panel=DETECTION, show_default=False, metavar=metavar)
 
 
 @grouped
 def benchmark(
-    scenes: Annotated[list[str], typer.Argument(help="One scene, or several, each with labels of its own.")],
-    labels: Annotated[list[str], typer.Option(help="Polygons, points, or a raster; repeated, one for each scene.")],
-    methods: Annotated[list[str], typer.Option(help="Classifiers, such as svm or mnf-lda:components=40,width=5; several words.")],
+    scenes: Annotated[list[str], typer.Argument(help="One scene, or several, each with labels or truth of its own.")],
+    methods: Annotated[list[str], typer.Option(help="Classifiers, such as svm or mnf-lda:components=40,width=5; with --truth detectors; several words.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of cells and tables; one that is there is gone on with.")],
     label_args: LabelArgs,
     mask_args: MaskArgs,
     scene_args: SceneArgs,
     split_args: SplitArgs,
+    labels: Annotated[list[str] | None, typer.Option(help="For classifiers: polygons, points, or a raster; repeated, one for each scene.")] = None,
+    truth: Annotated[list[str] | None, _detection("For detectors: where targets are. A raster (above 0), points or polygons; repeated, one for each scene.")] = None,
+    target_pixels: Annotated[int | None, _detection("Look for the mean of N target pixels, drawn by each seed and not scored.", "N")] = None,
+    target: Annotated[Path | None, _detection("Look for spectra of a library instead: any file of `hsikit library`.")] = None,
+    name: Annotated[list[str] | None, _detection("Which of them, by name or words of it; repeated.")] = None,
     splits: Annotated[list[str] | None, typer.Option(help="Splits, such as class-halves or blocks:guard=6; several words.  [default: blocks]")] = None,
-    seeds: Annotated[str, typer.Option(help="Numbers and ranges, such as 0-19 or 0,3,7-9.")] = "0-9",
+    seeds: Annotated[str | None, typer.Option(help="Numbers and ranges, such as 0-19 or 0,3,7-9.  [default: 0-9]")] = None,
     smooth: Annotated[Smoothing, typer.Option(help="Smooth the methods' maps along edges: yes, no, or both as rows of their own.")] = Smoothing.no,
-    against: Annotated[str | None, typer.Option(help="Row that differences are taken to; the best floor.", show_default=False)] = None,
+    against: Annotated[str | None, typer.Option(help="Row that differences are taken to; the best floor, of detectors the first.", show_default=False)] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
-    """Compares classifiers on the same draws of training and test pixels: ranked, with paired differences and their intervals."""
+    """Compares classifiers on the same draws of labels, or detectors on the same targets: ranked, with paired differences and their intervals."""
+    chosen = [_named(text, "--methods") for text in methods]
+    numbers = None if seeds is None else seed_numbers(seeds)
+    if truth:
+        given = {"--labels": labels, "--splits": splits, "--smooth": smooth != Smoothing.no, **of_classifiers(label_args, split_args)}
+        refuse(given, "classifiers", "--truth")
+        rank(scenes, truth, chosen, output, label_args, mask_args, scene_args, quiet, seeds=numbers, against=against, target_pixels=target_pixels,
+             target=target, names=name or [])  # fmt: skip
+        return
+    if not labels:
+        raise OptionError("benchmark", "neither --labels nor --truth is given", "Give --labels to compare classifiers, --truth to compare detectors")
+    refuse({"--target-pixels": target_pixels, "--target": target, "--name": name}, "detectors", "--labels")
+    plan = _plan(chosen, [_named(text, "--splits") for text in splits or ["blocks"]], numbers, smooth, split_args, against)
+    _compare(scenes, labels, plan, output, label_args, mask_args, scene_args, quiet)
+
+
+def _plan(methods: list[Any], splits: list[Any], seeds: Sequence[int] | None, smooth: Smoothing, split_args: SplitArgs, against: str | None) -> Plan:
+    """What is compared of classifiers."""
+    from hsikit.train.benchmark_plan import make_plan
+
+    numbers = range(10) if seeds is None else seeds
+    return make_plan(methods, splits, numbers, smooth=smooth.value, split_options=split_args.options(), against=against)
+
+
+def _compare(scenes: list[str], labels: list[str], plan: Plan, output: Path, label_args: LabelArgs, mask_args: MaskArgs, scene_args: SceneArgs,
+             quiet: bool) -> None:  # fmt: skip
+    """Compares classifiers."""
     from hsikit.engine import compute
     from hsikit.tasks.classification.smooth import smooth as smoothed
     from hsikit.train.benchmark import run_benchmark
-    from hsikit.train.benchmark_plan import make_plan
     from hsikit.train.benchmark_statistics import standings
     from hsikit.train.benchmark_table import benchmark_notes, table_text, write_results
 
-    plan = make_plan(
-        [_named(text, "--methods") for text in methods], [_named(text, "--splits") for text in splits or ["blocks"]], seed_numbers(seeds),
-        smooth=smooth.value, split_options=split_args.options(), against=against,
-    )  # fmt: skip
     with ExitStack() as held:
         labelled = _labelled(scenes, labels, label_args, mask_args, scene_args, held, quiet)
         with CellBar(quiet) as bar:
             cells = run_benchmark(labelled, plan, output, run=compute, smooth=smoothed, progress=bar)
         files = write_results(output, plan, cells, labelled)
         notes = benchmark_notes(plan, cells, labelled)
-    say(table_text(standings(plan, cells)))
-    for note in notes:
-        tell(f"note: {note}")
-    wrote(files, quiet)
-    _end(plan, cells)
+    told(table_text(standings(plan, cells)), notes, files, quiet)
+    end(sum(bool(cell.error) for cell in cells), len(cells))
 
 
 def _labelled(scenes: list[str], labels: list[str], label_args: LabelArgs, mask_args: MaskArgs, scene_args: SceneArgs, held: ExitStack,
               quiet: bool) -> list[Any]:  # fmt: skip
     """The scenes with their labels under one legend; `held` closes them."""
     import hsikit
-    from hsikit.api import source_of
     from hsikit.train.labels import combine_legends
 
-    if len(labels) != len(scenes):
-        raise OptionError("--labels", f"{len(labels)} label files for {len(scenes)} scenes", "Give one for each scene, in the same order")
-    sources = [held.enter_context(closing(source_of(scene, **scene_args.options()))) for scene in scenes]
+    require_one_each("--labels", "label", labels, scenes)
+    sources = opened_scenes(scenes, scene_args, held)
     said = {**label_args.options(), **mask_args.options()}
     found = combine_legends([hsikit.read_labels(source, label, **said) for source, label in zip(sources, labels, strict=True)])
     if not quiet:
@@ -163,14 +165,6 @@ def seed_numbers(text: str) -> list[int]:
             raise OptionError("--seeds", f"'{text}' is not numbers and ranges", "Write it like 0-19 or 0,3,7-9")
         found += range(int(first), int(last if dash else first) + 1)
     return found
-
-
-def _end(plan: Plan, cells: Sequence[Any]) -> None:
-    """Ends with code 1 where a cell failed."""
-    failed = sum(bool(cell.error) for cell in cells)
-    if failed:
-        tell(f"{failed} of {len(cells)} cells failed; the same command tries them again")
-        raise typer.Exit(1)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -38,6 +38,7 @@ ARROWS: dict[str, set[str]] = {
     "transfer": {"scene", "cube", "spectral", "sensors", "convert", "models", "tasks", "train"},
     "transfer_scores": {"convert", "metrics", "tasks", "train", "transfer"},
     "batch": {"api", "prepared", "scene", "geo", "method", "models", "engine", "sensors", "writers", "transfer"},
+    "ranking": {*GROUND, "api", "engine", "library", "metrics", "sensors", "targets", "tasks", "train"},
     "mosaic": {*GROUND, "batch", "convert", "metrics", "sensors", "writers"},
     "convert": {*GROUND, "library", "spectral", "sensors", "writers"},
     "accessor": {"viz", "spectral", "geo", "cube", "cube_coords", "scene", "sensors", "convert"},

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hsikit.errors import LabelError, OptionError
+from hsikit.metrics.object_resampling import resampled_areas, shares_below
 
 Floats = NDArray[np.float64]
 
@@ -97,6 +98,34 @@ def roc_curve(scores: ArrayLike, truth: ArrayLike) -> RocCurve:
     return RocCurve(
         np.append(0.0, false / background), np.append(0.0, found / targets), np.append(np.inf, values[last].astype(np.float64)), targets, background
     )  # fmt: skip
+
+
+def roc_corners(targets: ArrayLike, background: ArrayLike) -> RocCurve:
+    """The same curve by the corners that scores of targets make: all that is read off it is the same, and memory follows the targets.
+
+    Args:
+        targets: scores of the targets, shape (n,), without NaN.
+        background: scores of the background, ascending, shape (m,), without NaN.
+
+    Returns:
+        At most two points for each different score of a target, beside the first and the last.
+
+    Raises:
+        LabelError: no target, or no background.
+    """
+    ordered = np.asarray(background)
+    levels, counts = np.unique(np.asarray(targets), return_counts=True)
+    if not len(levels) or not len(ordered):
+        raise _one_sided("background" if len(levels) else "a target", len(ordered) + int(counts.sum()))
+    levels, counts = levels[::-1], counts[::-1]
+    found, size = np.cumsum(counts), len(ordered)
+    higher, reached = (size - np.searchsorted(ordered, levels, side) for side in ("right", "left"))
+    # Just above a target's score, and at it.
+    false = np.concatenate([[0], np.column_stack([higher, reached]).ravel(), [size]])
+    detected = np.concatenate([[0], np.column_stack([found - counts, found]).ravel(), [found[-1]]])
+    threshold = np.concatenate([[np.inf], np.column_stack([np.nextafter(levels, np.inf), levels]).ravel(), [-np.inf]])
+    new = np.append(True, (np.diff(false) != 0) | (np.diff(detected) != 0))
+    return RocCurve(false[new] / size, detected[new] / found[-1], threshold[new].astype(np.float64), int(found[-1]), size)
 
 
 def roc_area(scores: ArrayLike, truth: ArrayLike) -> float:
@@ -217,14 +246,11 @@ def roc_area_interval(scores: ArrayLike, truth: ArrayLike, *, groups: ArrayLike 
     numbers = _objects(truth) if groups is None else np.asarray(groups)
     if numbers.shape != there.shape:
         raise LabelError("groups", f"their shape is {numbers.shape}, and the scores' {there.shape}", "Give a number for each pixel")
-    background = np.sort(values[~target])
-    below = (np.searchsorted(background, values[target], "left") + np.searchsorted(background, values[target], "right")) / (2 * len(background))
     _, place = np.unique(numbers[there][target], return_inverse=True)
-    sums, sizes = np.bincount(place, below), np.bincount(place)
+    sums, sizes = np.bincount(place, shares_below(values[target], np.sort(values[~target]))), np.bincount(place)
     if len(sizes) < 2:
         raise LabelError("truth", "it has one object, which says nothing of others", "Give truth with several")
-    draws = np.random.default_rng(seed).multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=resamples)
-    low, high = np.percentile((draws @ sums) / (draws @ sizes), [2.5, 97.5])
+    low, high = np.percentile(resampled_areas(sums, sizes, resamples=resamples, seed=seed), [2.5, 97.5])
     return float(low), float(high)
 
 
@@ -243,11 +269,14 @@ def _scored(scores: ArrayLike, truth: ArrayLike) -> tuple[NDArray[Any], NDArray[
     there = ~np.isnan(values)
     values, target = values[there], target[there]
     if not target.any() or target.all():
-        missing = "a target" if not target.any() else "background"
-        raise LabelError("truth", f"none of the {len(values)} scored pixels is {missing}", "Give truth with both targets and background")
+        raise _one_sided("background" if target.any() else "a target", len(values))
     return values, target
 
 
 def _check_rate(rate: float) -> None:
     if not 0 < rate <= 1:
         raise OptionError("false-alarm rate", f"{rate} is no share", "Give a number above 0, up to 1, such as 1e-3")
+
+
+def _one_sided(missing: str, pixels: int) -> LabelError:
+    return LabelError("truth", f"none of the {pixels} scored pixels is {missing}", "Give truth with both targets and background")

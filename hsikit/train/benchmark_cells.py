@@ -95,7 +95,7 @@ class CellFolder:
             shared_seed: of what is learned once from unlabelled pixels; None where nothing is.
         """
         facts = [self._ground, contender.method, dict(contender.options), contender.smooth, design.split, dict(design.options), seed, shared_seed]
-        return self.folder / CELLS / f"{_digest([FORMAT, __version__, facts])[:24]}.json"
+        return cell_place(self.folder, FORMAT, facts)
 
     def read(self, place: Path) -> Cell | None:
         """The cell of a file; None where there is none, a broken one, or one that failed and may be tried again."""
@@ -111,12 +111,20 @@ class CellFolder:
         Raises:
             OutputError: the disk is full, or the folder is read-only.
         """
-        text = json.dumps(cell.to_json(), indent=1, ensure_ascii=False) + "\n"
-        write_whole({place: lambda new: new.write_text(text, encoding="utf-8")})
+        write_facts(place, cell.to_json())
 
 
 def open_folder(folder: str | Path, scenes: Sequence[LabelledScene]) -> CellFolder:
     """Makes the folder of a benchmark, or opens it again.
+
+    Raises:
+        OutputError: it is a file, holds something else, or cannot be made.
+    """
+    return CellFolder(made_folder(folder), digest([scene_facts(scene) for scene in scenes]))
+
+
+def made_folder(folder: str | Path) -> Path:
+    """The folder of a benchmark of any kind, made where there is none.
 
     Raises:
         OutputError: it is a file, holds something else, or cannot be made.
@@ -133,7 +141,28 @@ def open_folder(folder: str | Path, scenes: Sequence[LabelledScene]) -> CellFold
         raise OutputError(path, "is a folder that `hsikit benchmark` did not make", "Choose another name, or an empty folder")
     with writing(path):
         (path / CELLS).mkdir(parents=True, exist_ok=True)
-    return CellFolder(path, _ground(scenes))
+    return path
+
+
+def cell_place(folder: Path, form: Any, facts: Any) -> Path:
+    """The file of a cell: named by a hash of all that its numbers follow from.
+
+    Args:
+        folder: of the benchmark.
+        form: kind and version of the file's content.
+        facts: of scene, method and draw, JSON-able.
+    """
+    return folder / CELLS / f"{digest([form, __version__, facts])[:24]}.json"
+
+
+def write_facts(place: Path, facts: Mapping[str, Any]) -> None:
+    """Writes a JSON file whole.
+
+    Raises:
+        OutputError: the disk is full, or the folder is read-only.
+    """
+    text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
+    write_whole({place: lambda new: new.write_text(text, encoding="utf-8")})
 
 
 def write_whole(writers: Mapping[Path, Callable[[Path], Any]]) -> None:
@@ -159,12 +188,8 @@ def write_whole(writers: Mapping[Path, Callable[[Path], Any]]) -> None:
             new.unlink(missing_ok=True)
 
 
-def _ground(scenes: Sequence[LabelledScene]) -> str:
-    """What tells these scenes and labels from others."""
-    return _digest([_scene_facts(scene) for scene in scenes])
-
-
-def _scene_facts(scene: LabelledScene) -> list[Any]:
+def scene_facts(scene: LabelledScene) -> list[Any]:
+    """What tells a scene and its labels from others, JSON-able."""
     info = scene.source.info
     bands = [info.bands.wavelength.tolist(), info.bands.fwhm.tolist(), info.bands.good.tolist()]
     pixels = hashlib.sha256()
@@ -184,5 +209,6 @@ def _scene_facts(scene: LabelledScene) -> list[Any]:
     ]
 
 
-def _digest(facts: Any) -> str:
+def digest(facts: Any) -> str:
+    """A checksum of JSON-able facts."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()

@@ -44,7 +44,7 @@ class Contender:
     @property
     def trained(self) -> str:
         """What is trained: the method with its options; a smoothed and a plain row may share it."""
-        return _label(self.method, self.options)
+        return row_name(self.method, self.options)
 
     @property
     def row(self) -> str:
@@ -69,7 +69,7 @@ class Design:
     @property
     def title(self) -> str:
         """The split with all its options."""
-        return _label(self.split, self.options)
+        return row_name(self.split, self.options)
 
     @property
     def kind(self) -> str:
@@ -150,7 +150,7 @@ def _contender(named: Named) -> Contender:
     name, options = (named, {}) if isinstance(named, str) else named
     kind = load_class(name)
     if not hasattr(kind, "train"):
-        raise MethodError(name, "learns nothing from labels", "Choose a classifier of `hsikit methods`")
+        raise MethodError(name, "learns nothing from labels", "Choose a classifier of `hsikit methods`; detectors are compared with --truth")
     for option in options:
         if option in ("scenes", "seed", "run", "progress"):
             raise OptionError(f"{name}:{option}", f"{name} has no such training option", "Leave it out; seeds are given with --seeds")
@@ -170,10 +170,10 @@ def _design(named: Named, shared: Mapping[str, Any]) -> Design:
         if not isinstance(value, KINDS[option]) or (isinstance(value, bool) and KINDS[option] is not bool):
             raise OptionError(f"--splits {split}", f"{option}={value!r} is of the wrong kind", "Write it like guard=6, test_share=0.3 or allow_lost=true")
     SplitOptions(**options).check()
-    return Design(split, options, _label(split, own))
+    return Design(split, options, row_name(split, own))
 
 
-def _label(name: str, options: Mapping[str, Any]) -> str:
+def row_name(name: str, options: Mapping[str, Any]) -> str:
     """A name with its options, as a user writes it."""
     return name + (":" + ",".join(f"{key}={_text(value)}" for key, value in options.items()) if options else "")
 

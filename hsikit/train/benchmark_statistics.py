@@ -87,7 +87,7 @@ class Standing:
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able form; undefined values are None."""
-        return {name: _without_nan(value) for name, value in asdict(self).items()}
+        return {name: without_nan(value) for name, value in asdict(self).items()}
 
 
 def paired_difference(first: ArrayLike, second: ArrayLike) -> Difference:
@@ -178,8 +178,8 @@ def _mean_overall(cells: Sequence[Cell]) -> float:
     return spread([value_of(cell, "overall") for cell in cells]).mean
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """The same with None in place of NaN, which JSON lacks."""
     if isinstance(value, dict):
-        return {key: _without_nan(part) for key, part in value.items()}
+        return {key: without_nan(part) for key, part in value.items()}
     return None if isinstance(value, float) and np.isnan(value) else value

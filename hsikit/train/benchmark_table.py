@@ -5,8 +5,6 @@ Accuracies and ECE are percent where people read (text, LaTeX), shares where pro
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,44 +13,31 @@ from typing import Any
 import numpy as np
 
 from hsikit.layers import Features
-from hsikit.train.benchmark_cells import Cell, write_whole
+from hsikit.train.benchmark_cells import Cell
 from hsikit.train.benchmark_plan import Plan
+from hsikit.train.benchmark_print import Block, blocks_latex, blocks_text, write_tables
 from hsikit.train.benchmark_statistics import MEASURES, TIMES, Difference, Spread, Standing, standings, value_of
 from hsikit.train.labelled import LabelledScene
 from hsikit.version import __version__
 
-RESULTS, CSV, LATEX = "results.json", "table.csv", "table.tex"
 HEADINGS = ("", "method", "n", *MEASURES.values(), *TIMES.values(), "difference in OA ± s.e.", "95 % interval")
 NONE = "-"
-SPECIAL = {
-    "%": "\\%", "_": "\\_", "&": "\\&", "#": "\\#", "{": "\\{", "}": "\\}", "$": "\\$", "±": "$\\pm$",
-    "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}",
-}  # fmt: skip
-"""What LaTeX reads as commands."""
 
 
 def table_text(rows: Sequence[Standing]) -> str:
     """The table for a terminal, one block for each split."""
-    blocks = []
-    for split in dict.fromkeys(row.split for row in rows):
-        mine = [row for row in rows if row.split == split]
-        lines = [HEADINGS, *(_words(row) for row in mine)]
-        width = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        left = (True, True, *(False for _ in width[2:]))
-        text = ["  ".join(word.ljust(w) if flush else word.rjust(w) for word, w, flush in zip(line, width, left, strict=True)).rstrip() for line in lines]
-        blocks.append("\n".join([_title(mine[0]), *text]))
-    return "\n\n".join(blocks)
+    return blocks_text(HEADINGS, _blocks(rows))
 
 
 def table_latex(rows: Sequence[Standing]) -> str:
     """The table for a paper; needs the package booktabs."""
-    lines = ["% needs \\usepackage{booktabs}", "\\begin{tabular}{rl" + "r" * (len(HEADINGS) - 2) + "}", "\\toprule"]
-    lines += [" & ".join(_escaped(word) for word in HEADINGS) + " \\\\"]
-    for split in dict.fromkeys(row.split for row in rows):
-        mine = [row for row in rows if row.split == split]
-        lines += ["\\midrule", f"\\multicolumn{{{len(HEADINGS)}}}{{l}}{{{_escaped(_title(mine[0]))}}} \\\\"]
-        lines += [" & ".join(_escaped(word) for word in _words(row)) + " \\\\" for row in mine]
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"]) + "\n"
+    return blocks_latex(HEADINGS, _blocks(rows))
+
+
+def _blocks(rows: Sequence[Standing]) -> list[Block]:
+    """A block for each split."""
+    splits = dict.fromkeys(row.split for row in rows)
+    return [(_title(next(row for row in rows if row.split == split)), [_words(row) for row in rows if row.split == split]) for split in splits]
 
 
 def table_columns(rows: Sequence[Standing]) -> Features:
@@ -78,19 +63,8 @@ def write_results(folder: str | Path, plan: Plan, cells: Sequence[Cell], scenes:
     Raises:
         OutputError: the disk is full, or the folder is read-only.
     """
-    from hsikit.writers import write_table
-
     rows = standings(plan, cells)
-    csv, latex, results = (Path(folder) / name for name in (CSV, LATEX, RESULTS))
-    document = json.dumps(results_json(plan, cells, scenes), indent=1, ensure_ascii=False) + "\n"
-    write_whole(
-        {
-            csv: lambda new: write_table(table_columns(rows), new),
-            latex: lambda new: new.write_text(table_latex(rows), encoding="utf-8"),
-            results: lambda new: new.write_text(document, encoding="utf-8"),
-        }
-    )
-    return [csv, latex, results]
+    return write_tables(folder, table_columns(rows), table_latex(rows), results_json(plan, cells, scenes))
 
 
 def results_json(plan: Plan, cells: Sequence[Cell], scenes: Sequence[LabelledScene]) -> dict[str, Any]:
@@ -211,9 +185,3 @@ def _cell_record(cell: Cell) -> dict[str, Any]:
         "tested": tested,
         "unscored": unscored,
     }
-
-
-def _escaped(text: str) -> str:
-    """Text as LaTeX; signs before numbers become those of mathematics."""
-    written = "".join(SPECIAL.get(letter, letter) for letter in text)
-    return re.sub(r"(?<![\w.:=-])([+-])(?=\d)", r"$\1$", written)

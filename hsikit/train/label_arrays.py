@@ -21,15 +21,33 @@ def pixels_of_npy(path: Path, shape: tuple[int, int], name: str) -> LabelPixels:
     Raises:
         LabelError: damaged, of another shape, or not numbers.
     """
+    return pixels_of_array(npy_array(path, name), shape, name)
+
+
+def npy_array(path: Path, name: str) -> NDArray[Any]:
+    """The array of a `.npy` file, mapped.
+
+    Raises:
+        LabelError: damaged, or not numbers.
+    """
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise LabelError(name, "is no NumPy array of numbers, or is truncated", "Save plain numbers with numpy.save") from error
-    return pixels_of_array(array, shape, name)
+    return array
 
 
 def pixels_of_mat(path: Path, shape: tuple[int, int], name: str) -> LabelPixels:
     """Labels of the one array in a `.mat` file that has the scene's shape.
+
+    Raises:
+        LabelError: damaged, or not exactly one array of that shape (those there are named).
+    """
+    return pixels_of_array(mat_array(path, shape, name), shape, name)
+
+
+def mat_array(path: Path, shape: tuple[int, int], name: str) -> NDArray[Any]:
+    """The one array in a `.mat` file that has the scene's shape.
 
     Raises:
         LabelError: damaged, or not exactly one array of that shape (those there are named).
@@ -48,7 +66,7 @@ def pixels_of_mat(path: Path, shape: tuple[int, int], name: str) -> LabelPixels:
         raise
     except Exception as error:  # scipy and h5py raise a dozen kinds on damaged files
         raise LabelError(name, f"the MATLAB file cannot be read ({error.__class__.__name__})", "Check that the file is whole") from error
-    return pixels_of_array(array.reshape(shape), shape, name)
+    return array.reshape(shape)
 
 
 def _mat5_shapes(path: Path) -> dict[str, tuple[int, ...]]:

@@ -82,17 +82,27 @@ def _labelled(labels: NDArray[Any], nodata: float | None, name: str) -> NDArray[
     return keep
 
 
-def pixels_of_array(labels: NDArray[Any], shape: tuple[int, int], name: str) -> LabelPixels:
-    """Labels in an array (or memory map) of the scene's shape.
+def array_of_shape(labels: NDArray[Any], shape: tuple[int, int], name: str) -> NDArray[Any]:
+    """An array as one of the scene's shape, (rows, cols).
 
     Raises:
-        LabelError: another shape, or not whole numbers.
+        LabelError: another shape, or no numbers.
     """
     array = labels if labels.ndim == 2 else labels.reshape([n for n in labels.shape if n != 1] or [1])
     if array.ndim != 2 or array.shape != shape:
         raise LabelError(name, f"has the shape {labels.shape}, the scene {shape} (rows, columns)", "Give an array with one label per pixel of the scene")
     if array.dtype.kind not in "biuf":
         raise LabelError(name, f"holds {array.dtype}, not class codes", "Give whole numbers; 0 is unlabelled")
+    return array
+
+
+def pixels_of_array(labels: NDArray[Any], shape: tuple[int, int], name: str) -> LabelPixels:
+    """Labels in an array (or memory map) of the scene's shape.
+
+    Raises:
+        LabelError: another shape, or not whole numbers.
+    """
+    array = array_of_shape(labels, shape, name)
     found = _Found()
     for window in tile_windows(Window.whole(shape), (max(1, WINDOW_PIXELS // shape[1]), shape[1])):
         part = np.asarray(array[window.slices()])
@@ -116,9 +126,9 @@ def pixels_of_raster(path: Path, grid: Grid, name: str, swath: Swath | None = No
             read = _reader(file)
             nodata = file.nodata
             names, colours = names_in_raster(path, file), _colours(file)
-            label_grid = Grid((file.height, file.width), tuple(file.transform)[:6], _crs_text(file.crs))
+            label_grid = Grid((file.height, file.width), tuple(file.transform)[:6], crs_text(file.crs))
             places = places_of(grid, swath)
-            if _on_scene_grid(label_grid, grid, places, name):
+            if on_scene_grid(label_grid, grid, places, name):
                 for window in tile_windows(grid.whole, (max(1, WINDOW_PIXELS // grid.shape[1]), grid.shape[1])):
                     part = read(window)
                     rows, cols = np.nonzero(part)
@@ -145,7 +155,7 @@ def _reader(file: Any) -> Read:
     return read
 
 
-def _crs_text(crs: Any) -> str | None:
+def crs_text(crs: Any) -> str | None:
     """A CRS as `Grid` has it."""
     if not crs:
         return None
@@ -153,7 +163,7 @@ def _crs_text(crs: Any) -> str | None:
     return f"EPSG:{code}" if code else str(crs.to_wkt())
 
 
-def _on_scene_grid(labels: Grid, scene: Grid, places: Places | None, name: str) -> bool:
+def on_scene_grid(labels: Grid, scene: Grid, places: Places | None, name: str) -> bool:
     """Whether the label raster's pixels are the scene's; False when it must be sampled.
 
     Raises:

@@ -9,7 +9,7 @@ with `#rrggbb` gives the classes their colours in the map.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +76,23 @@ def pixels_of_file(path: str, grid: Grid, options: VectorOptions, name: str, swa
     Raises:
         LabelError: see `read_labels`.
     """
+    frame = features_around(path, grid, name, swath, lambda fields: _check_fields(name, fields, options))
+    return pixels_of_frame(frame, grid, options, name, swath)
+
+
+def features_around(path: str, grid: Grid, name: str, swath: Swath | None, check: Callable[[Sequence[str]], Any]) -> Any:
+    """The features of a vector file around a scene, a GeoDataFrame whose index is the features' numbers.
+
+    Args:
+        path: of the file; may end with `|layername=NAME`.
+        grid: the scene's.
+        name: of the labels, for messages.
+        swath: where the scene's pixels lie, if it is on the sensor's grid.
+        check: given the names of the file's fields, before any feature is read.
+
+    Raises:
+        LabelError: see `read_labels`.
+    """
     import pyogrio
     from pyogrio.errors import DataSourceError
 
@@ -91,7 +108,7 @@ def pixels_of_file(path: str, grid: Grid, options: VectorOptions, name: str, swa
         bounds, scene_crs = _scene_place(name, info["crs"], grid, swath)
         if info["features"] == 0:
             raise LabelError(name, "has no features", "Draw polygons or points, or give another file")
-        _check_fields(name, [str(f) for f in info["fields"]], options)
+        check([str(f) for f in info["fields"]])
         frame = pyogrio.read_dataframe(file, layer=chosen, bbox=_search_box(bounds, scene_crs, info["crs"], name), fid_as_index=True)
     except DataSourceError as error:
         raise LabelError(name, "is neither a label raster nor a vector file that GDAL reads", "Give a GeoPackage, GeoJSON, shapefile or GeoTIFF") from error
@@ -99,7 +116,7 @@ def pixels_of_file(path: str, grid: Grid, options: VectorOptions, name: str, swa
         raise LabelError(name, f"cannot be read ({error})", "Check that the file is whole") from error
     if not len(frame):
         raise _outside(name, info["total_bounds"], info["crs"], bounds, scene_crs)
-    return pixels_of_frame(frame, grid, options, name, swath)
+    return frame
 
 
 def _scene_place(name: str, crs: Any, grid: Grid, swath: Swath | None) -> tuple[Bounds, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +100,21 @@ def _pixels(source: Source, labels: Any, options: VectorOptions) -> tuple[str, L
         _refuse_fields(options, "an array")
         return "labels (array)", pixels_of_array(np.asarray(labels), grid.shape, "labels (array)")
     name = str(labels)
+    kind, path = file_kind(name)
+    if kind == "vector":
+        return name, pixels_of_file(name, grid, options, name, swath)
+    _refuse_fields(options, f"a {path.suffix.lower()} file" if kind == "array" else "a label raster")
+    if kind == "raster":
+        return name, pixels_of_raster(path, grid, name, swath)
+    return name, pixels_of_npy(path, grid.shape, name) if path.suffix.lower() == ".npy" else pixels_of_mat(path, grid.shape, name)
+
+
+def file_kind(name: str) -> tuple[Literal["array", "raster", "vector"], Path]:
+    """What a label file is, and the file to open: an array (.npy, .mat), a raster (of an ENVI header: its data file), or a vector file.
+
+    Raises:
+        LabelError: there is no such file, or it is empty.
+    """
     path = Path(name.partition(LAYER_MARK)[0])
     if not path.exists():
         raise LabelError(name, "there is no such label file", "Check the path")
@@ -107,13 +122,9 @@ def _pixels(source: Source, labels: Any, options: VectorOptions) -> tuple[str, L
         raise LabelError(name, "the label file is empty (0 bytes)", "Give another file")
     suffix = path.suffix.lower()
     if suffix in (".npy", ".mat"):
-        _refuse_fields(options, f"a {suffix} file")
-        return name, pixels_of_npy(path, grid.shape, name) if suffix == ".npy" else pixels_of_mat(path, grid.shape, name)
+        return "array", path
     raster = None if suffix in VECTORS or LAYER_MARK in name else _raster_path(path)
-    if raster is None:
-        return name, pixels_of_file(name, grid, options, name, swath)
-    _refuse_fields(options, "a label raster")
-    return name, pixels_of_raster(raster, grid, name, swath)
+    return ("vector", path) if raster is None else ("raster", raster)
 
 
 def _refuse_fields(options: VectorOptions, kind: str) -> None:

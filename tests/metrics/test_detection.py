@@ -10,7 +10,9 @@ from hypothesis.extra.numpy import arrays
 from sklearn import metrics
 
 from hsikit.errors import LabelError, OptionError
-from hsikit.metrics.detection import roc_area, roc_area_interval, roc_curve, threshold_areas
+from hsikit.metrics import object_resampling
+from hsikit.metrics.detection import roc_area, roc_area_interval, roc_corners, roc_curve, threshold_areas
+from hsikit.metrics.object_resampling import resampled_areas, shares_below
 
 
 @st.composite
@@ -158,3 +160,37 @@ def test_intervals_that_mean_nothing_are_refused() -> None:
         roc_area_interval(scores, truth, groups=np.ones(3))
     with pytest.raises(OptionError, match="give no interval"):
         roc_area_interval(scores, truth, resamples=1)
+
+
+@given(maps(), st.floats(0.01, 1.0))
+def test_corners_say_what_the_curve_says(given_map: tuple[np.ndarray, np.ndarray], rate: float) -> None:
+    scores, truth = given_map
+    whole, found = roc_curve(scores, truth), roc_corners(scores[truth], np.sort(scores[~truth]))
+    assert (found.targets, found.background) == (whole.targets, whole.background) and len(found.threshold) <= 2 * len(np.unique(scores[truth])) + 2
+    assert (found.area, found.average_precision) == pytest.approx((whole.area, whole.average_precision), abs=1e-12)
+    assert found.detection_at(rate) == whole.detection_at(rate) and found.partial_area(rate) == pytest.approx(whole.partial_area(rate), abs=1e-12)
+    for false, detected, level in zip(found.false_alarm, found.detection, found.threshold, strict=True):
+        assert ((scores[~truth] >= level).mean(), (scores[truth] >= level).mean()) == (false, detected)
+    with pytest.raises(LabelError, match="none of the 1 scored pixels is background"):
+        roc_corners([1.0], [])
+    with pytest.raises(LabelError, match="none of the 1 scored pixels is a target"):
+        roc_corners([], [1.0])
+
+
+@given(maps())
+def test_shares_below_have_the_area_as_their_mean(given_map: tuple[np.ndarray, np.ndarray]) -> None:
+    scores, truth = given_map
+    assert shares_below(scores[truth], np.sort(scores[~truth])).mean() == pytest.approx(roc_area(scores, truth), abs=1e-12)
+
+
+def test_resampled_areas_are_those_of_the_objects_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 5, (3, 6))
+    sums = pixels * rng.uniform(0.4, 1, (3, 6))
+    found = resampled_areas(sums, pixels, resamples=50, seed=7)
+    weights = np.random.default_rng(7).multinomial(6, np.full(6, 1 / 6), size=50)
+    expected = [np.mean([(w @ s) / (w @ n) for s, n in zip(sums, pixels, strict=True) if w @ n]) for w in weights]
+    np.testing.assert_allclose(found, expected)
+    monkeypatch.setattr(object_resampling, "WEIGHTS_AT_ONCE", 13)
+    np.testing.assert_array_equal(resampled_areas(sums, pixels, resamples=50, seed=7), found)
+    assert np.isnan(resampled_areas([0.0, 0.5], [0, 1], resamples=40)).any()  # an object without pixels, drawn twice
