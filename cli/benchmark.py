@@ -72,7 +72,7 @@ def benchmark(
     scene_args: SceneArgs,
     split_args: SplitArgs,
     labels: Annotated[list[str] | None, typer.Option(help="For classifiers: polygons, points, or a raster; repeated, one for each scene.")] = None,
-    truth: Annotated[list[str] | None, _detection("For detectors: where targets are. A raster (above 0), points or polygons; repeated, one for each scene.")] = None,
+    truth: Annotated[list[str] | None, _detection("For detectors: where targets are. A raster (above 0), points or polygons; repeated, one each.")] = None,
     target_pixels: Annotated[int | None, _detection("Look for the mean of N target pixels, drawn by each seed and not scored.", "N")] = None,
     target: Annotated[Path | None, _detection("Look for spectra of a library instead: any file of `hsikit library`.")] = None,
     name: Annotated[list[str] | None, _detection("Which of them, by name or words of it; repeated.")] = None,

@@ -80,7 +80,7 @@ def score_map(layers: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
     Returns:
         Shape (rows, cols); NaN where there is none.
     """
-    scores = layers["scores"]
+    scores: NDArray[Any] = layers["scores"]
     if INFEASIBILITY in layers:
         scores = scores / np.maximum(layers[INFEASIBILITY], 1)
     return np.asarray(scores[0] if len(scores) == 1 else scores.max(axis=0), np.float32)

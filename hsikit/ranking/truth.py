@@ -116,7 +116,8 @@ def _raster(source: Source, path: Path, name: str) -> tuple[NDArray[Any], NDArra
             places = places_of(grid, source.info.swath)
             if not on_scene_grid(own, grid, places, name):
                 there, here = extent_text(own.bounds, own.crs), "" if places is None else extent_text(places.bounds, places.crs)
-                wrong = f"lies on another grid than the scene: {own.shape[0]} x {own.shape[1]} pixels at {there}; the scene {grid.shape[0]} x {grid.shape[1]} at {here}"
+                sizes = [f"{rows} x {cols} pixels" for rows, cols in (own.shape, grid.shape)]
+                wrong = f"lies on another grid than the scene: {sizes[0]} at {there}; the scene has {sizes[1]} at {here}"
                 raise LabelError(name, wrong, "Give truth pixel by pixel of the scene, or points or polygons")
             return file.read(1), file.read_masks(1) == 0
     except (RasterioError, OSError) as error:

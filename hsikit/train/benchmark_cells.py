@@ -23,6 +23,8 @@ from hsikit.version import __version__
 
 FORMAT = 1
 CELLS = "cells"
+FILES = (".csv", ".json", ".tex")
+"""Endings of what is no folder."""
 LISTS = ("untrained", "untested", "notes")
 """Fields of a cell that are lists in JSON."""
 
@@ -134,6 +136,8 @@ def made_folder(folder: str | Path) -> Path:
 
     path = Path(folder)
     if not path.exists():
+        if path.suffix.lower() in FILES:
+            raise OutputError(path, "has a file's name, and a benchmark is kept in a folder", "Name a folder: table.csv and results.json will be in it")
         check_target(path, overwrite=False)
     elif not path.is_dir():
         raise OutputError(path, "is a file, not a folder", "Choose another name")

@@ -89,9 +89,15 @@ def test_labels_and_truth_do_not_mix(hsikit: Hsikit, folder: Path, tmp_path: Pat
     scene = ("benchmark", folder / "scene.tif", "--methods", "svm", "-o", tmp_path / "out")
     assert "neither --labels nor --truth is given" in hsikit(*scene).err
     assert "--target-pixels: it belongs to detectors" in hsikit(*scene, "--labels", folder / "scene_truth.tif", "--target-pixels", 2).err
-    assert "detectors are compared with --truth" in hsikit("benchmark", folder / "scene.tif", "--methods", "rx", "--labels", "x.tif", "-o", tmp_path / "out").err
+    rows = ("--methods", "rx", "--labels", "x.tif", "-o", tmp_path / "out")
+    assert "detectors are compared with --truth" in hsikit("benchmark", folder / "scene.tif", *rows).err
 
 
 def test_what_fails_ends_with_code_1(hsikit: Hsikit, folder: Path, tmp_path: Path) -> None:
     done = hsikit(*words(folder, tmp_path / "out", "--methods", "subspace-rx:components=300"))
     assert done.code == 1 and "0 (1 failed)" in done.out and "1 of 2 cells failed" in done.err and (tmp_path / "out/table.tex").exists()
+
+
+def test_the_output_is_a_folder(hsikit: Hsikit, folder: Path, tmp_path: Path) -> None:
+    done = hsikit(*words(folder, tmp_path / "table.csv", "--methods", "rx"))
+    assert done.code == 2 and "a benchmark is kept in a folder. Name a folder: table.csv" in done.err and list(tmp_path.iterdir()) == []

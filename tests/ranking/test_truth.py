@@ -83,7 +83,7 @@ def test_points_and_polygons_are_placed_by_their_crs(tmp_path: Path) -> None:
     assert as_map(touched)[8, 20] and len(np.unique(touched.objects)) == len(CORNERS) + 1
     points = geopandas.GeoDataFrame(geometry=[Point(*place(row + 0.5, col + 0.5)) for row, col in CORNERS], crs="EPSG:32633")
     found = read_truth(SCENE, points)
-    assert [(5, 6), (12, 30)] == list(zip(found.targets.rows.tolist(), found.targets.cols.tolist(), strict=True))[:2]
+    assert list(zip(found.targets.rows.tolist(), found.targets.cols.tolist(), strict=True))[:2] == [(5, 6), (12, 30)]
     assert len(np.unique(found.objects)) == len(found) == len(CORNERS) - 1  # one lies where the scene has no data
 
 
@@ -115,7 +115,7 @@ def test_what_else_cannot_be_used(tmp_path: Path) -> None:
         read_truth(SCENE, tmp_path / "nothing.tif")
     with pytest.raises(LabelError, match=r"has the shape \(3, 3\)"):
         read_truth(SCENE, np.eye(3))
-    with pytest.raises(OptionError, match="--all-touched: .* has no polygons"):
+    with pytest.raises(OptionError, match=r"--all-touched: .* has no polygons"):
         read_truth(SCENE, TRUTH, options={"all_touched": True})
     with pytest.raises(LabelError, match="cover the whole scene"):
         read_truth(SCENE, geopandas.GeoDataFrame(geometry=[box(*place(ROWS, 0), *place(0, COLS))], crs="EPSG:32633"))
