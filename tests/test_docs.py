@@ -79,7 +79,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_geotiff(folder / "tiles" / "east.tif", made.values, made.nm, transform=shifted(60), **stored)
     (folder / "datasets").symlink_to(ROOT / "datasets")
     put_species(folder, made.truth)
-    put_objects(folder, made.truth.shape)
+    put_vehicles(folder, made.truth.shape)
     write_library(folder / "minerals.csv")
     write_line(folder / "flight")
     product = folder / "product"
@@ -107,7 +107,7 @@ def put_species(folder: Path, truth: np.ndarray) -> None:
     (folder / "visits.csv").write_text("\n".join(["x,y,species", *lines]) + "\n", encoding="utf-8")
 
 
-def put_objects(folder: Path, shape: tuple[int, int]) -> None:
+def put_vehicles(folder: Path, shape: tuple[int, int]) -> None:
     """Small objects of known place: pixel by pixel for two scenes, and their outlines."""
     import geopandas
 
@@ -118,9 +118,9 @@ def put_objects(folder: Path, shape: tuple[int, int]) -> None:
     truth = np.zeros(shape, np.uint8)
     for row, col in corners:
         truth[row : row + 2, col : col + 2] = 1
-    write_codes(folder / "objects.tif", truth, nodata=None)
-    write_codes(folder / "objects3.tif", truth, nodata=None, transform=shifted(200))
-    geopandas.GeoDataFrame(geometry=[square(row, col, 2) for row, col in corners], crs=CRS).to_file(folder / "objects.gpkg")
+    write_codes(folder / "vehicles.tif", truth, nodata=None)
+    write_codes(folder / "vehicles3.tif", truth, nodata=None, transform=shifted(200))
+    geopandas.GeoDataFrame(geometry=[square(row, col, 2) for row, col in corners], crs=CRS).to_file(folder / "vehicles.gpkg")
 
 
 def interpret(path: Path) -> None:

@@ -18,7 +18,7 @@ from hsikit.train.benchmark_print import Block, blocks_latex, blocks_text, write
 from hsikit.version import __version__
 
 HEADINGS = (
-    "", "method", "n", "area", "worst", "95 % interval", "difference", "95 % interval", "AP", f"to {PARTIAL:g}", *(f"at {rate}" for rate in DETECTION), "s",
+    "", "method", "n", "area", "worst", "95 % interval", "difference", "its interval", "AP", f"to {PARTIAL:g}", *(f"at {rate}" for rate in DETECTION), "s",
 )  # fmt: skip
 NONE = "-"
 FEW_OBJECTS = 10
@@ -121,8 +121,10 @@ def _notes(plan: RankingPlan, rows: Sequence[DetectorStanding], choices: Sequenc
     """What a reader of the table must know."""
     scenes = [row for row in rows if row.scene != ALL]
     if choices:
-        yield "Ranking on a truth is a choice made on that truth; for a scene of unknown truth the last row counts:"
-        yield from (f"{choice.scene}: {choice.row}, best on the other scenes, has {_share(choice.area)} here." for choice in choices)
+        yield "Ranking on a truth is a choice made on that truth; what choosing gives on a scene of unknown truth is told by the last row:"
+        for row in dict.fromkeys(choice.row for choice in choices):
+            own = [f"{choice.scene} ({_share(choice.area)})" for choice in choices if choice.row == row]
+            yield f"With each of these left out {row} is best on the others: {', '.join(own)}."
     else:
         yield "Ranking on a truth is a choice made on that truth, and claims nothing for another scene: give several, and each is left out in turn."
     if plan.drawn:

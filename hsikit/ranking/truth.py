@@ -22,7 +22,7 @@ from hsikit.sensors.masking import MaskedSource, Masks, open_masks
 from hsikit.train.extract import drop_hidden, drop_invalid
 from hsikit.train.label_arrays import mat_array, npy_array
 from hsikit.train.label_pixels import extent_text
-from hsikit.train.label_rasters import array_of_shape, crs_text, on_scene_grid
+from hsikit.train.label_rasters import array_of_shape, crs_text, on_scene_grid, open_quietly
 from hsikit.train.label_vectors import VectorOptions, features_around, pixels_of_frame
 from hsikit.train.labelled import LabelledScene, connected_groups
 from hsikit.train.labels import file_kind
@@ -104,12 +104,11 @@ def _placed(source: Source, truth: Any, options: VectorOptions) -> Truth:
 
 def _raster(source: Source, path: Path, name: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """The values of a raster on the scene's grid, and where they are nodata."""
-    import rasterio
     from rasterio.errors import RasterioError
 
     grid = source.info.grid
     try:
-        with rasterio.open(path) as file:
+        with open_quietly(path) as file:
             if file.count != 1:
                 raise LabelError(name, f"has {file.count} bands", "Give a raster of one band: above 0 a target, 0 background")
             own = Grid((file.height, file.width), tuple(file.transform)[:6], crs_text(file.crs))

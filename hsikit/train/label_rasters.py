@@ -6,6 +6,7 @@ kept, so memory follows their number.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -117,12 +118,11 @@ def pixels_of_raster(path: Path, grid: Grid, name: str, swath: Swath | None = No
     Raises:
         LabelError: unreadable, without CRS, beside the scene, or not whole numbers.
     """
-    import rasterio
     from rasterio.errors import RasterioError
 
     found = _Found()
     try:
-        with rasterio.open(path) as file:
+        with open_quietly(path) as file:
             read = _reader(file)
             nodata = file.nodata
             names, colours = names_in_raster(path, file), _colours(file)
@@ -142,6 +142,20 @@ def pixels_of_raster(path: Path, grid: Grid, name: str, swath: Swath | None = No
     except (RasterioError, OSError) as error:
         raise LabelError(name, f"the label raster cannot be read ({_short(error)})", "Check that the file is whole") from error
     return found.pixels(names, colours)
+
+
+def open_quietly(path: Path) -> Any:
+    """A raster as a rasterio dataset, silent about a missing georeference: labels may have the scene's shape alone.
+
+    Raises:
+        rasterio.errors.RasterioError: GDAL does not open it.
+    """
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        return rasterio.open(path)
 
 
 def _reader(file: Any) -> Read:

@@ -21,7 +21,7 @@ from hsikit.train.fixed_parts import join_parts
 from hsikit.train.label_arrays import pixels_of_mat, pixels_of_npy
 from hsikit.train.label_export import write_label_pixels
 from hsikit.train.label_pixels import LabelPixels
-from hsikit.train.label_rasters import pixels_of_array, pixels_of_raster
+from hsikit.train.label_rasters import open_quietly, pixels_of_array, pixels_of_raster
 from hsikit.train.label_vectors import LAYER_MARK, VectorOptions, ignored_values, pixels_of_file, pixels_of_frame
 from hsikit.train.labelled import LabelledScene, connected_groups, label_names
 
@@ -136,13 +136,12 @@ def _refuse_fields(options: VectorOptions, kind: str) -> None:
 
 def _raster_path(path: Path) -> Path | None:
     """The file to open where GDAL sees a raster (of an ENVI header: its data file), else None."""
-    import rasterio
     from rasterio.errors import RasterioError
 
     stems = [path] if path.suffix.lower() != ".hdr" else [path.with_suffix(end) for end in ("", ".img", ".dat", ".bsq", ".bil", ".bip", ".raw")]
     for candidate in stems:
         try:
-            with rasterio.open(candidate) as file:
+            with open_quietly(candidate) as file:
                 if file.count:
                     return candidate
         except RasterioError:
