@@ -87,7 +87,7 @@ def score_map(layers: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
 
 
 def scored_cell(blank: DetectorCell, scores: NDArray[np.float32], truth: Truth, drawn: NDArray[np.intp]) -> DetectorCell:
-    """A cell with its scores. Some ten bytes for each pixel are held beside the map.
+    """A cell with its scores. Five bytes for each pixel are held beside the map.
 
     Args:
         blank: the cell without.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsikit.errors import HsikitError, LabelError
+from hsikit.errors import HsikitError, LabelError, MethodError
 from hsikit.ranking.cells import DetectorCell, ground_of, read_cell, score_map, scored_cell, write_cell
 from hsikit.ranking.plan import Detector, RankingPlan
 from hsikit.ranking.truth import Truth
@@ -146,6 +146,8 @@ class _Scene:
         start = time.perf_counter()
         job = detector.made(targets).bind({"cube": source.info})
         wanted = [layer.name for layer in job.layers if layer.name in ("scores", INFEASIBILITY)]
+        if "scores" not in wanted:
+            raise MethodError(detector.method, "gives no score to each pixel (no layer named scores)", "Leave it out")
         scores = score_map(compute(job, {"cube": source}, layers=wanted, threads=threads).layers)
         blank = DetectorCell(scene=self.title, row=detector.row, seed=seed, seconds=time.perf_counter() - start)
         return scored_cell(blank, scores, self.truth, drawn)

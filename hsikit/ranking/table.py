@@ -26,7 +26,7 @@ FEW_OBJECTS = 10
 LEFT_OUT = "best on the other scenes"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ranking:
     """Detectors compared on scenes of known truth; `print` shows the table.
 
@@ -50,6 +50,10 @@ class Ranking:
         """The table for a terminal."""
         return blocks_text(HEADINGS, self._blocks())
 
+    def __repr__(self) -> str:
+        """The same: what a notebook shows."""
+        return str(self)
+
     @property
     def failed(self) -> int:
         """Cells without a score."""
@@ -65,7 +69,7 @@ class Ranking:
         return Features({name: np.array([record[name] for record in records], object) for name in records[0]})
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, JSON-able."""
+        """All of it but the sums by object, which the cells keep; JSON-able."""
         plan = self.plan
         return {
             "hsikit": __version__,
@@ -78,7 +82,7 @@ class Ranking:
             "against": plan.against,
             "rows": [row.to_json() for row in self.rows],
             "left_out": [asdict(choice) for choice in self.choices],
-            "cells": [{**cell.to_json(), "area": None if cell.error else cell.area} for cell in self.cells],
+            "cells": [_cell_record(cell) for cell in self.cells],
             "notes": list(self.notes),
         }
 
@@ -194,3 +198,9 @@ def _record(row: DetectorStanding) -> dict[str, Any]:
     found = asdict(row)
     detection = found.pop("detection")
     return {**found, **{f"detection_{rate}": value for rate, value in detection.items()}}
+
+
+def _cell_record(cell: DetectorCell) -> dict[str, Any]:
+    """A cell without the sums by object, which its file keeps."""
+    kept = {name: value for name, value in cell.to_json().items() if name not in ("sums", "pixels")}
+    return {**kept, "area": None if cell.error else cell.area, "targets": sum(cell.pixels), "objects": cell.objects}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
@@ -201,3 +202,32 @@ def test_what_cannot_be_ranked_is_named() -> None:
         hsikit.rank_detectors([SCENE, SCENE], [TRUTH], ["rx"])
     with pytest.raises(OptionError, match="looks for a target, and rx for anomalies"):
         hsikit.rank_detectors(SCENE, TRUTH, ["rx", "ace"])
+
+
+def test_detectors_of_other_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = {
+        "mine": EntryPoint("mine", "tests.ranking.toys:Seeker", "hsikit.methods"),
+        "rx2": EntryPoint("rx2", "hsikit.tasks.detection.rx:RX", "hsikit.methods"),
+    }
+    monkeypatch.setattr("hsikit.registry._plugged", lambda: points)
+    found = hsikit.rank_detectors(SCENE, TRUTH, ["rx2"])
+    assert {row.row: row.rank for row in found.rows}.keys() == {"rx2", "rx"} and len({row.area for row in found.rows}) == 1
+    found = hsikit.rank_detectors(SCENE, TRUTH, ["mine"], target_pixels=2, seeds=[0])
+    assert found.failed == 1 and "mine: gives no score to each pixel" in found.notes[-1]
+    assert repr(found) == str(found)
+
+
+def test_cubes_and_arrays_as_a_notebook_has_them(tmp_path: Path) -> None:
+    import xarray as xr
+
+    from tests.laws.scenes import make_scene, write_scene
+
+    made = make_scene(40, 36, 8, seed=1)
+    cube = hsikit.open_scene(write_scene(tmp_path, made))
+    truth = np.zeros((40, 36), int)
+    truth[20:22, 20:23] = truth[30, 25] = 1
+    plain = hsikit.rank_detectors(tmp_path / "scene.tif", truth, ["rx"])
+    same = hsikit.rank_detectors(cube, xr.DataArray(truth, dims=("y", "x")), ["rx"])
+    assert [row.area for row in same.rows] == pytest.approx([row.area for row in plain.rows])
+    part = hsikit.rank_detectors(cube.isel(y=slice(10, 40)), truth[10:], ["rx"])
+    assert part.rows[0].background < plain.rows[0].background

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
 import numpy as np
 
+from hsikit.method import Job
+from hsikit.scene import SceneInfo
+from hsikit.tasks.detection.spectral_angle import SpectralAngle
+from hsikit.tasks.detection.target_spectra import TargetSpectra
 from tests.tasks.classification.scenes import ArraySource, source
 
 BANDS, ROWS, COLS = 8, 44, 40
@@ -52,3 +60,17 @@ def unusual(values: np.ndarray) -> np.ndarray:
     good = good[~np.isnan(good).any(1)]
     apart = spectra - good.mean(0)[:, None, None]
     return np.einsum("brc,bd,drc->rc", apart, np.linalg.inv(np.cov(good.T)), apart)
+
+
+@dataclass(frozen=True)
+class Seeker:
+    """What another package may bring: a detector of targets without a layer of scores."""
+
+    task: ClassVar[str] = "detection"
+    roles: ClassVar[tuple[str, ...]] = ("cube",)
+
+    targets: TargetSpectra
+
+    def bind(self, inputs: Mapping[str, SceneInfo]) -> Job:
+        job = SpectralAngle(self.targets).bind(inputs)
+        return replace(job, layers=tuple(replace(layer, name="another") for layer in job.layers))
