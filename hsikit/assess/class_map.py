@@ -7,8 +7,6 @@ unknown, masked in our maps) and its nodata are outside the population, unless t
 from __future__ import annotations
 
 import json
-import os
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,19 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hsikit.assess.map_raster import MapRaster, open_map_raster
 from hsikit.errors import MapError, OptionError
 from hsikit.geo.area import class_areas
-from hsikit.geo.grid import IDENTITY, Grid, Window
+from hsikit.geo.grid import Window
 from hsikit.layers import RESERVED, Legend
-from hsikit.sensors.crs import crs_text
-from hsikit.sensors.envi import find_data
 from hsikit.train.crosswalk import generic_name
 from hsikit.train.label_rasters import names_in_raster
 
-STRIP_PIXELS, BLOCK_PIXELS = 1 << 22, 1 << 25
-"""Pixels of a map that are held at once: at most so many, or those of one row of the file's blocks where they are not more than these."""
-CACHE_MB = 64
-"""GDAL's block cache where nobody has set it: its own default is a twentieth of the machine's memory."""
 MOST_CODES = 1000
 """A raster of more different values is no class map."""
 
@@ -70,7 +63,7 @@ class Census:
         return sum(stratum.pixels for stratum in self.strata)
 
 
-class ClassMap:
+class ClassMap(MapRaster):
     """An open class map; made by `open_class_map`.
 
     Attributes:
@@ -81,10 +74,7 @@ class ClassMap:
     """
 
     def __init__(self, name: str, dataset: Any, outside: frozenset[int]) -> None:
-        self.name, self._dataset = name, dataset
-        a, b, c, d, e, f = (float(value) for value in tuple(dataset.transform)[:6])
-        transform = (a, b, c, d, e, f)
-        self.grid = Grid((dataset.height, dataset.width), transform if transform != IDENTITY else IDENTITY, crs_text(dataset.crs))
+        super().__init__(name, dataset)
         self.names: Mapping[int, str] = _class_names(Path(dataset.name), dataset)
         self.outside = outside
 
@@ -92,30 +82,13 @@ class ClassMap:
         """The class's name, or "class N"."""
         return self.names.get(code, generic_name(code))
 
-    def windows(self) -> Iterator[Window]:
-        """Full-width strips from the top, of whole blocks of the file where these are not too large."""
-        rows, cols = self.grid.shape
-        block = int(self._dataset.block_shapes[0][0])
-        height = max(1, STRIP_PIXELS // cols)
-        if height >= block or block * cols <= BLOCK_PIXELS:  # whole blocks, so that none is decoded twice
-            height = max(1, height // block) * block
-        for row in range(0, rows, height):
-            yield Window(row, 0, min(height, rows - row), cols)
-
     def read(self, window: Window) -> Codes:
         """Codes of a window, shape (rows, cols).
 
         Raises:
             MapError: the file is truncated or damaged.
         """
-        from rasterio.errors import RasterioError
-        from rasterio.windows import Window as RasterWindow
-
-        try:
-            codes: Codes = self._dataset.read(1, window=RasterWindow(window.col, window.row, window.cols, window.rows))
-        except (RasterioError, OSError):
-            raise MapError(self.name, f"is truncated or damaged: rows {window.row} to {window.row_end} cannot be read", "Fetch the file again") from None
-        return codes
+        return self.stored(window)
 
     def census(self) -> Census:
         """Counts the map.
@@ -166,18 +139,7 @@ def open_class_map(path: str | Path, *, outside: Iterable[int] = (), inside: Ite
         MapError: missing, unreadable, of several bands, or not of whole numbers.
         OptionError: a code is given as both, or `inside` names the file's nodata.
     """
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
-
-    known = "GDAL_CACHEMAX" in os.environ
-    file = find_data(Path(path), 0) if Path(path).suffix.lower() == ".hdr" else Path(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            dataset = rasterio.open(file)
-    except (RasterioError, OSError):
-        raise MapError(path, "is missing, or is no raster that GDAL reads", "Give a class map as GeoTIFF or ENVI") from None
-    with dataset, rasterio.Env(**({} if known else {"GDAL_CACHEMAX": CACHE_MB})):
+    with open_map_raster(path, "class map") as dataset:
         _check_kind(str(path), dataset)
         yield ClassMap(str(path), dataset, _outside(dataset.nodata, frozenset(outside), frozenset(inside)))
 

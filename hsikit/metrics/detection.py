@@ -239,8 +239,6 @@ def roc_area_interval(scores: ArrayLike, truth: ArrayLike, *, groups: ArrayLike 
         LabelError: as `roc_curve`; groups of another shape; or a single object.
         OptionError: fewer than two resamples.
     """
-    if resamples < 2:
-        raise OptionError("resamples", f"{resamples} give no interval", "Give 1000")
     values, target = _scored(scores, truth)
     there = ~np.isnan(np.asarray(scores))
     numbers = _objects(truth) if groups is None else np.asarray(groups)
@@ -248,6 +246,28 @@ def roc_area_interval(scores: ArrayLike, truth: ArrayLike, *, groups: ArrayLike 
         raise LabelError("groups", f"their shape is {numbers.shape}, and the scores' {there.shape}", "Give a number for each pixel")
     _, place = np.unique(numbers[there][target], return_inverse=True)
     sums, sizes = np.bincount(place, shares_below(values[target], np.sort(values[~target]))), np.bincount(place)
+    background = np.sort(values[~target])
+    below = (np.searchsorted(background, values[target], "left") + np.searchsorted(background, values[target], "right")) / (2 * len(background))
+    return area_interval(below, numbers[there][target], resamples=resamples, seed=seed)
+
+
+def area_interval(above: ArrayLike, groups: ArrayLike, *, resamples: int = 1000, seed: int = 0) -> tuple[float, float]:
+    """The same from what is known of the targets alone.
+
+    Args:
+        above: for each target pixel the share of the background that it scores above, equal scores counting half, shape (n,).
+        groups: number of each one's object, any integers, shape (n,).
+        resamples: as for `roc_area_interval`.
+        seed: the same.
+
+    Raises:
+        LabelError: a single object.
+        OptionError: fewer than two resamples.
+    """
+    if resamples < 2:
+        raise OptionError("resamples", f"{resamples} give no interval", "Give 1000")
+    _, place = np.unique(np.asarray(groups), return_inverse=True)
+    sums, sizes = np.bincount(place, np.asarray(above, np.float64)), np.bincount(place)
     if len(sizes) < 2:
         raise LabelError("truth", "it has one object, which says nothing of others", "Give truth with several")
     low, high = np.percentile(resampled_areas(sums, sizes, resamples=resamples, seed=seed), [2.5, 97.5])

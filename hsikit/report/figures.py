@@ -2,112 +2,52 @@
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hsikit.report.content import ClassFacts, Content, Diagram, Number, Spectra
+from hsikit.report.canvas import ACCENT, INK, MUTED, PALE, RULE, WARM, Picture, blank, limits_of, raster, saved, tidy, value_label, values_of
+from hsikit.report.content import ClassFacts, Content, Diagram, Spectra
 from hsikit.report.gather import Views
 from hsikit.report.ground import Pixels
 from hsikit.scene import Bands
 from hsikit.viz.maps import draw_class_map
 from hsikit.viz.quicklook import draw_rgb
-from hsikit.viz.spectra import FEW, LABELS, broken
+from hsikit.viz.spectra import FEW, broken
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-INK, MUTED, RULE, ACCENT, WARM, PALE = "#1b2126", "#5a6570", "#d8dde2", "#0b5a94", "#c25400", "#b8c1c9"
 TRAINING, RIGHT, WRONG = (0, 114, 178), (0, 158, 115), (213, 94, 0)
 """Colours that the colour-blind tell apart."""
-WIDE = 4.8
-"""Inches of a raster picture that fills half of the page."""
 FINE = 320
 """Pictures longer than this have their label pixels drawn three pixels wide, to be seen."""
-STYLE: dict[Any, Any] = {
-    "font.size": 9.0, "axes.edgecolor": MUTED, "axes.labelcolor": INK, "text.color": INK, "xtick.color": MUTED, "ytick.color": MUTED,
-    "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6, "axes.spines.top": False, "axes.spines.right": False,
-    "svg.hashsalt": "hsikit", "svg.fonttype": "path",
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture as a data URI, and what it shows in words."""
-
-    uri: str
-    alt: str
-
-
-@contextmanager
-def _figure(width: float, height: float) -> Iterator[Figure]:
-    """An empty figure in the report's style (inches)."""
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(figure)
-        yield figure
-
-
-def _saved(figure: Figure, kind: str) -> str:
-    """A figure as a data URI; equal figures give equal text."""
-    out = io.BytesIO()
-    stamp: dict[str, Any] = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
-    figure.savefig(out, format=kind, dpi=200, bbox_inches="tight", pad_inches=0.04, metadata=stamp, facecolor="white")
-    media = "image/png" if kind == "png" else "image/svg+xml"
-    return f"data:{media};base64,{base64.b64encode(out.getvalue()).decode()}"
-
-
-def _raster(shape: tuple[int, int]) -> Any:
-    """A figure of the proportions of a scene."""
-    return _figure(WIDE, float(np.clip(WIDE * shape[0] / shape[1], 1.4, 2.0 * WIDE)))
-
-
-def _tidy(ax: Axes) -> None:
-    """Few, small coordinates, and nothing that the caption says."""
-    ax.set_title("")
-    ax.set_xlabel("")
-    ax.set_ylabel("")
-    ax.locator_params(nbins=3)
-    ax.tick_params(labelsize=8, length=2.5)
-    for label in ax.get_yticklabels():
-        label.set(rotation=90, va="center")
-    for spine in ax.spines.values():
-        spine.set(visible=True, color=RULE)
 
 
 def quicklook(content: Content, views: Views) -> Picture | None:
     """The scene, stretched from 2 to 98 %."""
     if views.quicklook is None:
         return None
-    with _raster(views.grid.shape) as figure:
+    with raster(views.grid.shape) as figure:
         ax = draw_rgb(views.quicklook, views.grid, "", figure.add_subplot())
-        _tidy(ax)
-        return Picture(_saved(figure, "png"), f"Quicklook of the scene in {content.composite}")
+        tidy(ax)
+        return Picture(saved(figure, "png"), f"Quicklook of the scene in {content.composite}")
 
 
 def class_map(content: Content, views: Views) -> Picture:
     """The map in the legend's colours; the legend itself is text of the page."""
-    with _raster(views.grid.shape) as figure:
+    with raster(views.grid.shape) as figure:
         transform = views.grid.transform if views.grid.georeferenced else None
         ax = draw_class_map(views.codes, views.legend, _coarser(transform, views), "", figure.add_subplot())
         legend = ax.get_legend()
         if legend is not None:
             legend.remove()
-        _tidy(ax)
+        tidy(ax)
         largest = sorted((c for c in content.classes if c.share), key=lambda c: -(c.share or 0))[:3]
         shares = ", ".join(f"{c.name} {100 * (c.share or 0):.0f} %" for c in largest)
-        return Picture(_saved(figure, "png"), f"Class map of {len(content.classes)} classes; the largest are {shares}")
+        return Picture(saved(figure, "png"), f"Class map of {len(content.classes)} classes; the largest are {shares}")
 
 
 def _coarser(transform: Any, views: Views) -> Any:
@@ -124,12 +64,12 @@ def split_map(content: Content, views: Views) -> Picture | None:
     places = content.places
     if places.kind == "none":
         return None
-    with _raster(views.grid.shape) as figure:
+    with raster(views.grid.shape) as figure:
         back = _pale(views)
         ax = draw_rgb(_with_labels(back, views), views.grid, "", figure.add_subplot())
-        _tidy(ax)
+        tidy(ax)
         what = f"{places.training} training pixels and {places.right + places.wrong} test pixels, {places.wrong} of them wrong"
-        return Picture(_saved(figure, "png"), f"Label pixels over the scene: {what if places.kind == 'split' else f'{places.training} label pixels'}")
+        return Picture(saved(figure, "png"), f"Label pixels over the scene: {what if places.kind == 'split' else f'{places.training} label pixels'}")
 
 
 def _pale(views: Views) -> NDArray[np.float32]:
@@ -164,7 +104,7 @@ def score_bars(content: Content) -> Picture | None:
     rows = [row for row in content.assessment.rows if row.overall is not None] if content.assessment else []
     if not rows:
         return None
-    with _figure(4.8, 0.5 + 0.34 * len(rows)) as figure:
+    with blank(4.8, 0.5 + 0.34 * len(rows)) as figure:
         ax = figure.add_subplot()
         values = [100 * (row.overall or 0.0) for row in rows]
         ax.barh(range(len(rows)), values, height=0.62, color=[PALE if row.floor else ACCENT for row in rows])
@@ -183,14 +123,14 @@ def score_bars(content: Content) -> Picture | None:
         ax.set_xlabel("overall accuracy (%)")
         ax.spines["left"].set_visible(False)
         told = ", ".join(f"{row.name} {value:.1f} %" for row, value in zip(rows, values, strict=True))
-        return Picture(_saved(figure, "svg"), f"Bars of overall accuracy: {told}")
+        return Picture(saved(figure, "svg"), f"Bars of overall accuracy: {told}")
 
 
 def reliability(diagrams: Sequence[Diagram]) -> Picture | None:
     """Share of right pixels against confidence, one line for each diagram, over a histogram of the confidence."""
     if not diagrams:
         return None
-    with _figure(4.6, 4.6) as figure:
+    with blank(4.6, 4.6) as figure:
         top, bottom = figure.subplots(2, 1, height_ratios=[3.2, 1], sharex=True)
         top.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
         top.text(0.30, 0.34, "as right as it is sure", rotation=33, color=MUTED, fontsize=8, rotation_mode="anchor")
@@ -200,7 +140,7 @@ def reliability(diagrams: Sequence[Diagram]) -> Picture | None:
         bottom.set(xlim=(0, 1), xlabel="confidence", ylabel="pixels (%)")
         top.legend(frameon=False, loc="upper left", fontsize=8.5)
         told = "; ".join(f"{found.name} calibration, expected calibration error {100 * (found.ece or 0):.1f} %" for found in diagrams)
-        return Picture(_saved(figure, "svg"), f"Reliability diagram: {told}")
+        return Picture(saved(figure, "svg"), f"Reliability diagram: {told}")
 
 
 def _reliability_line(top: Axes, bottom: Axes, found: Diagram, colour: str, marker: str) -> None:
@@ -217,51 +157,36 @@ def class_spectra(content: Content, views: Views) -> list[tuple[ClassFacts, Spec
     if views.bands is None:
         return []
     bands = views.bands
-    every = np.array([_values(line) for found in content.spectra for line in (found.mean, found.low, found.high)])
-    limits = _limits(every)
-    label = LABELS.get(views.quantity, views.quantity or "value") + (f" ({views.units})" if views.units not in ("", "1") else "")
+    every = np.array([values_of(line) for found in content.spectra for line in (found.mean, found.low, found.high)])
+    limits = limits_of(every)
+    label = value_label(views.quantity, views.units)
     by_code = {facts.code: facts for facts in content.classes}
     return [(by_code[found.code], found, _class_panel(by_code[found.code], found, content.spectra, bands, limits, label)) for found in content.spectra]
 
 
 def _class_panel(facts: ClassFacts, own: Spectra, spectra: Sequence[Spectra], bands: Bands, limits: tuple[float, float], label: str) -> Picture:
-    with _figure(3.3, 2.3) as figure:
+    with blank(3.3, 2.3) as figure:
         ax = figure.add_subplot()
         marker = "." if len(bands) < FEW else None
         for other in spectra:
             if other.code != own.code:
-                nm, lines = broken(bands, _values(other.mean)[None])
+                nm, lines = broken(bands, values_of(other.mean)[None])
                 ax.plot(nm, lines[0], color=RULE, linewidth=0.8, zorder=1)
-        nm, lines = broken(bands, np.array([_values(line) for line in (own.mean, own.low, own.high)]))
+        nm, lines = broken(bands, np.array([values_of(line) for line in (own.mean, own.low, own.high)]))
         colour = tuple(part / 255 for part in facts.colour)
         ax.fill_between(nm, lines[1], lines[2], color=colour, alpha=0.45, linewidth=0, zorder=2)
         ax.plot(nm, lines[0], color=INK, linewidth=1.3, marker=marker, zorder=3)
         ax.set(ylim=limits, xlabel="wavelength (nm)", ylabel=label)
         ax.locator_params(nbins=4)
-        return Picture(_saved(figure, "png"), f"Spectra of {facts.name}: mean of {own.pixels} pixels, and the band from the 10th to the 90th percentile")
-
-
-def _values(line: Sequence[Number]) -> NDArray[np.float64]:
-    return np.array([np.nan if value is None else value for value in line], np.float64)
-
-
-def _limits(values: NDArray[np.float64]) -> tuple[float, float]:
-    """From the 2nd to the 98th percentile and a third of that more on each side, but no further than the values reach."""
-    seen = values[np.isfinite(values)]
-    if not seen.size:
-        return 0.0, 1.0
-    low, high = (float(edge) for edge in np.percentile(seen, [2, 98]))
-    span = (high - low) or 1.0
-    bottom, top = max(float(seen.min()), low - span / 3), min(float(seen.max()), high + span / 3)
-    return bottom - 0.04 * span, top + 0.04 * span
+        return Picture(saved(figure, "png"), f"Spectra of {facts.name}: mean of {own.pixels} pixels, and the band from the 10th to the 90th percentile")
 
 
 def training_curve(content: Content) -> Picture | None:
     """The history of a network's training."""
-    curves = {name: _values(values) for name, values in content.model.history.items() if any(value is not None for value in values)}
+    curves = {name: values_of(values) for name, values in content.model.history.items() if any(value is not None for value in values)}
     if not curves:
         return None
-    with _figure(4.8, 2.6) as figure:
+    with blank(4.8, 2.6) as figure:
         ax = figure.add_subplot()
         for (name, values), colour in zip(curves.items(), (ACCENT, WARM, "#0a7a55", MUTED) * len(curves), strict=False):
             ax.plot(range(1, len(values) + 1), values, color=colour, linewidth=1.4, label=name, marker="." if len(values) < FEW else None)
@@ -269,4 +194,4 @@ def training_curve(content: Content) -> Picture | None:
         ax.legend(frameon=False, fontsize=8.5)
         known = {name: values[np.isfinite(values)] for name, values in curves.items()}
         told = "; ".join(f"{name} from {values[0]:.3g} to {values[-1]:.3g}" for name, values in known.items())
-        return Picture(_saved(figure, "svg"), f"Training curve: {told}")
+        return Picture(saved(figure, "svg"), f"Training curve: {told}")

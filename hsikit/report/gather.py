@@ -18,7 +18,7 @@ from hsikit.layers import MASKED, NODATA, UNKNOWN, Legend
 from hsikit.models import load_method, load_record, read_folder
 from hsikit.registry import list_methods
 from hsikit.report.assessment import areas_of, of_evaluation, of_record, per_class, plain, read_evaluation, split_of_record
-from hsikit.report.content import Areas, Assessment, ClassFacts, Content, MapFacts, ModelFacts
+from hsikit.report.content import Areas, Assessment, ClassFacts, Content, ModelFacts
 from hsikit.report.ground import Pixels, class_spectra, on_map, picture
 from hsikit.report.labelled_places import LabelPlaces, places_of
 from hsikit.report.mapfile import MapFile, read_map
@@ -86,7 +86,7 @@ def gather(
     areas = areas_of(accuracy, [entry.name for entry in legend.classes if entry.code in mapped.areas]) if accuracy is not None else None
     content = Content(
         title=f"Class map of {_scene_name(mapped, scene)}",
-        map=_map_facts(mapped),
+        map=mapped.facts(),
         model=_model_facts(model, facts, record),
         classes=_classes(legend, mapped, record, assessed),
         unknown=mapped.outside.get(UNKNOWN, 0),
@@ -141,42 +141,8 @@ def _assessment(record: TrainingRecord | None, evaluation: str | Path | None, me
 
 def _scene_name(mapped: MapFile, scene: Source | None) -> str:
     """The scene's file name, without its folder."""
-    named = scene.info.name if scene is not None else next(iter(mapped.table("inputs").values()), mapped.tags.get("hsikit_input_cube", ""))
-    return Path(str(named)).name or mapped.path.name
-
-
-def _map_facts(mapped: MapFile) -> MapFacts:
-    grid, tags = mapped.grid, mapped.tags
-    parameters = mapped.table("parameters")
-    return MapFacts(
-        name=str(mapped.path),
-        rows=grid.shape[0],
-        cols=grid.shape[1],
-        crs=grid.crs_name,
-        georeferenced=grid.georeferenced,
-        pixel_size=grid.pixel_size if grid.georeferenced else None,
-        unit=_unit(grid),
-        bounds=grid.bounds if grid.georeferenced else None,
-        method=str(mapped.fact("method") or tags.get("hsikit_method", "")),
-        smooth=tags.get("smooth", ""),
-        sieve=tags.get("sieve", ""),
-        inputs={role: str(name) for role, name in mapped.table("inputs").items()},
-        parameters={name: value for name, value in parameters.items() if name != "areas"},
-        version=str(mapped.fact("version") or tags.get("hsikit_version", "")),
-        acquired=str(mapped.made.get("datetime", "")) if mapped.fact("datetime_source") == "acquisition of the scene" else "",
-        written=mapped.written,
-    )
-
-
-def _unit(grid: Grid) -> str:
-    """The unit of a grid's coordinates."""
-    if not grid.georeferenced:
-        return ""
-    from pyproj import CRS
-
-    axes = CRS.from_user_input(grid.crs).axis_info
-    name = str(axes[0].unit_name) if axes else "map units"
-    return {"metre": "m", "degree": "degrees"}.get(name, name)
+    named = scene.info.name if scene is not None else mapped.made_from
+    return Path(named).name or mapped.path.name
 
 
 def _model_facts(folder: str | Path, facts: Mapping[str, Any], record: TrainingRecord | None) -> ModelFacts:
@@ -230,9 +196,9 @@ def _warnings(mapped: MapFile, method: Any, assessed: Assessment | None, areas: 
         found.append("Nothing says what this map is worth: the model folder does not say how the model was trained. `hsikit evaluate` finds it out.")
     if assessed is not None and assessed.split is not None and assessed.split.name == "random":
         found.append("Training and test pixels were drawn at random, so that they lie side by side: the scores below are too high for any other place.")
-    made_from = next(iter(mapped.table("inputs").values()), "")
-    if scene is not None and made_from and Path(str(made_from)).name != Path(scene.info.name).name:
-        found.append(f"The map's own metadata name the scene {Path(str(made_from)).name}; quicklook and spectra are of {Path(scene.info.name).name}.")
+    made_from = mapped.made_from
+    if scene is not None and made_from and Path(made_from).name != Path(scene.info.name).name:
+        found.append(f"The map's own metadata name the scene {Path(made_from).name}; quicklook and spectra are of {Path(scene.info.name).name}.")
     if areas is not None and Path(areas.map).name != mapped.path.name:
         found.append(f"The accuracy of the whole map and the areas with intervals are those of the map {Path(areas.map).name}.")
     return tuple(found)

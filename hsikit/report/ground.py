@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsikit.errors import GridError
-from hsikit.geo.grid import Grid, Window
+from hsikit.geo.grid import Coefficients, Grid, Window
 from hsikit.report.content import Number, Spectra
 from hsikit.report.mapfile import MOST_SHOWN
 from hsikit.scene import Floats, Indices, Raw, SceneInfo, Source
@@ -46,19 +46,19 @@ class CutSource:
         self.whole.close()
 
 
-def on_map(source: Source, grid: Grid, name: str) -> Source:
+def on_map(source: Source, grid: Grid, name: str, advice: str = "Give the scene that the map was made from") -> Source:
     """The part of a scene that a map covers.
 
     Args:
         source: the scene.
         grid: the map's grid.
         name: the map, for messages.
+        advice: what to do where the two do not fit.
 
     Raises:
         GridError: the map does not lie on whole pixels of the scene, or reaches outside it.
     """
     scene = source.info.grid
-    advice = "Give the scene that the map was made from"
     if scene.georeferenced != grid.georeferenced or not same_crs(scene.crs, grid.crs):
         raise GridError(source.info.name, f"its coordinate reference system ({scene.crs_name}) is not that of the map {name} ({grid.crs_name})", advice)
     if not scene.georeferenced:
@@ -79,8 +79,12 @@ def on_map(source: Source, grid: Grid, name: str) -> Source:
 
 
 def _on(grid: Grid, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Rows and columns of a grid, from its upper-left corner, at map coordinates."""
-    a, b, c, d, e, f = grid.transform
+    return pixel_places(grid.transform, x, y)
+
+
+def pixel_places(transform: Coefficients, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Rows and columns of a grid, from its upper-left corner, at coordinates of its transform, or of what `Grid.drawn` says."""
+    a, b, c, d, e, f = transform
     area = a * e - b * d
     return (a * (y - f) - d * (x - c)) / area, (e * (x - c) - b * (y - f)) / area
 
@@ -136,10 +140,10 @@ def class_spectra(source: Source, places: Mapping[int, Pixels]) -> tuple[Spectra
         if len(spectra):
             low, high = np.percentile(spectra, BAND, axis=0)
             mean = spectra.mean(axis=0, dtype=np.float64)
-            found.append(Spectra(code, len(spectra), len(rows), *(_plain(values, good) for values in (mean, low, high))))
+            found.append(Spectra(code, len(spectra), len(rows), *(plain(values, good) for values in (mean, low, high))))
     return tuple(found)
 
 
-def _plain(values: NDArray[np.floating], good: NDArray[np.bool_]) -> tuple[Number, ...]:
+def plain(values: NDArray[np.floating], good: NDArray[np.bool_]) -> tuple[Number, ...]:
     """Numbers by band, None at bad bands."""
     return tuple(float(value) if keep and np.isfinite(value) else None for value, keep in zip(values, good, strict=True))

@@ -66,6 +66,21 @@ WORKS = {work.key: work for work in (
              "Olofsson, P. and Foody, G. M. and Herold, M. and Stehman, S. V. and Woodcock, C. E. and Wulder, M. A.",
              "Good practices for estimating area and assessing accuracy of land change", "Remote Sensing of Environment", 2014, "148", "42--57",
              "10.1016/j.rse.2014.02.015"),
+    _article("reed1990", "Reed and Yu, 1990", "Reed, I. S. and Yu, X.",
+             "Adaptive multiple-band CFAR detection of an optical pattern with unknown spectral distribution",
+             "IEEE Transactions on Acoustics, Speech, and Signal Processing", 1990, "38(10)", "1760--1770", "10.1109/29.60107"),
+    _article("kelly1986", "Kelly, 1986", "Kelly, E. J.", "An adaptive detection algorithm", "IEEE Transactions on Aerospace and Electronic Systems",
+             1986, "AES-22(2)", "115--127", "10.1109/TAES.1986.310745"),
+    _article("kraut2005", "Kraut et al., 2005", "Kraut, S. and Scharf, L. L. and Butler, R. W.",
+             "The adaptive coherence estimator: a uniformly most-powerful-invariant adaptive detection statistic",
+             "IEEE Transactions on Signal Processing", 2005, "53(2)", "427--438", "10.1109/TSP.2004.840823"),
+    _article("kruse1993", "Kruse et al., 1993", "Kruse, F. A. and Lefkoff, A. B. and Boardman, J. W. and Heidebrecht, K. B. and Shapiro, A. T. and "
+             "Barloon, P. J. and Goetz, A. F. H.",
+             "The spectral image processing system (SIPS): interactive visualization and analysis of imaging spectrometer data",
+             "Remote Sensing of Environment", 1993, "44(2--3)", "145--163", "10.1016/0034-4257(93)90013-N"),
+    _article("mann1947", "Mann and Whitney, 1947", "Mann, H. B. and Whitney, D. R.",
+             "On a test of whether one of two random variables is stochastically larger than the other", "The Annals of Mathematical Statistics", 1947,
+             "18(1)", "50--60", "10.1214/aoms/1177730491"),
     Reference("zidi2025", "Zidi et al., 2025", "misc", (
         ("author", "Zidi, F. A. and Boukhari, D. E. and Sellam, A. Z. and Ouafi, A. and Distante, C. and Bekhouche, S. E. and Taleb-Ahmed, A."),
         ("title", "{LoLA-SpecViT: Local Attention SwiGLU Vision Transformer with LoRA for Hyperspectral Imaging}"), ("year", "2025"),
@@ -91,6 +106,15 @@ OF_METHOD: dict[str, tuple[str, ...]] = {
     "lola-specvit": ("zidi2025", "green1988", "ledoit2004"),
 }
 """Works that a user of each method cites; methods of other packages name theirs themselves."""
+
+DETECTORS: dict[str, tuple[str, ...]] = {
+    "rx": ("reed1990",),
+    "local-rx": ("reed1990",),
+    "ace": ("kraut2005",),
+    "glrt": ("kelly1986",),
+    "spectral-angle": ("kruse1993",),
+}
+"""The same of detectors; of others the registry names the paper."""
 
 
 def cited(keys: Iterable[str]) -> str:

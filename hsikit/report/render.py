@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsikit.layers import Colour
 from hsikit.report import figures, words
-from hsikit.report.content import Content, Estimate, Number
+from hsikit.report.content import Content, Estimate
 from hsikit.report.gather import Views
+from hsikit.report.pages import css, environment, number, percent
 from hsikit.viz.spectra import LABELS
 
 if TYPE_CHECKING:
@@ -22,31 +22,15 @@ DARK = 0.18
 
 
 def render(content: Content, views: Views) -> str:
-    """The whole page.
-
-    Class names and file names are data: everything that is put into the page is escaped.
-    """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    page = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page.filters.update(
-        percent=_percent,
-        decimal=_decimal,
-        whole=_whole,
-        hectares=_hectares,
-        colour=_css,
-        file_name=words.file_name,
-        readable=_readable,
-        sentence=words.sentence,
-    )
+    """The whole page."""
     diagrams = content.assessment.diagrams if content.assessment else ()
-    return page.get_template(TEMPLATE).render(
+    return environment().get_template(TEMPLATE).render(
         content=content,
         words=words,
         quicklook=figures.quicklook(content, views),
         map_picture=figures.class_map(content, views),
         split_picture=figures.split_map(content, views),
-        swatches={name: _css(getattr(figures, name.upper())) for name in ("training", "right", "wrong")},
+        swatches={name: css(getattr(figures, name.upper())) for name in ("training", "right", "wrong")},
         bars=figures.score_bars(content),
         reliability=figures.reliability(diagrams),
         spectra=figures.class_spectra(content, views),
@@ -55,31 +39,6 @@ def render(content: Content, views: Views) -> str:
         quantity=LABELS.get(content.model.quantity, content.model.quantity),
         plus_minus=_plus_minus,
     )
-
-
-def _number(value: Number, text: str) -> Markup:
-    """A number as people read it, with its full precision for machines."""
-    from markupsafe import Markup
-
-    return Markup("–") if value is None else Markup('<data value="{}">{}</data>').format(repr(value), text)
-
-
-def _percent(value: Number, digits: int = 1) -> Markup:
-    """A share in percent, without the sign."""
-    return _number(value, "" if value is None else f"{100 * value:.{digits}f}")
-
-
-def _decimal(value: Number, digits: int = 3) -> Markup:
-    return _number(value, "" if value is None else f"{value:.{digits}f}")
-
-
-def _whole(value: int | None) -> Markup:
-    return _number(value, "" if value is None else words.count(value))
-
-
-def _hectares(value: Number) -> Markup:
-    """Hectares to three or more significant digits."""
-    return _number(value, "" if value is None else words.count(value) if abs(value) >= 1000 else f"{value:.1f}")
 
 
 def _plus_minus(estimate: Estimate | None, kind: str) -> Markup:
@@ -91,28 +50,10 @@ def _plus_minus(estimate: Estimate | None, kind: str) -> Markup:
     parts = (estimate.value, estimate.half_width)
     if kind == "hectares":
         digits = 0 if abs(estimate.value) >= 1000 else 1
-        shown = [_number(part, "" if part is None else f"{part:,.{digits}f}") for part in parts]
+        shown = [number(part, "" if part is None else f"{part:,.{digits}f}") for part in parts]
     else:
-        shown = [_percent(part) for part in parts]
+        shown = [percent(part) for part in parts]
     return shown[0] + Markup("&nbsp;±&nbsp;") + shown[1]
-
-
-def _css(colour: Colour) -> str:
-    """A colour for a style sheet."""
-    return "#{:02x}{:02x}{:02x}".format(*colour)
-
-
-def _readable(value: Any) -> str:
-    """An option's value in a table."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(_readable(part) for part in value) or "none"
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_readable(part)}" for name, part in value.items()) or "none"
-    return str(value)
 
 
 def _confusion(content: Content) -> list[dict[str, Any]]:
@@ -130,7 +71,7 @@ def _cell(count: int, total: int, right: bool) -> dict[str, Any]:
     share = count / total if total else 0.0
     strength = share**0.5 if count else 0.0  # few errors are still seen
     red, green, blue = (round(255 + (part - 255) * strength) for part in (RIGHT if right else WRONG))
-    return {"count": count, "background": _css((red, green, blue)), "ink": "#fff" if _luminance((red, green, blue)) < DARK else "#1b2126", "right": right}
+    return {"count": count, "background": css((red, green, blue)), "ink": "#fff" if _luminance((red, green, blue)) < DARK else "#1b2126", "right": right}
 
 
 def _luminance(colour: Colour) -> float:

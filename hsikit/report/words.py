@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from hsikit.report.content import Content, Number
+from hsikit.report.content import Content, MapFacts, Number
 from hsikit.report.references import HSIKIT, OF_METHOD, bibliography, cited
 from hsikit.train.pipeline import ELSEWHERE, REFITTED
 from hsikit.viz.spectra import LABELS
@@ -67,17 +67,18 @@ def summary(content: Content) -> list[str]:
     """What was mapped, its score beside its floors, and what that means; one sentence each."""
     made, size = content.model, f"{count(content.map.rows)} × {count(content.map.cols)} pixels"
     if content.map.pixel_size is not None:
-        size += f" of {_pixel(content)}"
+        size += f" of {pixel_size(content.map)}"
     mapped = sum(facts.pixels > 0 for facts in content.classes)
     of = f"{len(content.classes)} classes" if mapped == len(content.classes) else f"{mapped} of the model's {len(content.classes)} classes"
     sentences = [f"The map shows {of} on {size}, made by {made.method}{_training(content)}."]
     return [*sentences, *_scored(content), *_meaning(content), *_estimated(content)]
 
 
-def _pixel(content: Content) -> str:
-    width, height = content.map.pixel_size or (0.0, 0.0)
+def pixel_size(facts: MapFacts) -> str:
+    """The size of a map's pixels, with its unit."""
+    width, height = facts.pixel_size or (0.0, 0.0)
     size = f"{width:g}" if abs(width - height) < 1e-6 * width else f"{width:g} × {height:g}"
-    return f"{size} {content.map.unit}"
+    return f"{size} {facts.unit}"
 
 
 def _training(content: Content) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from hsikit.errors import OutputError
 from hsikit.scene import Source
@@ -50,14 +52,31 @@ def write_report(
     from hsikit.report.render import render
 
     content, views = gather(path, model, scene=scene, evaluation=evaluation, accuracy=accuracy)
-    text = render(content, views)
+    return put_report(page, numbers, render(content, views), content.to_json())
+
+
+def put_report(page: Path, numbers: Path, text: str, facts: Mapping[str, Any]) -> list[Path]:
+    """Writes a page and its numbers, together or not at all.
+
+    Args:
+        page: where the page goes.
+        numbers: where its numbers go, as `check_outputs` says.
+        text: of the page.
+        facts: every number in it, JSON-able.
+
+    Returns:
+        The page and `run.json`.
+
+    Raises:
+        OutputError: the disk does not take it.
+    """
     staged = page.absolute().parent / f".{page.name}.{os.getpid()}.new"
     try:
         with writing(page):
             shutil.rmtree(staged, ignore_errors=True)
             staged.mkdir()
             (staged / page.name).write_text(text, encoding="utf-8")
-            write_json(staged / NUMBERS, {"report": page.name, **content.to_json()})
+            write_json(staged / NUMBERS, {"report": page.name, **facts})
         commit([(staged / NUMBERS, numbers), (staged / page.name, page)])
     finally:
         shutil.rmtree(staged, ignore_errors=True)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from hsikit.assess import class_map
+from hsikit.assess import map_raster
 from hsikit.assess.class_map import open_class_map
 from hsikit.assess.design import Design
 from hsikit.assess.sample import _draw, _groups, sample_map
@@ -76,7 +76,7 @@ def test_the_same_pixels_however_the_file_is_cut(tmp_path_factory: pytest.TempPa
     with pytest.MonkeyPatch.context() as patch, open_class_map(path) as found:
         census = found.census()
         groups, _ = _groups(design, census, "map", seed)
-        patch.setattr(class_map, "STRIP_PIXELS", strip)
+        patch.setattr(map_raster, "STRIP_PIXELS", strip)
         rows, cols, got = _draw(found, groups)
         again = found.census()
         assert [(s.code, s.pixels) for s in again.strata] == [(s.code, s.pixels) for s in census.strata] and again.outside == census.outside

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from hsikit.report import figures
+from hsikit.report import canvas, figures
 from hsikit.report.content import Diagram, Spectra
 from hsikit.report.gather import Content, Views, gather
 from hsikit.sensors import open_source
@@ -71,10 +71,10 @@ def test_one_picture_of_spectra_for_each_class(gathered: tuple[Content, Views]) 
 
 def test_limits_leave_out_what_towers() -> None:
     values = np.concatenate([np.linspace(0, 1, 1000), [50.0]])
-    low, high = figures._limits(values)
+    low, high = canvas.limits_of(values)
     assert -0.1 < low < 0 and 1 < high < 1.5
-    assert figures._limits(np.full(4, np.nan)) == (0.0, 1.0)
-    flat = figures._limits(np.full(4, 3.0))
+    assert canvas.limits_of(np.full(4, np.nan)) == (0.0, 1.0)
+    flat = canvas.limits_of(np.full(4, 3.0))
     assert flat[0] < 3 < flat[1]
 
 

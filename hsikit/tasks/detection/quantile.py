@@ -7,7 +7,7 @@ earlier passes have found; counts add up, so the answer does not depend on how t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -33,21 +33,41 @@ def quantile_stages(layer: str, share: float, name: str = "quantile") -> tuple[R
 
 
 def _pass(layer: str, share: float, name: str, number: int) -> Reduce:
-    low, width = DIGITS[number]
     before = f"{name}{number}"
 
     def update(tile: Tile, store: Store) -> Partial:
-        values = tile.inner(layer)[0].flatten()
-        # A NaN compares false; -0.0 becomes 0.0, whose sign bit is 0.
-        bits = (values[values >= 0] + 0.0).view(torch.int32)
-        if number:
-            bits = bits[bits >> (low + width) == int(store[before]["prefix"])]
-        return {"counts": torch.bincount((bits >> low) & ((1 << width) - 1), minlength=1 << width)}
+        return {"counts": _digits(tile.inner(layer)[0].flatten(), store[before] if number else {}, number)}
 
     def finish(total: Partial, store: Store) -> Partial:
         return _narrowed(total["counts"].cpu(), store[before] if number else {}, share, number)
 
     return Reduce(f"{name}{number + 1}", (layer,), update, finish=finish)
+
+
+def exact_quantile(strips: Callable[[], Iterable[Tensor]], share: float) -> Partial:
+    """The same of a finished layer, in three passes over it: "threshold", "count" and "above".
+
+    Args:
+        strips: gives the values anew, from 0 up, NaN where there is none; of any shapes.
+        share: above 0, below 1.
+    """
+    found: Partial = {}
+    for number, (_, width) in enumerate(DIGITS):
+        total = torch.zeros(1 << width, dtype=torch.int64)
+        for values in strips():
+            total += _digits(values.flatten(), found, number)
+        found = _narrowed(total, found, share, number)
+    return found
+
+
+def _digits(values: Tensor, before: Mapping[str, Tensor], number: int) -> Tensor:
+    """Counts of one group of bits, among the values that agree with what earlier passes have found."""
+    low, width = DIGITS[number]
+    # A NaN compares false; -0.0 becomes 0.0, whose sign bit is 0.
+    bits = (values[values >= 0] + 0.0).view(torch.int32)
+    if number:
+        bits = bits[bits >> (low + width) == int(before["prefix"])]
+    return torch.bincount((bits >> low) & ((1 << width) - 1), minlength=1 << width)
 
 
 def _narrowed(counts: Tensor, before: Mapping[str, Tensor], share: float, number: int) -> Partial:
