@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         sample_map,
         save_method,
         train,
+        write_detection_report,
         write_report,
     )
 
@@ -61,6 +62,7 @@ __all__ = [
     "sample_map",
     "save_method",
     "train",
+    "write_detection_report",
     "write_report",
 ]
 

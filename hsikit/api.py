@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = [
     "adapt", "assess_map", "benchmark", "check", "describe", "draw_quicklook", "evaluate", "list_methods", "list_sensors", "load_method", "make_method",
     "method_for", "open_library", "open_scene", "pretrain", "rank_detectors", "read_labels", "run", "sample_map", "save_method", "train", "write_report",
+    "method_for", "open_library", "open_scene", "pretrain", "read_labels", "run", "sample_map", "save_method", "train", "write_detection_report",
+    "write_report",
 ]  # fmt: skip
 
 Scene = Any
@@ -447,3 +449,41 @@ def write_report(class_map: str | Path, model: str | Path, output: str | Path, *
     with ExitStack() as held:
         source = held.enter_context(opened(scene, **reading)) if scene is not None else None
         return write(class_map, model, output, scene=source, evaluation=evaluation, accuracy=accuracy, overwrite=overwrite)
+
+
+def write_detection_report(scores: str | Path, output: str | Path, *, scene: Scene | None = None, hits: str | Path | None = None,
+                           target: Any = None, names: Sequence[str] = (), pixels: Sequence[tuple[int, int]] = (), truth: str | Path | None = None,
+                           overwrite: bool = False, **reading: Any) -> list[Path]:  # fmt: skip
+    """Writes one self-contained HTML page about a map of scores, and `run.json` beside it: see `hsikit.report.detection.write_detection_report`.
+
+    Example:
+        >>> hsikit.write_detection_report("scores.tif", "report.html", scene="scene.tif", truth="truth.gpkg")
+
+    Args:
+        scores: a map of `hsikit detect` or `hsikit anomaly`.
+        output: the page.
+        scene: the scene that it was made from, for quicklook, spectra and floor.
+        hits: a file of the run's hits; None: they are found in the map.
+        target: what was looked for, as `hsikit.targets.read_targets` takes it; None: the map's own metadata know it.
+        names: which of its spectra.
+        pixels: (row, column) of the pixels that the target was taken from; they are not scored.
+        truth: a raster on the map's grid, or polygons or points of objects.
+        overwrite: whether an older report may be replaced.
+        **reading: of the scene, as for `open_scene`.
+    """
+    from hsikit.engine import RunOptions, compute
+    from hsikit.report.detection import write_detection_report as write
+    from hsikit.targets import read_targets
+
+    def run(method: Any, source: Source, hidden: Any) -> Any:
+        found = compute(method.bind({"cube": source.info}), {"cube": source}, layers=["scores"], options=RunOptions(mask=hidden))
+        return found.layers["scores"].max(axis=0)
+
+    if scene is None and (target is not None or len(pixels)):
+        raise OptionError("scene", "a target is given, and no scene whose bands it could be brought to", "Give the scene, or leave the target out")
+    with ExitStack() as held:
+        source = held.enter_context(opened(scene, **reading)) if scene is not None else None
+        looked_for = None
+        if source is not None and (target is not None or len(pixels)):
+            looked_for = read_targets(source, target, names=names) if target is not None else read_targets(source, names=names, pixels=pixels)
+        return write(scores, output, run, scene=source, hits=hits, target=looked_for, pixels=pixels, truth=truth, overwrite=overwrite)

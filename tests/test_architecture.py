@@ -49,7 +49,7 @@ ARROWS: dict[str, set[str]] = {
     "simulate": {"spectral", "geo", "scene"},
     "train": {*GROUND, "method", "metrics", "nn", "spectral", "writers"},
     "assess": {"geo", "layers", "metrics", "sensors", "train", "writers"},
-    "report": {*GROUND, "assess", "metrics", "models", "sensors", "train", "viz", "writers"},
+    "report": {*GROUND, "assess", "metrics", "models", "sensors", "tasks", "train", "viz", "writers"},
     "pretrain": {"geo", "scene", "cube", "nn", "sensors", "simulate", "spectral", "tasks"},
     "tasks": {*GROUND, "train", "simulate", "nn", "spectral", "metrics", "method"},
 }

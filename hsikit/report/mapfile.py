@@ -52,6 +52,10 @@ class MadeFile:
         found = self.fact(name)
         return found if isinstance(found, Mapping) else {}
 
+    def holds(self, layer: str) -> bool:
+        """Whether the file says that it holds a layer of that name."""
+        return layer in (self.tags.get("hsikit_layer"), self.tags.get("layer"))
+
     @property
     def method(self) -> str:
         """The method's name, or ""."""

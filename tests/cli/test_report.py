@@ -67,3 +67,26 @@ def test_mistakes_are_named_before_any_work(hsikit: Hsikit, place: Field, mapped
         done = hsikit("report", *words, "-o", page)
         assert done.code == 2 and said in done.err and not page.exists(), done.err
     assert hsikit("report", mapped, "--model", place.model, "-o", tmp_path / "report.pdf").code == 2
+
+
+def test_a_detection_has_a_page_of_its_own(hsikit: Hsikit, place: Field, mapped: Path, tmp_path: Path) -> None:
+    scores, hits, page = (tmp_path / name for name in ("scores.tif", "hits.gpkg", "report.html"))
+    found = hsikit("detect", place.scene, "--pixel", "30,40", "--pixel", "30,41", "-o", scores, "--hits", hits, "--pfa", "0.01", "-q")
+    assert found.code == 0, found.err
+    words = ("report", scores, "--scene", place.scene, "--hits", hits, "--truth", place.labels, "-o", page)
+    done = hsikit(*words, "--pixel", "30,40", "--pixel", "30,41")
+    assert (done.code, done.out.strip()) == (0, f"wrote {page}, {tmp_path / 'run.json'}"), done.err
+    told = json.loads((tmp_path / "run.json").read_text())
+    assert told["made_by"]["method"] == "matched-filter" and [row["floor"] for row in told["worth"]["rows"]] == [False, True]
+    for more, said in (
+        (("--model", place.model), "--model: "),
+        (("--name", "ore"), "choose spectra of a library"),
+        (("--pixel", "1"), "is not ROW,COL"),
+        (("--pixel", "10,10"), "was made for mean of 2 pixels"),
+        (("--scene", place.second), "second.tif"),
+    ):
+        done = hsikit(*words, *more, "--overwrite")
+        assert done.code == 2 and said in done.err, done.err
+    for more, said in ((("--truth", place.labels, "--model", place.model), "--truth: "), ((), "--model: ")):
+        done = hsikit("report", mapped, *more, "-o", tmp_path / "other.html")
+        assert done.code == 2 and said in done.err, done.err

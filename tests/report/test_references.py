@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hsikit.registry import METHODS
-from hsikit.report.references import HSIKIT, OF_METHOD, WORKS, bibliography, cited
+from hsikit.report.references import DETECTORS, HSIKIT, OF_METHOD, WORKS, bibliography, cited
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,6 +26,14 @@ def test_an_entry_is_whole(key: str) -> None:
 def test_every_classifier_has_its_works() -> None:
     assert {entry.name for entry in METHODS if entry.task == "classification"} <= set(OF_METHOD)
     assert all(key in WORKS for keys in OF_METHOD.values() for key in keys)
+
+
+def test_detectors_have_their_works() -> None:
+    assert set(DETECTORS) <= {entry.name for entry in METHODS if "detection" in entry.task}
+    assert all(key in WORKS for keys in DETECTORS.values() for key in keys)
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "hsikit" / "tasks" / "detection").glob("*.py"))
+    for key in ("reed1990", "kelly1986", "kraut2005", "kruse1993"):
+        assert f"doi:{dict(WORKS[key].fields)['doi']}" in sources
 
 
 def test_dois_are_those_of_the_methods_own_modules() -> None:

@@ -109,11 +109,6 @@ class ScoreMap(MapRaster):
         return out
 
 
-def is_score_map(made: MadeFile) -> bool:
-    """Whether a map says that it holds scores of a detection."""
-    return SCORES in (made.tags.get("hsikit_layer"), made.tags.get("layer"))
-
-
 def method_facts(made: MadeFile) -> MethodFacts:
     """What made a map of scores.
 
@@ -121,7 +116,7 @@ def method_facts(made: MadeFile) -> MethodFacts:
         MapError: it holds no scores, or no detector made it.
     """
     advice = "Give the map that `hsikit detect` or `hsikit anomaly` wrote"
-    if not is_score_map(made):
+    if not made.holds(SCORES):
         layer = made.tags.get("hsikit_layer") or made.tags.get("layer")
         raise MapError(made.path, f"holds the layer {layer!r}, not scores" if layer else "does not say that it holds scores of a detection", advice)
     entry = next((entry for entry in list_methods() if entry.name == made.method), None)

@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 
 from hsikit.geo.grid import Window
 from hsikit.method import Tile
-from hsikit.tasks.detection.quantile import quantile_stages
+from hsikit.tasks.detection.quantile import exact_quantile, quantile_stages
 
 floats = arrays(np.float32, st.integers(1, 60), elements=st.one_of(st.floats(0, 2.0**127, width=32), st.sampled_from([0.0, 1.0, 2.0, 2.0**-140])))
 
@@ -32,3 +32,12 @@ def test_the_threshold_is_the_exact_order_statistic(values, share, cuts):
     assert float(found["threshold"]) == float(np.sort(values)[::-1][allowed])
     assert int(found["count"]) == len(values)
     assert int(found["above"]) == (values > np.float32(found["threshold"])).sum() <= allowed
+
+
+@given(floats, st.floats(0.001, 0.999), st.integers(1, 5))
+def test_a_finished_layer_has_the_threshold_of_the_run(values, share, cuts):
+    every = np.append(values, np.float32(np.nan))
+    found = exact_quantile(lambda: (torch.from_numpy(part.copy()) for part in np.array_split(every, cuts)), share)
+    assert {key: float(found[key]) for key in ("threshold", "count", "above")} == {
+        key: float(value) for key, value in threshold(every, share, cuts).items() if key != "prefix"
+    }
