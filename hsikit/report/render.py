@@ -24,20 +24,24 @@ DARK = 0.18
 def render(content: Content, views: Views) -> str:
     """The whole page."""
     diagrams = content.assessment.diagrams if content.assessment else ()
-    return environment().get_template(TEMPLATE).render(
-        content=content,
-        words=words,
-        quicklook=figures.quicklook(content, views),
-        map_picture=figures.class_map(content, views),
-        split_picture=figures.split_map(content, views),
-        swatches={name: css(getattr(figures, name.upper())) for name in ("training", "right", "wrong")},
-        bars=figures.score_bars(content),
-        reliability=figures.reliability(diagrams),
-        spectra=figures.class_spectra(content, views),
-        curve=figures.training_curve(content),
-        confusion=_confusion(content),
-        quantity=LABELS.get(content.model.quantity, content.model.quantity),
-        plus_minus=_plus_minus,
+    return (
+        environment()
+        .get_template(TEMPLATE)
+        .render(
+            content=content,
+            words=words,
+            quicklook=figures.quicklook(content, views),
+            map_picture=figures.class_map(content, views),
+            split_picture=figures.split_map(content, views),
+            swatches={name: css(getattr(figures, name.upper())) for name in ("training", "right", "wrong")},
+            bars=figures.score_bars(content),
+            reliability=figures.reliability(diagrams),
+            spectra=figures.class_spectra(content, views),
+            curve=figures.training_curve(content),
+            confusion=_confusion(content),
+            quantity=LABELS.get(content.model.quantity, content.model.quantity),
+            plus_minus=_plus_minus,
+        )
     )
 
 

@@ -114,9 +114,7 @@ def gather_detection(
         return (content, views) if source is None else _with_scene(content, views, scores, source, spectra)
 
 
-def _with_scene(
-    content: DetectionContent, views: Views, scores: ScoreMap, source: Source, target: TargetSpectra | None
-) -> tuple[DetectionContent, Views]:
+def _with_scene(content: DetectionContent, views: Views, scores: ScoreMap, source: Source, target: TargetSpectra | None) -> tuple[DetectionContent, Views]:
     """Adds what only the scene can tell: quicklook and spectra."""
     shown, composite = picture(source)
     info = source.info
@@ -190,9 +188,7 @@ def _found(scores: ScoreMap, made_by: MethodFacts, path: str | Path | None, thre
     return Found(source, "" if path is None else str(path), len(hits), listed(hits, scores, truth, threshold, path)), hits
 
 
-def _scored(
-    scores: ScoreMap, made_by: MethodFacts, known: Truth, path: str | Path | None, threshold: float | None, floor: Floor
-) -> Scored:
+def _scored(scores: ScoreMap, made_by: MethodFacts, known: Truth, path: str | Path | None, threshold: float | None, floor: Floor) -> Scored:
     try:
         return score(scores, known, str(path), threshold, made_by, floor)
     except LabelError as error:

@@ -115,7 +115,7 @@ def _pixel_boxes(boxes: NDArray[np.float64], grid: Grid) -> NDArray[np.int64]:
     """Boxes of map coordinates (left, bottom, right, top) as left, top, right, bottom of columns and rows."""
     corners = [pixel_places(grid.drawn, boxes[:, i], boxes[:, j]) for i in (0, 2) for j in (1, 3)]
     rows, cols = np.stack([row for row, _ in corners]), np.stack([col for _, col in corners])
-    return np.rint(np.stack((cols.min(0), rows.min(0), cols.max(0), rows.max(0)), 1)).astype(np.int64)
+    return np.asarray(np.rint(np.stack((cols.min(0), rows.min(0), cols.max(0), rows.max(0)), 1)), np.int64)
 
 
 def _check_inside(found: Hits, scores: ScoreMap, path: str | Path) -> None:

@@ -72,7 +72,7 @@ class ScoreMap(MapRaster):
         """The false-alarm rate that was asked for; None where there was none."""
         told = self.made.table("parameters").get("pfa", self.made.tags.get("pfa"))
         try:
-            rate = float(told)  # type: ignore[arg-type]
+            rate = float(told)
         except (TypeError, ValueError):
             return None
         return rate if 0 < rate < 1 else None

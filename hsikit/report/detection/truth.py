@@ -101,8 +101,6 @@ class ObjectTruth:
 
     def read(self, window: Window) -> Codes:
         """See `Truth`."""
-        import shapely
-
         out = np.full(window.shape, BACKGROUND, np.int8)
         _mark(out, self._points, window, UNKNOWN, 1)
         near = self._tree.query(_outline(self._drawn, window))
@@ -155,7 +153,9 @@ def open_truth(path: str | Path, grid: Grid, name: str) -> Truth:
     try:
         source = open_source(path, role="pan", inspect=False)
     except HsikitError as error:
-        raise LabelError(path, f"cannot be read as truth ({error.wrong})", "Give a raster of one band, not 0 where a target is, or polygons or points") from None
+        raise LabelError(
+            path, f"cannot be read as truth ({error.wrong})", "Give a raster of one band, not 0 where a target is, or polygons or points"
+        ) from None
     return RasterTruth(on_map(source, grid, name, advice="Give truth on the map's own grid, or polygons of the objects"))
 
 
@@ -188,7 +188,8 @@ def _outline(drawn: Coefficients, window: Window) -> Any:
     import shapely
 
     a, b, c, d, e, f = drawn
-    corners = ((col, row) for col, row in ((window.col, window.row), (window.col_end, window.row), (window.col_end, window.row_end), (window.col, window.row_end)))
+    left, top, right, bottom = window.col, window.row, window.col_end, window.row_end
+    corners = ((left, top), (right, top), (right, bottom), (left, bottom))
     return shapely.Polygon([(a * col + b * row + c, d * col + e * row + f) for col, row in corners])
 
 

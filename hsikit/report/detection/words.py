@@ -115,7 +115,8 @@ def cautions(content: DetectionContent) -> list[str]:
         found.append(f"{plural(worth.objects, 'object')} are little evidence: the interval knows of these alone, and is too narrow for others.")
     rare = [rate for rate in RATES if rate * worth.background < 1]
     if rare:
-        found.append(f"At a rate of {rare[0]:g} not one of the {count(worth.background)} pixels of the background may be above: these are the targets before it.")
+        none = f"not one of the {count(worth.background)} pixels of the background may be above"
+        found.append(f"At a rate of {rare[0]:g} {none}: what is told there is found before the first false alarm.")
     if worth.kind == "points":
         found.append("Truth names single pixels: the eight around each are not scored, and what an object covers beyond them counts as a false alarm.")
     if worth.left_out and worth.kind != "points":
@@ -151,22 +152,26 @@ def histogram_sentence(content: DetectionContent) -> str:
     if facts.threshold is None:
         return "How many pixels have each score, on a logarithmic axis. The map was made without a threshold."
     share = percent(facts.above / facts.scored, 3) if facts.above is not None else "–"
-    rate = f"a false-alarm rate of {facts.pfa:g} was asked for, and the threshold is the scene's own quantile" if facts.pfa is not None else "as the run was told"
+    rate = "as the run was told"
+    if facts.pfa is not None:
+        rate = f"a false-alarm rate of {facts.pfa:g} was asked for, and the threshold is the scene's own quantile"
     return f"How many pixels have each score, on a logarithmic axis; {share} lie above the threshold of {facts.threshold:.6g} ({rate})."
 
 
 def hits_sentence(content: DetectionContent) -> str:
     """Where the hits come from, and how many are listed."""
     found = content.found
+    if found.source == "none" and content.made_by.task == OBJECTS:
+        return "No hits: the boxes that the run found lie in its own file. Give it as --hits."
     if found.source == "none":
-        return (
-            "No hits: the map was made without a threshold. Run it with --hits for points."
-            if content.made_by.task != OBJECTS
-            else "No hits: the boxes that the run found lie in its own file. Give it as --hits."
-        )
+        return "No hits: the map was made without a threshold. Run it with --hits for points."
     origin = "from the user's file" if found.source == "file" else "found in the map as the run finds them"
+    if not found.count:
+        return f"No pixel lies above the threshold ({origin})."
     listed = f"; the {len(found.listed)} of the highest scores are listed" if len(found.listed) < found.count else ""
-    return f"{plural(found.count, 'group')} of neighbouring pixels above the threshold, {origin}{listed}." if found.count else f"No pixel lies above the threshold ({origin})."
+    what = "object" if content.made_by.task == OBJECTS else "group of neighbouring pixels"
+    several = "objects" if content.made_by.task == OBJECTS else "groups of neighbouring pixels"
+    return f"{plural(found.count, what, several)} above the threshold, {origin}{listed}."
 
 
 def spectra_sentence(content: DetectionContent) -> str:
