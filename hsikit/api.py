@@ -479,11 +479,13 @@ def write_detection_report(scores: str | Path, output: str | Path, *, scene: Sce
         found = compute(method.bind({"cube": source.info}), {"cube": source}, layers=["scores"], options=RunOptions(mask=hidden))
         return found.layers["scores"].max(axis=0)
 
+    if names and target is None:
+        raise OptionError("names", "they choose spectra of a library, and none is given", "Give a target file")
     if scene is None and (target is not None or len(pixels)):
         raise OptionError("scene", "a target is given, and no scene whose bands it could be brought to", "Give the scene, or leave the target out")
     with ExitStack() as held:
         source = held.enter_context(opened(scene, **reading)) if scene is not None else None
         looked_for = None
         if source is not None and (target is not None or len(pixels)):
-            looked_for = read_targets(source, target, names=names) if target is not None else read_targets(source, names=names, pixels=pixels)
+            looked_for = read_targets(source, target, names=names) if target is not None else read_targets(source, pixels=pixels)
         return write(scores, output, run, scene=source, hits=hits, target=looked_for, pixels=pixels, truth=truth, overwrite=overwrite)

@@ -11,8 +11,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-WRITES = {"what_a_map_is_worth": ("points.gpkg", "report.html", "run.json")}
-"""Files of a notebook beside its map."""
+WRITES = {
+    "first_map": ("map.qml",),
+    "what_a_map_is_worth": ("map.qml", "points.gpkg", "report.html", "run.json"),
+    "find_it": ("map.tif", "hits.gpkg", "report.html", "run.json"),
+}
+"""Files that a notebook leaves."""
 
 
 def cells_of(notebook: Any, kind: str) -> list[Any]:
@@ -46,5 +50,5 @@ def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "of all pixels" in shown
     assert pictures
     (folder,) = tmp_path.glob(f"{path.stem.replace('_', '-')}-*")
-    for name in ("map.qml", *WRITES.get(path.stem, ())):
+    for name in WRITES[path.stem]:
         assert (folder / name).stat().st_size > 0

@@ -220,7 +220,11 @@ def test_the_pixels_of_the_target_are_not_scored(detected: Detected, tmp_path: P
     page, numbers = hsikit.write_detection_report(tmp_path / "own.tif", tmp_path / "page.html", pixels=pixels, **own)
     worth, scores = json.loads(numbers.read_text())["worth"], scores_of(tmp_path / "own.tif")[0]
     scores[tuple(np.transpose(pixels))] = np.nan
-    assert worth["left_out"] == 2 and worth["rows"][0]["area"] == pytest.approx(roc_curve(scores, detected.planted).area, abs=1e-12)
+    assert (
+        worth["taken"] == 2
+        and worth["objects"] == len(OBJECTS)
+        and worth["rows"][0]["area"] == pytest.approx(roc_curve(scores, detected.planted).area, abs=1e-12)
+    )
     assert "was taken from pixels of this scene" not in page.read_text(encoding="utf-8")
 
 

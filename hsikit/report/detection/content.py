@@ -147,7 +147,8 @@ class Worth:
         targets: scored target pixels; objects: groups of them that touch.
         background: scored pixels that are none.
         unscored: target pixels without a score.
-        left_out: pixels that are neither, such as those that the target was taken from.
+        left_out: scored pixels of unknown truth.
+        taken: scored pixels that the target was taken from, which count as none of these.
         rows: the method first, then its floor.
         no_floor: why there is none; "" where there is.
         objects_found: objects with a pixel above the threshold; None without a threshold.
@@ -162,6 +163,7 @@ class Worth:
     background: int
     unscored: int
     left_out: int
+    taken: int
     rows: tuple[Rate, ...]
     no_floor: str = ""
     objects_found: int | None = None

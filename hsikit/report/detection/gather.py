@@ -17,9 +17,9 @@ from hsikit.metrics.detection import RocCurve
 from hsikit.report.detection.content import ANOMALIES, OBJECTS, TARGETS, DetectionContent, Found, HitFacts, Line, MethodFacts, ScoreFacts
 from hsikit.report.detection.hits import Hits, find_hits, listed, read_hits
 from hsikit.report.detection.scores import ScoreMap, bin_edges, extent, method_facts, open_scores
-from hsikit.report.detection.truth import Truth, Without, open_truth
+from hsikit.report.detection.truth import Truth, open_truth
 from hsikit.report.detection.worth import Floor, Run, Scored, floor_of, histogram, lattice, score
-from hsikit.report.ground import moved, on_map, picture, plain
+from hsikit.report.ground import Pixels, moved, on_map, picture, plain
 from hsikit.scene import Bands, Source
 from hsikit.train.extract import spectra_at
 from hsikit.version import __version__
@@ -33,6 +33,7 @@ MOST_MEAN = 2500
 """Pixels of the scene's mean spectrum, spread evenly."""
 MACHINERY = frozenset({"areas", "targets", "names", "bands", "weights", "pfa"})
 """Parameters of a run that the page says elsewhere, or that say nothing to a reader."""
+NOWHERE: Pixels = (np.zeros(0, np.intp), np.zeros(0, np.intp))
 OWN_PIXELS = ("row ", "mean of ")
 """Beginnings of the names of targets that are pixels of the scene itself."""
 
@@ -91,13 +92,11 @@ def gather_detection(
         _check_target(made_by, target, path)
         source = on_map(scene, scores.grid, str(path)) if scene is not None else None
         known = open_truth(truth, scores.grid, str(path)) if truth is not None else None
-        if known is not None and pixels and scene is not None:
-            rows, cols = np.array(pixels, np.intp).T
-            known = Without(known, moved(scene.info.grid, rows, cols, scores.grid)[0])
+        taken = _taken(scene, pixels, scores.grid)
         facts, threshold = _score_facts(scores, known)
         found, points = _found(scores, made_by, hits, threshold, known)
         spectra = target if target is not None or source is None else _own_target(scores, made_by, source)
-        scored = _scored(scores, made_by, known, truth, threshold, floor_of(made_by, scores, source, spectra, run)) if known is not None else None
+        scored = _scored(scores, made_by, known, str(truth), threshold, taken, floor_of(made_by, scores, source, spectra, run)) if known is not None else None
         content = DetectionContent(
             title=f"{'Anomalies' if made_by.task == ANOMALIES else 'Objects' if made_by.task == OBJECTS else 'Targets'} in {_scene_name(scores, scene)}",
             map=scores.made.facts(MACHINERY),
@@ -112,6 +111,14 @@ def gather_detection(
         )
         views = Views(scores.grid, scores.picture(), None, points, curves=scored.curves if scored is not None else {})
         return (content, views) if source is None else _with_scene(content, views, scores, source, spectra)
+
+
+def _taken(scene: Source | None, pixels: Sequence[tuple[int, int]], grid: Grid) -> Pixels:
+    """Pixels of a scene as pixels of the map."""
+    if scene is None or not len(pixels):
+        return NOWHERE
+    rows, cols = np.array(pixels, np.intp).T
+    return moved(scene.info.grid, rows, cols, grid)[0]
 
 
 def _with_scene(content: DetectionContent, views: Views, scores: ScoreMap, source: Source, target: TargetSpectra | None) -> tuple[DetectionContent, Views]:
@@ -188,11 +195,11 @@ def _found(scores: ScoreMap, made_by: MethodFacts, path: str | Path | None, thre
     return Found(source, "" if path is None else str(path), len(hits), listed(hits, scores, truth, threshold, path)), hits
 
 
-def _scored(scores: ScoreMap, made_by: MethodFacts, known: Truth, path: str | Path | None, threshold: float | None, floor: Floor) -> Scored:
+def _scored(scores: ScoreMap, made_by: MethodFacts, known: Truth, path: str, threshold: float | None, taken: Pixels, floor: Floor) -> Scored:
     try:
-        return score(scores, known, str(path), threshold, made_by, floor)
+        return score(scores, known, path, threshold, made_by, floor, taken)
     except LabelError as error:
-        raise LabelError(path or error.where, error.wrong, error.advice) from None
+        raise LabelError(path, error.wrong, error.advice) from None
 
 
 def _lines(content: DetectionContent, scores: ScoreMap, source: Source, target: TargetSpectra | None) -> tuple[Line, ...]:

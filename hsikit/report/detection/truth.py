@@ -102,35 +102,22 @@ class ObjectTruth:
     def read(self, window: Window) -> Codes:
         """See `Truth`."""
         out = np.full(window.shape, BACKGROUND, np.int8)
-        _mark(out, self._points, window, UNKNOWN, 1)
+        mark(out, self._points, window, UNKNOWN, 1)
         near = self._tree.query(_outline(self._drawn, window))
         if len(near):
             out[self._burnt(self._shapes[np.sort(near)].tolist(), window)] = TARGET
         for pixels in (self._middles, self._points):
-            _mark(out, pixels, window, TARGET, 0)
+            mark(out, pixels, window, TARGET)
         return out
 
 
-class Without:
-    """Truth in which some pixels are unknown: those that the target was taken from."""
-
-    def __init__(self, truth: Truth, pixels: Pixels) -> None:
-        self.kind, self._truth, self._pixels = truth.kind, truth, pixels
-
-    def read(self, window: Window) -> Codes:
-        """See `Truth`."""
-        out = self._truth.read(window)
-        _mark(out, self._pixels, window, UNKNOWN, 0)
-        return out
-
-
-def _mark(out: Codes, pixels: Pixels, window: Window, code: int, reach: int) -> None:
+def mark(out: NDArray[Any], pixels: Pixels, window: Window, value: float, reach: int = 0) -> None:
     """Sets pixels, and those within a reach, in a window."""
     for down in range(-reach, reach + 1):
         for across in range(-reach, reach + 1):
             row, col = pixels[0] + down - window.row, pixels[1] + across - window.col
             here = (row >= 0) & (row < window.rows) & (col >= 0) & (col < window.cols)
-            out[row[here], col[here]] = code
+            out[row[here], col[here]] = value
 
 
 def open_truth(path: str | Path, grid: Grid, name: str) -> Truth:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hsikit.report.detection.content import ANOMALIES, OBJECTS, RATES, DetectionContent, Rate, Worth
+from hsikit.report.detection.content import ANOMALIES, OBJECTS, RATES, DetectionContent, Worth
 from hsikit.report.references import DETECTORS, HSIKIT, bibliography, cited
 from hsikit.report.words import bound, count, percent, pixel_size
 
@@ -63,7 +63,7 @@ def _hits(content: DetectionContent) -> list[str]:
         return [f"{plural(found.count, 'hit')} are told."] if found.source != "none" else []
     if content.made_by.task == OBJECTS:
         return [f"{plural(found.count, 'object')} of a score of {facts.threshold:.4g} or more were found."] if found.source != "none" else []
-    rate = f" ({facts.pfa:g} of them was allowed)" if facts.pfa is not None else ""
+    rate = f", for a false-alarm rate of {facts.pfa:g}" if facts.pfa is not None else ""
     return [f"{plural(facts.above, 'pixel')} in {plural(found.count, 'group')} lie above the threshold of {facts.threshold:.4g}{rate}."]
 
 
@@ -76,9 +76,9 @@ def _worth(content: DetectionContent) -> list[str]:
     told = f"Against {plural(worth.targets, 'target pixel')} in {plural(worth.objects, 'object')} its area under the ROC curve is {own.area:.4f}{ends}"
     sentences = [f"{told}; at a false-alarm rate of {RATES[0]:g} it finds {percent(own.at[0])} of them."]
     if worth.objects_found is not None and worth.false_alarms is not None:
+        every = "all" if 1 < worth.objects == worth.objects_found else f"{count(worth.objects_found)} of"
         sentences.append(
-            f"Above the map's threshold lie pixels of {count(worth.objects_found)} of the {plural(worth.objects, 'object')}, and "
-            f"{plural(worth.false_alarms, 'false alarm', 'false alarms')} (pixels)."
+            f"Above the map's threshold lie pixels of {every} {plural(worth.objects, 'object')}, and {plural(worth.false_alarms, 'pixel')} of the background."
         )
     return [*sentences, *_gain(content)]
 
@@ -120,7 +120,9 @@ def cautions(content: DetectionContent) -> list[str]:
     if worth.kind == "points":
         found.append("Truth names single pixels: the eight around each are not scored, and what an object covers beyond them counts as a false alarm.")
     if worth.left_out and worth.kind != "points":
-        found.append(f"{plural(worth.left_out, 'pixel')} of unknown truth, or that the target was taken from, are not scored.")
+        found.append(f"{plural(worth.left_out, 'pixel')} of unknown truth are not scored.")
+    if worth.taken:
+        found.append(f"{plural(worth.taken, 'pixel')} that the target was taken from are not scored, here and for the floor.")
     if worth.unscored:
         found.append(f"{plural(worth.unscored, 'target pixel')} have no score in the map, and are left out.")
     if len(content.made_by.targets) > 1:
@@ -207,16 +209,13 @@ def methods_paragraph(content: DetectionContent) -> str:
 
 def _assessed(worth: Worth) -> str:
     own = worth.own
-    ends = f", 95 % interval over objects {own.interval[0]:.3f} to {own.interval[1]:.3f}" if own.interval else ""
-    floor = f"; floor: {worth.floor.name} {_figures(worth.floor)}" if worth.floor is not None else ""
-    return (
-        f"Against {plural(worth.targets, 'target pixel')} in {plural(worth.objects, 'object')} and {count(worth.background)} pixels of background it has "
-        f"{_figures(own)}{ends}{cited(['mann1947'])}{floor}."
+    ends = f" (95 % interval over objects {own.interval[0]:.3f} to {own.interval[1]:.3f})" if own.interval else ""
+    text = (
+        f"Against {plural(worth.targets, 'target pixel')} in {plural(worth.objects, 'object')} and {plural(worth.background, 'pixel')} of background its area "
+        f"under the ROC curve{cited(['mann1947'])} is {own.area:.4f}{ends}, and it finds {percent(own.at[0])} at a false-alarm rate of {RATES[0]:g}"
     )
-
-
-def _figures(rate: Rate) -> str:
-    return f"an area under the ROC curve of {rate.area:.4f} and a rate of detection of {percent(rate.at[0])} at a false-alarm rate of {RATES[0]:g}"
+    floor = worth.floor
+    return f"{text}; the floor {floor.name} has {floor.area:.4f}, and finds {percent(floor.at[0])}." if floor is not None else f"{text}."
 
 
 def references(content: DetectionContent) -> str:

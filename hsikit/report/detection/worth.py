@@ -14,7 +14,8 @@ from hsikit.metrics.detection import RocCurve
 from hsikit.metrics.detection_strips import BACKGROUND, TARGET, UNKNOWN, RankedTargets, Strips, rank_targets
 from hsikit.report.detection.content import ANOMALIES, OBJECTS, RATES, MethodFacts, Rate, Worth
 from hsikit.report.detection.scores import ScoreMap
-from hsikit.report.detection.truth import Truth
+from hsikit.report.detection.truth import Truth, mark
+from hsikit.report.ground import Pixels
 from hsikit.scene import Source
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 MOST_FLOOR = 1 << 24
 """Pixels of a map whose floor is computed, at most: its scores are held, 64 MB of them."""
 ANGLE, RX = "spectral-angle", "rx"
+NONE = np.zeros(0, np.intp)
 
 
 class Unscored:
@@ -101,7 +103,7 @@ def floor_of(made_by: MethodFacts, scores: ScoreMap, source: Source | None, targ
     return Floor(name, run(method, source, Unscored(scores)))
 
 
-def score(scores: ScoreMap, truth: Truth, name: str, threshold: float | None, made_by: MethodFacts, floor: Floor) -> Scored:
+def score(scores: ScoreMap, truth: Truth, name: str, threshold: float | None, made_by: MethodFacts, floor: Floor, taken: Pixels = (NONE, NONE)) -> Scored:
     """Scores a map against truth.
 
     Args:
@@ -111,33 +113,51 @@ def score(scores: ScoreMap, truth: Truth, name: str, threshold: float | None, ma
         threshold: of the map; None where it has none.
         made_by: the method.
         floor: beside it.
+        taken: rows and columns of pixels that the target was taken from, which are not scored.
 
     Raises:
         LabelError: no scored pixel is a target, or none is background.
     """
-    ranked = rank_targets(_against(scores.strips, truth))
+    strips = _against(scores.strips, truth, taken)
+    ranked = rank_targets(strips)
     curves, rows = {made_by.method: ranked.curve}, [_rate(made_by.method, False, ranked)]
     if floor.scores is not None:
         values = floor.scores
-        beside = rank_targets(_against(lambda: _strips_of(scores, values), truth))
+        beside = rank_targets(_against(lambda: _strips_of(scores, values), truth, taken))
         curves[floor.name] = beside.curve
         rows.append(_rate(floor.name, True, beside))
     found: dict[str, Any] = {}
     if threshold is not None:
         above = ranked.scores > threshold
-        found = {
-            "objects_found": len(np.unique(ranked.objects[above])),
-            "pixels_found": int(above.sum()),
-            "false_alarms": sum(int(((codes == BACKGROUND) & (values > threshold)).sum()) for values, codes in _against(scores.strips, truth)()),
-        }
-    left_out = sum(int(((codes == UNKNOWN) & ~np.isnan(values)).sum()) for values, codes in _against(scores.strips, truth)())
+        false = sum(int(((codes == BACKGROUND) & (values > threshold)).sum()) for values, codes in strips())
+        found = {"objects_found": len(np.unique(ranked.objects[above])), "pixels_found": int(above.sum()), "false_alarms": false}
+    unknown = sum(int(((codes == UNKNOWN) & ~np.isnan(values)).sum()) for values, codes in strips())
+    own, targets = _taken(scores, truth, taken)
     curve = ranked.curve
-    told = Worth(name, truth.kind, curve.targets, ranked.count, curve.background, ranked.unscored, left_out, tuple(rows), floor.why, **found)
+    told = Worth(name, truth.kind, curve.targets, ranked.count, curve.background, ranked.unscored - targets, unknown, own, tuple(rows), floor.why, **found)
     return Scored(told, curves)
 
 
-def _against(strips: Callable[[], Iterator[tuple[Window, NDArray[np.float32]]]], truth: Truth) -> Strips:
-    return lambda: ((values, truth.read(window)) for window, values in strips())
+def _against(strips: Callable[[], Iterator[tuple[Window, NDArray[np.float32]]]], truth: Truth, taken: Pixels) -> Strips:
+    """Scores and truth; a pixel that the target was taken from has no score, and still belongs to its object."""
+
+    def pairs() -> Iterator[tuple[NDArray[np.float32], NDArray[np.int8]]]:
+        for window, values in strips():
+            kept = values.copy() if len(taken[0]) else values
+            mark(kept, taken, window, np.nan)
+            yield kept, truth.read(window)
+
+    return pairs
+
+
+def _taken(scores: ScoreMap, truth: Truth, taken: Pixels) -> tuple[int, int]:
+    """How many of these pixels have a score, and how many of them are targets."""
+    own = targets = 0
+    for row, col in {(int(row), int(col)) for row, col in zip(*taken, strict=True)}:
+        pixel = Window(row, col, 1, 1)
+        scored = not np.isnan(scores.highest(pixel)[0, 0])
+        own, targets = own + scored, targets + (scored and truth.read(pixel)[0, 0] == TARGET)
+    return own, int(targets)
 
 
 def _strips_of(scores: ScoreMap, values: NDArray[np.float32]) -> Iterator[tuple[Window, NDArray[np.float32]]]:
