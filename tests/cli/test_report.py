@@ -82,7 +82,7 @@ def test_a_detection_has_a_page_of_its_own(hsikit: Hsikit, place: Field, mapped:
         (("--model", place.model), "--model: "),
         (("--name", "ore"), "choose spectra of a library"),
         (("--pixel", "1"), "is not ROW,COL"),
-        (("--pixel", "10,10"), "was made for mean of 2 pixels"),
+        (("--pixel", "31,41"), "was made for mean of 2 pixels"),
         (("--scene", place.second), "second.tif"),
     ):
         done = hsikit(*words, *more, "--overwrite")
