@@ -18,10 +18,12 @@ from .console import tell
 
 VERBS = (
     "info", "check", "quicklook", "methods", "sensors", "datasets", "pretrain", "train", "train-objects", "evaluate", "benchmark", "classify", "adapt",
-    "batch", "plan", "mosaic", "sample", "accuracy", "report", "superresolve", "pansharpen", "anomaly", "detect", "gas", "minerals", "transform", "clip",
-    "warp", "orthorectify", "resample", "convert", "spectrum", "library", "indices", "reflectance", "simulate", "demo",
+    "batch", "plan", "mosaic", "sample", "accuracy", "report", "superresolve", "pansharpen", "anomaly", "detect", "gas", "minerals", "transform", "fill",
+    "clip", "warp", "orthorectify", "resample", "convert", "spectrum", "library", "indices", "reflectance", "simulate", "demo",
 )  # fmt: skip
-RESUMING = ("pretrain", "train-objects", "benchmark", "classify", "batch", "superresolve", "pansharpen", "anomaly", "detect", "gas", "minerals", "transform")
+RESUMING = (
+    "pretrain", "train-objects", "benchmark", "classify", "batch", "superresolve", "pansharpen", "anomaly", "detect", "gas", "minerals", "transform", "fill",
+)  # fmt: skip
 """Verbs whose interrupted run the same command goes on with."""
 DEBUG = "HSIKIT_DEBUG"
 INTERRUPTED = 130

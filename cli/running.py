@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .console import Bar, say, tell, wrote
 from .options import MaskArgs, RunArgs, SceneArgs
 
+if TYPE_CHECKING:
+    from hsikit.engine import RunReport
+
 
 def map_scene(make: Callable[[], Any], inputs: Mapping[str, tuple[list[str], dict[str, Any]]], output: Path, run_args: RunArgs,
-              mask_args: MaskArgs, scene_args: SceneArgs, **options: Any) -> None:  # fmt: skip
-    """Runs a method on scenes.
+              mask_args: MaskArgs, scene_args: SceneArgs, **options: Any) -> RunReport:  # fmt: skip
+    """Runs a method on scenes, and says what was written.
 
     Args:
         make: gives the method.
@@ -46,6 +49,7 @@ def map_scene(make: Callable[[], Any], inputs: Mapping[str, tuple[list[str], dic
         _clusters(report)
         _hits(report)
     wrote(report.files, run_args.quiet)
+    return report
 
 
 def _hits(report: Any) -> None:

@@ -40,10 +40,12 @@ class Input:
         bands: positions in the scene's bands, ascending. A pixel is valid unless it is masked or more than a tenth of the
             good ones among these are missing.
         fill: whether the few missing bands of a valid pixel are interpolated along the wavelength.
+        missing: the share of the good bands that a valid pixel may lack, where that is not a tenth.
     """
 
     bands: tuple[int, ...]
     fill: bool = True
+    missing: float | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,9 @@ class Strips(Protocol):
 
 class Reader(Protocol):
     """What a Fit stage reads the scene with."""
+
+    area: Window
+    """The part of the reference grid that is run: what lies outside is not learned from."""
 
     def window(self, role: str, window: Window) -> tuple[Tensor, Tensor]:
         """(bands, rows, cols) float32 with NaN where missing, and valid (rows, cols); may reach outside the scene."""
@@ -182,6 +187,10 @@ class Finish:
 Stage = Map | Reduce | Loop | Fit | Finish
 
 
+def _nothing(store: Store) -> Mapping[str, str]:
+    return {}
+
+
 @dataclass(frozen=True)
 class Cost:
     """What one worker needs for one tile, beyond the tile's own input and output arrays.
@@ -208,6 +217,7 @@ class Job:
         stages: run in order.
         cost: memory and work of one tile of `(rows, cols)` with its halo.
         provenance: what the metadata of the products should say, as text.
+        findings: what they should say beside it of what the stages found, out of the store.
     """
 
     method: str
@@ -218,6 +228,7 @@ class Job:
     stages: tuple[Stage, ...]
     cost: Callable[[tuple[int, int]], Cost]
     provenance: Mapping[str, str] = field(default_factory=dict)
+    findings: Callable[[Store], Mapping[str, str]] = _nothing
 
     def layer(self, name: str) -> Layer:
         """The layer of that name."""

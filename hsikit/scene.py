@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hsikit.errors import OptionError
 from hsikit.geo.grid import Grid, Window
 from hsikit.geo.swath import Swath
 
@@ -273,6 +274,20 @@ class Source(Protocol):
     def close(self) -> None:
         """Closes the file handles of all threads."""
         ...
+
+
+def bands_within(info: SceneInfo, limits: tuple[float, float]) -> Booleans:
+    """Which bands have their centres in a range of wavelengths (nm), both ends included.
+
+    Raises:
+        OptionError: none has.
+    """
+    bands = info.bands
+    found: Booleans = (bands.wavelength >= limits[0]) & (bands.wavelength <= limits[1])
+    if not found.any():
+        reach = f"its bands lie from {bands.wavelength[0]:.1f} to {bands.wavelength[-1]:.1f} nm" if bands.spectral else "its bands have no wavelengths"
+        raise OptionError("--bands", f"no band of {info.name} lies within {limits[0]:g} to {limits[1]:g} nm; {reach}", "Choose another range")
+    return found
 
 
 def read_window(source: Source, window: Window, bands: Indices | None = None) -> NDArray[np.float32]:

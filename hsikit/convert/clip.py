@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hsikit.convert.orthorectify import stored_type
 from hsikit.errors import GridError, OptionError
@@ -16,11 +15,11 @@ from hsikit.geo.bbox import Box, window_of
 from hsikit.geo.grid import Window
 from hsikit.geo.mask import Mask, open_polygons
 from hsikit.geo.places import strips
-from hsikit.scene import Bands, Indices, Raw, SceneInfo, Source
+from hsikit.scene import Indices, Raw, SceneInfo, Source, bands_within
 
 Range = tuple[float, float]
 """Shortest and longest wavelength (nm), both included."""
-_RANGE = re.compile(r"\s*(\d+(?:\.\d*)?)\s*-\s*(\d+(?:\.\d*)?)\s*$")
+_RANGE = re.compile(r"\s*(\d+(?:\.\d*)?)\s*-\s*(\d+(?:\.\d*)?)\s*(?:nm)?\s*$")
 
 
 def clipped(
@@ -88,18 +87,10 @@ def chosen_bands(info: SceneInfo, ranges: Sequence[Range] | None, drop_bad: bool
     """
     kept = info.bands.good.copy() if drop_bad else np.ones(len(info.bands), bool)
     if ranges is not None:
-        kept &= np.logical_or.reduce([_within(info.bands, one, info.name) for one in ranges])
+        kept &= np.logical_or.reduce([bands_within(info, one) for one in ranges])
     if not kept.any():
         raise OptionError("--drop-bad" if drop_bad else "--bands", f"no band of {info.name} is left", "Widen the ranges, or keep bad bands")
     return np.flatnonzero(kept)
-
-
-def _within(bands: Bands, limits: Range, name: str) -> NDArray[np.bool_]:
-    found = np.asarray((bands.wavelength >= limits[0]) & (bands.wavelength <= limits[1]))
-    if not found.any():
-        reach = f"its bands lie from {bands.wavelength[0]:.1f} to {bands.wavelength[-1]:.1f} nm" if bands.spectral else "its bands have no wavelengths"
-        raise OptionError("--bands", f"no band of {name} lies within {limits[0]:g} to {limits[1]:g} nm; {reach}", "Choose another range")
-    return found
 
 
 def _touched(inside: Mask, window: Window, info: SceneInfo) -> Window:

@@ -173,7 +173,7 @@ def _tags(context: Context, layer: Layer) -> dict[str, str]:
     """Facts that a raster carries; none of them tells when it was made, so that equal runs make equal files."""
     facts = {"hsikit_version": __version__, "hsikit_method": context.job.method, "hsikit_layer": layer.name}
     inputs = {f"hsikit_input_{role}": Path(source.info.name).name for role, source in context.sources.items()}
-    return {**facts, **inputs, **_seen(context), **context.job.provenance}
+    return {**facts, **inputs, **_seen(context), **context.job.provenance, **context.job.findings(context.store)}
 
 
 def _seen(context: Context) -> dict[str, str]:
@@ -193,6 +193,7 @@ def _describe(place: _Place, main: Path, assets: list[Asset], areas: Mapping[str
         model=context.job.provenance.get("model", ""),
         parameters={
             **context.job.identity,
+            **context.job.findings(context.store),
             **where,
             **({"areas": {name: _areas(context.job.layer(name), found) for name, found in areas.items()}} if areas else {}),
         },

@@ -196,7 +196,7 @@ class Assembler:
         gaps = None
         if decode_into(values, window, raws):
             good = info.bands.good[list(spec.bands)]
-            gaps = _judge(values, state, good if good.any() else np.ones_like(good))
+            gaps = _judge(values, state, good if good.any() else np.ones_like(good), MISSING_ALLOWED if spec.missing is None else spec.missing)
         if role == self.reference and self.mask is not None:
             self._hide(window, info.grid.whole, state)
         if role == self.reference and self.limit is not None:
@@ -241,11 +241,11 @@ class Gaps:
     all: NDArray[np.bool_]
 
 
-def _judge(values: NDArray[np.float32], state: NDArray[np.uint8], good: NDArray[np.bool_]) -> Gaps:
-    """Marks pixels of which more than `MISSING_ALLOWED` of the good bands is missing; returns which bands are missing."""
+def _judge(values: NDArray[np.float32], state: NDArray[np.uint8], good: NDArray[np.bool_], allowed: float) -> Gaps:
+    """Marks pixels of which more than a share of the good bands is missing; returns which bands are missing."""
     of_good = _count_missing(values, good, state.shape)
     of_all = of_good if good.all() else of_good + _count_missing(values, ~good, state.shape)
-    state[of_good > MISSING_ALLOWED * int(good.sum())] = INVALID
+    state[of_good > allowed * int(good.sum())] = INVALID
     return Gaps(of_all > 0, of_all == len(values))
 
 

@@ -289,7 +289,7 @@ class _SceneReader:
     """What a Fit stage reads: any window of any role, prepared like a tile."""
 
     def __init__(self, context: Context, stage: Fit) -> None:
-        self._context = context
+        self._context, self.area = context, context.area
         as_map = Map(stage.name, stage.reads, (), lambda tile, store: {})
         needs = {role: Need((0, 0)) for role in stage.reads}
         self._assembler = Assembler(context, as_map, needs)

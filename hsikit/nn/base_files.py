@@ -15,7 +15,9 @@ from typing import Any
 from torch import Tensor
 
 from hsikit.errors import ModelError, OptionError, OutputError
+from hsikit.nn.body import require_halo
 from hsikit.nn.encoder import Encoder
+from hsikit.nn.lora import is_pretrained
 from hsikit.nn.snapshots import digest
 
 FORMAT = 1
@@ -81,6 +83,22 @@ def load_base(folder: str | Path) -> Encoder:
     except RuntimeError as error:
         raise ModelError(folder / WEIGHTS, "its weights do not fit the encoder of its options", "Get the folder again") from error
     return encoder.eval()
+
+
+def load_body(folder: str | Path) -> Encoder:
+    """The encoder of a base folder as the body of a task.
+
+    Raises:
+        ModelError: see `load_base`; or it has learned nothing, or sees the whole map, which in tiles would not be that of one pass.
+    """
+    encoder = load_base(folder)
+    if not is_pretrained(encoder):
+        raise ModelError(folder, "its encoder is not pretrained: its features are random", "Pretrain it with `hsikit pretrain`")
+    try:
+        require_halo(encoder)
+    except ValueError as error:
+        raise ModelError(folder, str(error), "Pretrain the default preset") from error
+    return encoder
 
 
 def read_base_facts(folder: str | Path) -> dict[str, Any]:

@@ -1,8 +1,13 @@
 """One encoder as the body of every task: what a task is given of it, and the small part that is the task's own.
 
-A task takes `dense` (features of each pixel at full resolution), the maps of all stages (`forward`), or tokens of each band
-(`band_tokens`). Its own part is a head and what learns beside the frozen encoder, such as a LoRA: kilobytes in a file, so that one
-base file serves every task and every customer.
+| a task whose answer is | takes | brings a head that maps |
+|---|---|---|
+| numbers of each pixel | `TaskNetwork.dense`: features at full resolution | (..., width) to (..., K) |
+| objects, or a pyramid | `TaskNetwork.scales`: the maps of all stages | these maps, by itself |
+| a spectrum | `TaskNetwork.dense`, then `TaskNetwork.at_bands` | a token (..., band_width) of a band to one number |
+
+Beside the head something learns next to the frozen encoder, such as a LoRA (`prepare`): kilobytes in a file, so that one base file
+serves every task and every customer.
 """
 
 from __future__ import annotations
@@ -30,9 +35,18 @@ RANK, ALPHA, HIDDEN = 4, 8.0, 8
 
 
 class Body(Protocol):
-    """What tasks know of an encoder; `hsikit.nn.encoder.Encoder` is one."""
+    """What tasks know of an encoder; `hsikit.nn.encoder.Encoder` is one, and says more of each function.
+
+    Attributes:
+        width: channels of `dense`.
+        band_width: channels of a token of `query`.
+        channels, strides: of each map of `scales`.
+    """
 
     width: int
+    band_width: int
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
 
     @property
     def halo(self) -> int | None:
@@ -41,6 +55,18 @@ class Body(Protocol):
 
     def dense(self, window: Tensor, wavelength: Tensor, fwhm: Tensor, valid: Tensor, usable: Tensor | None = None) -> Tensor:
         """Features (B, width, H, W) of standardised values (B, C, H, W)."""
+        ...
+
+    def scales(self, window: Tensor, wavelength: Tensor, fwhm: Tensor, valid: Tensor, usable: Tensor | None = None) -> list[Tensor]:
+        """Maps (B, channels, H / stride, W / stride) of all stages."""
+        ...
+
+    def query(self, features: Tensor, wavelength: Tensor, fwhm: Tensor) -> Tensor:
+        """Tokens (B, H, W, Q, band_width) of bands, measured or not, out of features of `dense`."""
+        ...
+
+    def read_bands(self, features: Tensor, wavelength: Tensor, fwhm: Tensor, read: nn.Linear) -> Tensor:
+        """A linear layer on the tokens of `query`, without making them: one number of each band, shape (B, Q, H, W)."""
         ...
 
     def config(self) -> dict[str, Any]:
@@ -72,11 +98,12 @@ class BandFacts:
 
 
 class TaskNetwork(nn.Module):
-    """A body and a task's head on its features.
+    """A body and a task's head on what it gives.
 
     Args:
         encoder: the body.
-        head: maps (..., width) to the task's numbers of a pixel (..., K).
+        head: maps features (..., width) to the task's numbers of a pixel (..., K), for `forward`; or tokens (..., band_width) to one
+            number of a band, for `at_bands`.
 
     Attributes:
         encoder, head: as given.
@@ -94,6 +121,14 @@ class TaskNetwork(nn.Module):
     def dense(self, window: Tensor, bands: BandFacts, usable: Tensor | None = None) -> Tensor:
         """Features (B, width, H, W) of standardised values (B, C, H, W); what is not usable, bool (B, H, W), counts nowhere."""
         return self.body.dense(window, bands.wavelength, bands.fwhm, bands.valid, usable)
+
+    def scales(self, window: Tensor, bands: BandFacts, usable: Tensor | None = None) -> list[Tensor]:
+        """The maps of all stages; arguments of `dense`."""
+        return self.body.scales(window, bands.wavelength, bands.fwhm, bands.valid, usable)
+
+    def at_bands(self, features: Tensor, wavelength: Tensor, fwhm: Tensor) -> Tensor:
+        """The head's number of any bands (Q,), measured or not, out of features of `dense`: shape (B, Q, H, W)."""
+        return self.body.read_bands(features, wavelength, fwhm, cast(nn.Linear, self.head))
 
     def forward(self, window: Tensor, bands: BandFacts, usable: Tensor | None = None) -> Tensor:
         """The task's numbers (B, K, H, W); arguments of `dense`."""

@@ -1,7 +1,7 @@
 """The encoder of any sensor: a spectral adapter, then stages of blocks whose mixers and feed-forward parts are chosen by name.
 
 A backbone of the literature is a row of options (`PRESETS`), a mixer is a module (`mixers/`). The stages follow MetaFormer (Yu et al., 2022,
-arXiv:2111.11418). `dense` gives features of every pixel, `forward` the maps of all stages, `band_tokens` features of every band of every pixel.
+arXiv:2111.11418). `dense` gives features of every pixel, `scales` the maps of all stages, `band_tokens` features of every band of every pixel.
 
 Where the preset keeps stride 1 and mixers of finite reach, as the default does, a map made in tiles equals the map made at once: tiles need
 `halo` pixels around them. A pixel that is not usable, or lacks a value in a band that counts, has zeros in all maps, and what stands in it
@@ -175,6 +175,10 @@ class Encoder(nn.Module):
             raise _wrong(f"its options cannot be used ({error})") from error
 
     def forward(self, window: Tensor, wavelength: Tensor, fwhm: Tensor, valid: Tensor, usable: Tensor | None = None) -> list[Tensor]:
+        """See `scales`."""
+        return self.scales(window, wavelength, fwhm, valid, usable)
+
+    def scales(self, window: Tensor, wavelength: Tensor, fwhm: Tensor, valid: Tensor, usable: Tensor | None = None) -> list[Tensor]:
         """The maps of all stages.
 
         Args:
@@ -197,7 +201,7 @@ class Encoder(nn.Module):
         return [each.permute(0, 3, 1, 2) for each, _ in self._staged(x, counted, tokens)]
 
     def dense(self, window: Tensor, wavelength: Tensor, fwhm: Tensor, valid: Tensor, usable: Tensor | None = None) -> Tensor:
-        """Features of every pixel; arguments and errors of `forward`.
+        """Features of every pixel; arguments and errors of `scales`.
 
         Returns:
             Shape (B, width, H, W), a view of channels-last memory; zero where a pixel does not count.
@@ -210,10 +214,10 @@ class Encoder(nn.Module):
         """What the spectral adapter makes of each pixel, before pixels see one another: where a pretraining hides or exchanges pixels.
 
         Args:
-            window: see `forward`.
-            wavelength: see `forward`.
-            fwhm: see `forward`.
-            valid: see `forward`.
+            window: see `scales`.
+            wavelength: see `scales`.
+            fwhm: see `scales`.
+            valid: see `scales`.
             counted: the pixels that count, bool, shape (B, H, W), all where None; others are zero.
 
         Returns:
@@ -240,7 +244,7 @@ class Encoder(nn.Module):
         return masked(total, counted).permute(0, 3, 1, 2)
 
     def band_tokens(self, window: Tensor, wavelength: Tensor, fwhm: Tensor, valid: Tensor, usable: Tensor | None = None) -> Tensor:
-        """Features of every band of every pixel, those that do not count included; arguments and errors of `forward`.
+        """Features of every band of every pixel, those that do not count included; arguments and errors of `scales`.
 
         Returns:
             Shape (B, H, W, C, band_width), in the order of the bands: the memory of `band_width` such windows.
@@ -269,6 +273,27 @@ class Encoder(nn.Module):
         scale, shift = code.chunk(2, 1)
         tokens: Tensor = self.band_features(features.permute(0, 2, 3, 1))[..., None, :] * (1 + scale) + shift
         return tokens
+
+    def read_bands(self, features: Tensor, wavelength: Tensor, fwhm: Tensor, read: nn.Linear) -> Tensor:
+        """One number for each of some bands of each pixel: a linear layer on the tokens of `query`, without making them.
+
+        Args:
+            features: see `query`.
+            wavelength: see `query`.
+            fwhm: see `query`.
+            read: maps a token (band_width) to one number.
+
+        Returns:
+            Shape (B, Q, H, W), float32.
+
+        Raises:
+            WavelengthError: see `query`.
+        """
+        centres = wavelength.to(features.device, torch.float64)
+        scale, shift = self.band_code(centres, known_widths(centres, fwhm.to(features.device, torch.float64))).chunk(2, 1)
+        weights, offset = (1 + scale) * read.weight, shift @ read.weight[0] + read.bias
+        numbers: Tensor = functional.linear(self.band_features(features.permute(0, 2, 3, 1)), weights, offset)
+        return numbers.permute(0, 3, 1, 2).float()
 
     def _staged(self, x: Tensor, counted: Tensor | None, tokens: int) -> list[tuple[Tensor, Tensor | None]]:
         """The normalised maps (B, H, W, C) of all stages, and which of their pixels count."""

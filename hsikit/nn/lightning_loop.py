@@ -6,7 +6,7 @@ import logging
 import math
 import signal
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from hsikit.errors import OptionError
 from hsikit.nn.fit import ORDER, TRAINING, VALIDATION, Plan, Progress, State
 from hsikit.nn.lora import set_scale
+from hsikit.nn.optimizer_state import load_optimizer, optimizer_tensors
 from hsikit.nn.snapshots import save_snapshot
 
 
@@ -115,7 +116,7 @@ class Training(LightningModule):
             [{"params": part, "share": share, "weight_decay": self.plan.weight_decay * matrices} for (share, matrices), part in groups.items()], self.plan.lr
         )
         if self.state.optimizer:
-            optimizer.load_state_dict({"state": _nested(self.state.optimizer), "param_groups": optimizer.state_dict()["param_groups"]})
+            load_optimizer(optimizer, self.state.optimizer)
         return optimizer
 
     def on_train_epoch_start(self) -> None:
@@ -182,7 +183,7 @@ class Training(LightningModule):
         else:
             state.best_epoch = state.epoch
         if self.folder is not None:
-            state.optimizer = {f"{n}.{name}": value for n, values in self.optimizer.state_dict()["state"].items() for name, value in values.items()}
+            state.optimizer = optimizer_tensors(self.optimizer)
             save_snapshot(self.folder, self.identity, state.snapshot(self.module))
 
     def _watch(self, loss: float) -> None:
@@ -200,12 +201,3 @@ class Training(LightningModule):
 def _refuse_astray(loss: float, epoch: int) -> None:
     if not math.isfinite(loss):
         raise OptionError("lr", f"the training went astray in epoch {epoch}: its loss is no number any more", "Give a smaller learning rate")
-
-
-def _nested(flat: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
-    """The optimiser's states by parameter number, from "<number>.<name>"."""
-    nested: dict[int, dict[str, Tensor]] = {}
-    for key, value in flat.items():
-        number, _, name = key.partition(".")
-        nested.setdefault(int(number), {})[name] = value
-    return nested

@@ -18,7 +18,6 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from hsikit.errors import OptionError
-from hsikit.nn.adapters.bands import known_widths
 from hsikit.nn.body import BandFacts
 from hsikit.nn.encoder import Encoder
 from hsikit.nn.encoder_blocks import token_validity
@@ -161,14 +160,10 @@ class MaskedWindows(nn.Module):
     def decode(self, features: Tensor, bands: BandFacts) -> Tensor:
         """Values of bands from features (B, width, H, W): shape (B, C, H, W).
 
-        The same as a linear map of `Encoder.query`'s tokens, without making them.
+        A band that does not count need not have a centre, and has values that mean nothing.
         """
-        encoder, out = self.encoder, self.value
         centres = torch.where(bands.valid, bands.wavelength, bands.wavelength[bands.valid][0]).double()
-        scale, shift = encoder.band_code(centres, known_widths(centres, bands.fwhm.double())).chunk(2, 1)
-        weights, offset = (1 + scale) * out.weight, shift @ out.weight[0] + out.bias
-        values: Tensor = functional.linear(encoder.band_features(features.permute(0, 2, 3, 1)), weights, offset)
-        return values.permute(0, 3, 1, 2).float()
+        return self.encoder.read_bands(features, centres, bands.fwhm, self.value)
 
 
 class DetailedWindows(MaskedWindows):

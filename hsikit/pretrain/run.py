@@ -27,6 +27,7 @@ from hsikit.nn.encoder import Encoder, build_encoder
 from hsikit.nn.evening import even_features, feature_moments
 from hsikit.nn.fit import choose_device
 from hsikit.nn.lora import mark_pretrained
+from hsikit.nn.optimizer_state import load_optimizer, optimizer_tensors
 from hsikit.nn.rebuilding import Example, MaskedWindows, build_objective
 from hsikit.nn.snapshots import Snapshot, load_snapshot, save_snapshot
 from hsikit.pretrain.recipe import REAL, Recipe
@@ -42,6 +43,7 @@ TRIED = 3
 EVENED = 24
 """Examples by which the features are evened out at the end."""
 PLAN = "plan.json"
+OPTIMIZER = "optimizer."
 
 Tell = Callable[[int, int, str], None]
 """Told (steps done, steps in all, text) after each step, and (0, 0, note) of what a user should know."""
@@ -208,21 +210,14 @@ def _trained(module: MaskedWindows, supplies: Sequence[Supply], recipe: Recipe, 
 
 def _snapshot(state: State, loop: _Loop) -> Snapshot:
     tensors: dict[str, Tensor] = {f"model.{name}": tensor for name, tensor in loop.module.state_dict().items()}
-    for number, values in loop.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in values.items()}
+    tensors |= {f"{OPTIMIZER}{name}": tensor for name, tensor in optimizer_tensors(loop.optimizer).items()}
     return Snapshot(state.step, tensors, {"losses": state.losses, "open": state.open})
 
 
 def _restored(snapshot: Snapshot, loop: _Loop) -> State:
     """The state of a snapshot; weights and optimiser go into the loop."""
-    nested: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in snapshot.tensors.items():
-        part, _, rest = key.partition(".")
-        if part == "optimizer":
-            number, _, name = rest.partition(".")
-            nested.setdefault(int(number), {})[name] = tensor
     loop.module.load_state_dict({key.removeprefix("model."): tensor for key, tensor in snapshot.tensors.items() if key.startswith("model.")})
-    loop.optimizer.load_state_dict({"state": nested, "param_groups": loop.optimizer.state_dict()["param_groups"]})
+    load_optimizer(loop.optimizer, {key.removeprefix(OPTIMIZER): tensor for key, tensor in snapshot.tensors.items() if key.startswith(OPTIMIZER)})
     return State(snapshot.epoch, list(snapshot.record["losses"]), list(snapshot.record["open"]))
 
 

@@ -56,7 +56,7 @@ class BandScale:
 
 def scale_stage() -> Reduce:
     """The fold that gathers them: `store["band_scale"]` has `count` (scalar), `mean` and `square` (C,), the sum of squared differences."""
-    return Reduce(SCALE, ("cube",), _update, _merge)
+    return Reduce(SCALE, ("cube",), _update, merge_scale)
 
 
 def _update(tile: Tile, store: Store) -> Partial | None:
@@ -71,10 +71,13 @@ def _update(tile: Tile, store: Store) -> Partial | None:
     return {"count": count, "mean": mean, "square": square}
 
 
-def _merge(left: Partial, right: Partial) -> Partial:
-    """Chan, Golub and LeVeque, 1982, as in `hsikit.spectral.moments`, for the diagonal alone."""
+def merge_scale(left: Partial, right: Partial) -> Partial:
+    """`count`, `mean` and `square` of the union of two sets; one count for all bands, or one for each, shape (C,).
+
+    Chan, Golub and LeVeque, 1982, as in `hsikit.spectral.moments`, for the diagonal alone.
+    """
     total = left["count"] + right["count"]
-    share, step = right["count"] / total, right["mean"] - left["mean"]
+    share, step = right["count"] / total.clamp(min=1.0), right["mean"] - left["mean"]
     square = left["square"] + right["square"] + step.square() * left["count"] * share
     return {"count": total, "mean": left["mean"] + step * share, "square": square}
 

@@ -218,22 +218,14 @@ def _network_on_base(folder: Any) -> TaskNetwork:
     """A base out of its folder, under a head that is not there yet.
 
     Raises:
-        ModelError: see `load_base`; or it has learned nothing, or sees the whole map.
+        ModelError: see `load_body`.
     """
     from torch import nn
 
-    from hsikit.nn.base_files import load_base
-    from hsikit.nn.body import TaskNetwork, require_halo
-    from hsikit.nn.lora import is_pretrained
+    from hsikit.nn.base_files import load_body
+    from hsikit.nn.body import TaskNetwork
 
-    network = TaskNetwork(load_base(folder), nn.Identity())
-    if not is_pretrained(network):
-        raise ModelError(folder, "its encoder is not pretrained: its features are random", "Pretrain it with `hsikit pretrain`")
-    try:
-        require_halo(network.body)
-    except ValueError as error:
-        raise ModelError(folder, str(error), "Pretrain the default preset") from error
-    return network.eval()
+    return TaskNetwork(load_body(folder), nn.Identity()).eval()
 
 
 Found = tuple[dict[str, NDArray[Any]], dict[str, Any], dict[str, list[float]]]
