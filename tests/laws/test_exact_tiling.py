@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import re
 import tempfile
 from collections.abc import Callable, Mapping
@@ -51,6 +52,8 @@ OPTIONS = {
 """Training options; what follows "by" tells two models of one method apart."""
 EXTRAS = ("confidence", "probabilities", "log_probabilities")
 STEPS = 5
+FILLED = ((900.0, 1200.0),)
+"""Bands that are filled whole, in nm."""
 Shape = tuple[int, int]
 
 
@@ -119,10 +122,19 @@ def classify(name: str, *wraps: Callable[[Job], Job], **options) -> Case:
     return Case(make)
 
 
+@cache
+def tiny_base() -> str:
+    """A base that lasts as long as the tests do."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    return str(small_base(Path(folder.name) / "base"))
+
+
 def plain(name: str, bands: int = BANDS, **options) -> Case:
     def make() -> tuple[Job, Mapping[str, Source]]:
         source = as_source(scene().values[:bands], scene().nm[:bands], TRANSFORM, "scene.tif")
-        return load_class(name)(**options).bind({"cube": source.info}), {"cube": source}
+        more = {"base": tiny_base()} if name == "encoder-filling" else {}
+        return load_class(name)(**options, **more).bind({"cube": source.info}), {"cube": source}
 
     return Case(make)
 
@@ -261,6 +273,9 @@ OTHERS = {
     "cem against rings": find("cem", pfa=2e-3, exclude=1e-3, background="local", components=5, inner=5, outer=15),
     "hcem": find("hcem", pfa=2e-3, iterations=3),
     "mtmf": find("mtmf", pfa=2e-3, exclude=1e-3),
+    "interpolate": plain("interpolate", bands=FILLED),
+    "gaussian": plain("gaussian", sigma=True),
+    "encoder-filling": plain("encoder-filling", bands=FILLED, steps=4),
 }
 CASES = {**CLASSIFIERS, **SIEVED, **OTHERS}
 
@@ -308,6 +323,7 @@ shapes = st.tuples(st.integers(17, 400), st.integers(17, 400))
 
 
 SLOW = [name for name in CASES if "lola" in name or name in ("object-anomaly", "attribute-filter", "encoder-residual")]
+SLOW = [name for name in CASES if "lola" in name or name in ("object-anomaly", "attribute-filter", "encoder-filling")]
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name not in SLOW])
@@ -381,6 +397,7 @@ def test_the_whole_is_worth_comparing_with(name: str) -> None:
         ("crd", "score", 4),
         ("mtmf", "noise", 0),
         ("attribute-filter", "shape", 3),
+        ("encoder-filling", "fill", 1),
         ("object-anomaly", "local", 6),
         ("object-anomaly", "shape", 4),
         ("bicubic 2", "interpolate", 1),

@@ -145,3 +145,20 @@ def test_bands_that_are_left_out_do_not_count() -> None:
     other[:, 4] = 1e3
     torch.testing.assert_close(model(x, BANDS.only(keep)), model(other, BANDS.only(keep)))
     assert not torch.allclose(model(x, BANDS), model(x, replace(BANDS, valid=keep)))
+
+
+def test_the_numbers_of_bands_are_those_of_their_tokens() -> None:
+    encoder = trained_encoder()
+    model, x = TaskNetwork(encoder, nn.Linear(encoder.band_width, 1)), window()
+    asked = torch.tensor([500.0, 1333.0, 2400.0]), torch.tensor([10.0, float("nan"), 100.0])
+    features = model.dense(x, BANDS)
+    wanted = model.head(encoder.query(features, *asked))[..., 0].movedim(-1, 1)
+    torch.testing.assert_close(model.at_bands(features, *asked), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_task_may_take_the_maps_of_all_stages() -> None:
+    encoder = trained_encoder(channels=(16, 24), depths=(1, 1), strides=(1, 2), mixers=(("pool",), ("pool",)))
+    maps = TaskNetwork(encoder, nn.Identity()).scales(window(), BANDS)
+    assert [tuple(each.shape) for each in maps] == [(1, 16, 9, 7), (1, 24, 5, 4)]
+    for each, wanted in zip(maps, encoder(window(), WAVELENGTH, FWHM, BANDS.valid), strict=True):
+        torch.testing.assert_close(each, wanted)
