@@ -4,7 +4,7 @@
 |---|---|---|
 | numbers of each pixel | `TaskNetwork.dense`: features at full resolution | (..., width) to (..., K) |
 | objects, or a pyramid | `TaskNetwork.scales`: the maps of all stages | these maps, by itself |
-| a spectrum | `TaskNetwork.dense`, then `TaskNetwork.at_bands` | a token (..., band_width) of a band to one number |
+| a spectrum | `TaskNetwork.dense`, then `TaskNetwork.at_bands`; or tokens (`Body.query`) | features and bands to numbers of bands (`BandHead`) |
 
 Beside the head something learns next to the frozen encoder, such as a LoRA (`prepare`): kilobytes in a file, so that one base file
 serves every task and every customer.
@@ -65,10 +65,6 @@ class Body(Protocol):
         """Tokens (B, H, W, Q, band_width) of bands, measured or not, out of features of `dense`."""
         ...
 
-    def read_bands(self, features: Tensor, wavelength: Tensor, fwhm: Tensor, read: nn.Linear) -> Tensor:
-        """A linear layer on the tokens of `query`, without making them: one number of each band, shape (B, Q, H, W)."""
-        ...
-
     def config(self) -> dict[str, Any]:
         """What builds it again."""
         ...
@@ -102,8 +98,8 @@ class TaskNetwork(nn.Module):
 
     Args:
         encoder: the body.
-        head: maps features (..., width) to the task's numbers of a pixel (..., K), for `forward`; or tokens (..., band_width) to one
-            number of a band, for `at_bands`.
+        head: maps features (..., width) to the task's numbers of a pixel (..., K), for `forward`; or features and
+            bands to numbers of bands, for `at_bands`, as `hsikit.nn.heads.BandHead` does.
 
     Attributes:
         encoder, head: as given.
@@ -128,7 +124,8 @@ class TaskNetwork(nn.Module):
 
     def at_bands(self, features: Tensor, wavelength: Tensor, fwhm: Tensor) -> Tensor:
         """The head's number of any bands (Q,), measured or not, out of features of `dense`: shape (B, Q, H, W)."""
-        return self.body.read_bands(features, wavelength, fwhm, cast(nn.Linear, self.head))
+        out: Tensor = self.head(features, wavelength, fwhm)
+        return out
 
     def forward(self, window: Tensor, bands: BandFacts, usable: Tensor | None = None) -> Tensor:
         """The task's numbers (B, K, H, W); arguments of `dense`."""

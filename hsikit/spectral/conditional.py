@@ -53,7 +53,7 @@ def conditional_means(spectra: Tensor, mean: Tensor, precision: Tensor) -> Itera
         return
     patterns, which = torch.unique(missing[some], dim=0, return_inverse=True)
     order, counts = which.argsort(stable=True), torch.bincount(which, minlength=len(patterns))
-    for pattern, members in zip(patterns, some[order].split(counts.tolist()), strict=True):
+    for pattern, members in zip(patterns, torch.split(some[order], counts.tolist()), strict=True):
         bands, others = pattern.nonzero()[:, 0], (~pattern).nonzero()[:, 0]
         covariance = torch.linalg.inv(precision[bands][:, bands])
         centred = spectra[members][:, others].double() - mean[others]
@@ -84,4 +84,4 @@ def regression(second: Floats, wanted: NDArray[np.intp], given: NDArray[np.intp]
     across = second[np.ix_(wanted, given)]
     weights = np.linalg.solve(second[np.ix_(given, given)], across.T).T
     variance = np.diag(second)[wanted] - (weights * across).sum(1)
-    return Regression(weights, np.maximum(variance, 0.0))
+    return Regression(np.asarray(weights, np.float64), np.maximum(variance, 0.0))

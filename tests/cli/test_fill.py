@@ -63,7 +63,10 @@ def test_gaussian_fills_whole_bands_by_a_library_alone(scene: Path) -> None:
     assert done.code == 2 and "missing in all pixels" in done.err and "--method interpolate" in done.err
     rng = np.random.default_rng(0)
     shapes = 0.3 + 0.02 * rng.standard_normal((20, BANDS)).cumsum(1)
-    lines = ["wavelength," + ",".join(f"m{k}" for k in range(20)), *(f"{w:.3f}," + ",".join(f"{v:.5f}" for v in row) for w, row in zip(nm, shapes.T, strict=True))]
+    lines = [
+        "wavelength," + ",".join(f"m{k}" for k in range(20)),
+        *(f"{w:.3f}," + ",".join(f"{v:.5f}" for v in row) for w, row in zip(nm, shapes.T, strict=True)),
+    ]
     (scene.parent / "library.csv").write_text("\n".join(lines) + "\n")
     done = run("fill", scene, "-o", scene.parent / "h.tif", *named, "--library", scene.parent / "library.csv", "--threads", 1)
     assert done.code == 0, done.err

@@ -13,6 +13,7 @@ from hsikit.nn.adapter_files import attach_adapter
 from hsikit.nn.body import ADAPTATIONS, BandFacts, TaskNetwork, by_blocks, perceptrons, prepare, require_halo
 from hsikit.nn.dense_classifier import DenseClassifier, StandardisedHead
 from hsikit.nn.encoder import build_encoder
+from hsikit.nn.heads import BandHead
 from hsikit.nn.lora import merge_adapters
 from hsikit.nn.tuning import parameter_counts
 from tests.tasks.bases import FWHM, WAVELENGTH, trained_encoder
@@ -147,13 +148,27 @@ def test_bands_that_are_left_out_do_not_count() -> None:
     assert not torch.allclose(model(x, BANDS), model(x, replace(BANDS, valid=keep)))
 
 
-def test_the_numbers_of_bands_are_those_of_their_tokens() -> None:
+def test_the_numbers_of_bands_are_weighted_features() -> None:
     encoder = trained_encoder()
-    model, x = TaskNetwork(encoder, nn.Linear(encoder.band_width, 1)), window()
-    asked = torch.tensor([500.0, 1333.0, 2400.0]), torch.tensor([10.0, float("nan"), 100.0])
+    model, x = TaskNetwork(encoder, BandHead(encoder.width)), window()
+    asked = torch.tensor([500.0, 1333.0, 2400.0]), torch.tensor([10.0, 50.0, 100.0])
     features = model.dense(x, BANDS)
-    wanted = model.head(encoder.query(features, *asked))[..., 0].movedim(-1, 1)
-    torch.testing.assert_close(model.at_bands(features, *asked), wanted, rtol=1e-4, atol=1e-5)
+    assert (model.at_bands(features, *asked) == 0).all()
+    stirred(model, [name for name, _ in model.named_parameters() if name.startswith("head")])
+    found = model.at_bands(features, *asked)
+    weights = model.head.weights(*asked).detach().numpy()
+    wanted = np.einsum("qf,bfrc->bqrc", weights[:, :-1], features.detach().numpy()) + weights[:, -1, None, None]
+    np.testing.assert_allclose(found.detach(), wanted, rtol=1e-3, atol=1e-4)
+    one = model.at_bands(features, asked[0][1:2], asked[1][1:2])
+    torch.testing.assert_close(one, found[:, 1:2], rtol=1e-4, atol=1e-5)
+
+
+def test_a_linear_reading_of_tokens_makes_none() -> None:
+    encoder = trained_encoder()
+    features, read = encoder.dense(window(), WAVELENGTH, FWHM, BANDS.valid), nn.Linear(encoder.band_width, 1)
+    asked = torch.tensor([500.0, 1333.0, 2400.0]), torch.tensor([10.0, float("nan"), 100.0])
+    wanted = read(encoder.query(features, *asked))[..., 0].movedim(-1, 1)
+    torch.testing.assert_close(encoder.read_bands(features, *asked, read), wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_a_task_may_take_the_maps_of_all_stages() -> None:

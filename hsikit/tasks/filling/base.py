@@ -202,7 +202,7 @@ class _Stages:
     def job(self) -> Job:
         from hsikit.tasks.filling.check import check_stage, check_table, findings
 
-        method, filling, scene = self.method, self.filling, self.filling.scene
+        method, filling = self.method, self.filling
         layers = self._layers()
         told = {"bands": [list(pair) for pair in method.bands], "bad": method.bad, "mark_good": method.mark_good, **method.options()}
         written = tuple(layer.name for layer in layers if layer.kind == "raster")
@@ -257,7 +257,7 @@ class _Stages:
         if self.filling.left:
             kept = sorted(self.filling.left)
             layers["filled"][kept] = tile.inner("cube")[kept]
-            layers["flags"][kept] = MEASURED * ~layers["filled"][kept].isnan()
+            layers["flags"][kept] = torch.where(layers["filled"][kept].isnan(), 0, MEASURED).to(torch.uint8)
         if self.method.gives_deviation:
             assert found.deviation is not None
             layers["sigma"] = torch.where(missing, found.deviation, 0.0)

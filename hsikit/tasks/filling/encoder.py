@@ -1,8 +1,8 @@
 """Filling by a pretrained encoder of any sensor: its features of each pixel and its surroundings correct the interpolation.
 
 The base comes from a folder that `hsikit pretrain` wrote and stays frozen; a LoRA (arXiv:2106.09685), the norms and a head of one number for
-each band are tuned on the scene's own pixels, without labels, by hiding known bands (`encoder_training`). The head reads tokens of bands
-by wavelength, so that it answers for bands that no pixel has.
+each band are tuned on the scene's own pixels, without labels, by hiding known bands (`encoder_training`). The head knows bands by
+their wavelengths, so that it answers for those that no pixel has.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from hsikit.errors import OptionError, WavelengthError
 from hsikit.method import Cost, Fit, Partial, Reader, Stage, Store
 from hsikit.nn.base_files import load_body
 from hsikit.nn.body import RANK, TaskNetwork, block_bytes, by_blocks, prepare
+from hsikit.nn.heads import BandHead
 from hsikit.nn.lora import merge_adapters
 from hsikit.nn.snapshots import digest
 from hsikit.nn.tuning import parameter_counts
@@ -117,14 +118,12 @@ class EncoderFilling(BandFilling):
         return Tuning(self._network(), filling, self.steps, self.lr, self.seed)
 
     def _network(self) -> TaskNetwork:
-        """The base with its LoRA, which changes nothing yet, and a head of zeros."""
+        """The base with its LoRA, and a head whose numbers are 0: neither changes anything yet."""
         body = load_body(self.base)
         with torch.random.fork_rng([]):
             torch.manual_seed(self.seed)
-            network = TaskNetwork(body, nn.Linear(body.band_width, 1))
+            network = TaskNetwork(body, BandHead(body.width))
             prepare(network, "lora", self.rank, 2.0 * self.rank)
-        nn.init.zeros_(network.head.weight)
-        nn.init.zeros_(network.head.bias)
         return network
 
     def _tuned(self, filling: Filling, store: Store, device: torch.device) -> TaskNetwork:
@@ -155,5 +154,5 @@ class EncoderFilling(BandFilling):
         """See `BandFilling`."""
         bands, pixels = len(filling.bands), tile[0] * tile[1]
         network = TaskNetwork(self._body, nn.Identity())
-        flops = 2.0 * (parameter_counts(network).total + bands * (self._body.width + self._body.band_width))
+        flops = 2.0 * (parameter_counts(network).total + bands * self._body.width)
         return Cost(4 * bands * 2 * pixels + linear_bytes(bands) + 2 * block_bytes(network, bands), pixels * flops)

@@ -105,7 +105,7 @@ class Gaussian(BandFilling):
         out = torch.full_like(spectra, float("nan"))
         deviation = torch.zeros_like(spectra)
         places = valid.nonzero()[:, 0]
-        for part in places.split(CHUNK_PIXELS):
+        for part in torch.split(places, CHUNK_PIXELS):
             self._chunk(spectra[:, part].T.double(), part, out, deviation, view, filling, store)
         return Estimate(out.view_as(view.values), deviation.view_as(view.values))
 

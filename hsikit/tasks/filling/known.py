@@ -36,7 +36,9 @@ def known_stage(filling: Filling) -> Reduce:
 
     def finish(total: Partial, store: Store) -> Partial:
         if not filling.filled and not total["missing"].any():
-            raise SceneError(filling.scene.name, "none of its valid pixels lacks a band, and no band is bad: there is nothing to fill", "Name bands with --bands")
+            raise SceneError(
+                filling.scene.name, "none of its valid pixels lacks a band, and no band is bad: there is nothing to fill", "Name bands with --bands"
+            )
         return total
 
     return Reduce(KNOWN, ("cube",), update, _merge, finish)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +36,7 @@ def test_runs_are_neighbours(bands: list[int]) -> None:
     runs = runs_of(bands)
     assert [band for run in runs for band in run] == bands
     assert all(np.diff(run).tolist() == [1] * (len(run) - 1) for run in runs)
-    assert all(after[0] - before[-1] > 1 for before, after in zip(runs, runs[1:], strict=False))
+    assert all(after[0] - before[-1] > 1 for before, after in pairwise(runs))
 
 
 @given(band_sets, st.sampled_from([0.0, 1.0, 2.6]), st.integers(1, 9))

@@ -59,7 +59,7 @@ def test_it_beats_interpolation_where_spectra_are_rough_and_says_how_sure_it_is(
 
 
 def test_bands_that_no_pixel_has_are_refused_without_a_library() -> None:
-    with pytest.raises(OptionError, match="2 bands .* are missing in all pixels: the scene's covariance says nothing of them. Take --method interpolate"):
+    with pytest.raises(OptionError, match=r"2 bands .* are missing in all pixels: the scene's covariance says nothing of them. Take --method interpolate"):
         fill(Gaussian(bands=RANGE), source(spectra()))
     with pytest.raises(SceneError, match="no pixel has these bands: b3"):
         values = spectra()
