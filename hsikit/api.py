@@ -40,9 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "adapt", "assess_map", "benchmark", "check", "describe", "draw_quicklook", "evaluate", "list_methods", "list_sensors", "load_method", "make_method",
-    "method_for", "open_library", "open_scene", "pretrain", "rank_detectors", "read_labels", "run", "sample_map", "save_method", "train", "write_report",
-    "method_for", "open_library", "open_scene", "pretrain", "read_labels", "run", "sample_map", "save_method", "train", "write_detection_report",
-    "write_report",
+    "method_for", "open_library", "open_scene", "pretrain", "rank_detectors", "read_labels", "run", "sample_map", "save_method", "train",
+    "write_detection_report", "write_report",
 ]  # fmt: skip
 
 Scene = Any

@@ -244,10 +244,7 @@ def roc_area_interval(scores: ArrayLike, truth: ArrayLike, *, groups: ArrayLike 
     numbers = _objects(truth) if groups is None else np.asarray(groups)
     if numbers.shape != there.shape:
         raise LabelError("groups", f"their shape is {numbers.shape}, and the scores' {there.shape}", "Give a number for each pixel")
-    _, place = np.unique(numbers[there][target], return_inverse=True)
-    sums, sizes = np.bincount(place, shares_below(values[target], np.sort(values[~target]))), np.bincount(place)
-    background = np.sort(values[~target])
-    below = (np.searchsorted(background, values[target], "left") + np.searchsorted(background, values[target], "right")) / (2 * len(background))
+    below = shares_below(values[target], np.sort(values[~target]))
     return area_interval(below, numbers[there][target], resamples=resamples, seed=seed)
 
 

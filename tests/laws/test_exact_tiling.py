@@ -322,8 +322,7 @@ def assert_same_classes(tiled: np.ndarray, values: np.ndarray, probabilities: np
 shapes = st.tuples(st.integers(17, 400), st.integers(17, 400))
 
 
-SLOW = [name for name in CASES if "lola" in name or name in ("object-anomaly", "attribute-filter", "encoder-residual")]
-SLOW = [name for name in CASES if "lola" in name or name in ("object-anomaly", "attribute-filter", "encoder-filling")]
+SLOW = [name for name in CASES if "lola" in name or name in ("object-anomaly", "attribute-filter", "encoder-residual", "encoder-filling")]
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name not in SLOW])

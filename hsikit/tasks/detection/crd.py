@@ -26,7 +26,7 @@ from hsikit.tasks.detection.background import temporary_bytes
 from hsikit.tasks.detection.drawn_pixels import draw, drawn_bytes, merge_draws
 from hsikit.tasks.detection.hit_stages import checked_pfa
 from hsikit.tasks.detection.leading_components import leading_directions, whitened
-from hsikit.tasks.detection.local_rx import check_ring
+from hsikit.tasks.detection.ring_moments import check_ring
 from hsikit.tasks.detection.scene_detection import SceneDetection, checked_components, good_bands_for, measure
 
 LARGEST_WINDOW = 101

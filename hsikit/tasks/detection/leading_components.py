@@ -31,7 +31,7 @@ def leading_components(found: Mapping[str, Tensor], count: int, scene: str, advi
     Raises:
         SceneError: fewer pixels, or fewer bands that differ, than components.
     """
-    variances, directions = _strongest(found, found["scatter"] / (found["count"] - 1).clamp(min=1), count, scene, advice)
+    variances, directions = _strongest(found, found["scatter"] / (found["count"] - 1).clamp(min=1), count, scene, advice, at_most)
     return {"mean": found["mean"], "project": (directions / variances.sqrt()).T.contiguous()}
 
 
@@ -50,11 +50,11 @@ def leading_directions(found: Mapping[str, Tensor], count: int, scene: str) -> P
         SceneError: see `leading_components`.
     """
     second = found["scatter"] / found["count"] + found["mean"].outer(found["mean"])
-    _, directions = _strongest(found, second, count, scene, "")
+    _, directions = _strongest(found, second, count, scene)
     return {"mean": torch.zeros_like(found["mean"]), "project": directions.T.contiguous()}
 
 
-def _strongest(found: Mapping[str, Tensor], matrix: Tensor, count: int, scene: str, advice: str) -> tuple[Tensor, Tensor]:
+def _strongest(found: Mapping[str, Tensor], matrix: Tensor, count: int, scene: str, advice: str = "", at_most: bool = False) -> tuple[Tensor, Tensor]:
     """The largest eigenvalues (k,) of a matrix (C, C), descending, and their vectors (C, k)."""
     pixels = float(found["count"])
     count = max(1, min(count, int(pixels) - 1)) if at_most else count

@@ -25,28 +25,6 @@ from hsikit.tasks.detection.hit_stages import checked_pfa
 from hsikit.tasks.detection.leading_components import leading_components, whitened
 from hsikit.tasks.detection.ring_moments import Ring, ring_cost, ring_moments
 from hsikit.tasks.detection.scene_detection import SceneDetection, good_bands_for, measure
-from hsikit.tasks.detection.scene_detection import SceneDetection, checked_components, good_bands_for, measure
-
-
-def check_ring(inner: int, outer: int, components: int, largest: int = LARGEST_WINDOW) -> None:
-    """Refuses windows that are none, or between which too few pixels lie.
-
-    Args:
-        inner: side of the window that is left out (pixels).
-        outer: side of the window around it (pixels).
-        components: that are looked at.
-        largest: side of a window, at most.
-
-    Raises:
-        OptionError: an even side, one out of range, or a ring of too few pixels for the components.
-    """
-    for option, side in (("inner", inner), ("outer", outer)):
-        if side < 1 or side % 2 == 0 or side > largest:
-            raise OptionError(f"-p {option}", f"{side} is no side of a window", f"Give an odd number of pixels, up to {largest}")
-    ring = outer**2 - inner**2
-    if ring < LEAST_PER_COMPONENT * components:
-        told = f"a ring of {max(ring, 0)} pixels between windows of {inner} and {outer} is too small for {components} components"
-        raise OptionError("-p outer", told, "Widen the outer window, or ask for fewer components")
 
 
 @dataclass(frozen=True)
@@ -79,10 +57,6 @@ class LocalRX:
         Ring(self.components, self.inner, self.outer)
         if not 0 < self.shrinkage <= 1:
             raise OptionError("-p shrinkage", f"{self.shrinkage} is not a share above 0", "Give up to 1; the default is 0.1")
-        checked_components(self.components)
-        if not 0 < self.shrinkage <= 1:
-            raise OptionError("-p shrinkage", f"{self.shrinkage} is not a share above 0", "Give up to 1; the default is 0.1")
-        check_ring(self.inner, self.outer, self.components)
 
     def bind(self, inputs: Mapping[str, SceneInfo]) -> Job:
         """The Job for one scene: layer "scores" (float32), and "hits" with `pfa`.

@@ -16,12 +16,34 @@ from torch import Tensor
 from hsikit.errors import OptionError
 from hsikit.method import Cost
 from hsikit.tasks.detection.background import temporary_bytes
+from hsikit.tasks.detection.scene_detection import checked_components
 
 LARGEST_WINDOW = 501
 LEAST_PER_COMPONENT = 2
 """Pixels of a full ring for each component, at least."""
 FLOOR = 1e-6
 """Added to all eigenvalues, as a share of the scene's variance: a ring of equal pixels makes no score infinite."""
+
+
+def check_ring(inner: int, outer: int, components: int, largest: int = LARGEST_WINDOW) -> None:
+    """Refuses windows that are none, or between which too few pixels lie.
+
+    Args:
+        inner: side of the window that is left out (pixels).
+        outer: side of the window around it (pixels).
+        components: that are looked at.
+        largest: side of a window, at most.
+
+    Raises:
+        OptionError: an even side, one out of range, or a ring of too few pixels for the components.
+    """
+    for option, side in (("inner", inner), ("outer", outer)):
+        if side < 1 or side % 2 == 0 or side > largest:
+            raise OptionError(f"-p {option}", f"{side} is no side of a window", f"Give an odd number of pixels, up to {largest}")
+    ring = outer**2 - inner**2
+    if ring < LEAST_PER_COMPONENT * components:
+        told = f"a ring of {max(ring, 0)} pixels between windows of {inner} and {outer} is too small for {components} components"
+        raise OptionError("-p outer", told, "Widen the outer window, or ask for fewer components")
 
 
 @dataclass(frozen=True)
@@ -42,15 +64,8 @@ class Ring:
     outer: int = 25
 
     def __post_init__(self) -> None:
-        if self.components < 1:
-            raise OptionError("-p components", f"{self.components} is no number of components", "Give 1 or more; the default is 20")
-        for option, side in (("inner", self.inner), ("outer", self.outer)):
-            if side < 1 or side % 2 == 0 or side > LARGEST_WINDOW:
-                raise OptionError(f"-p {option}", f"{side} is no side of a window", f"Give an odd number of pixels, up to {LARGEST_WINDOW}")
-        ring = self.outer**2 - self.inner**2
-        if ring < LEAST_PER_COMPONENT * self.components:
-            told = f"a ring of {max(ring, 0)} pixels between windows of {self.inner} and {self.outer} is too small for {self.components} components"
-            raise OptionError("-p outer", told, "Widen the outer window, or ask for fewer components")
+        checked_components(self.components)
+        check_ring(self.inner, self.outer, self.components)
 
     @property
     def reach(self) -> int:
