@@ -64,15 +64,12 @@ def _detection(help_: str, metavar: str | None = None) -> Any:
 
 @grouped
 def benchmark(
+    *,
     scenes: Annotated[list[str], typer.Argument(help="One scene, or several, each with labels or truth of its own.")],
-    methods: Annotated[list[str], typer.Option(help="Classifiers, such as svm or mnf-lda:components=40,width=5; with --truth detectors; several words.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of cells and tables; one that is there is gone on with.")],
-    label_args: LabelArgs,
-    mask_args: MaskArgs,
-    scene_args: SceneArgs,
-    split_args: SplitArgs,
     labels: Annotated[list[str] | None, typer.Option(help="For classifiers: polygons, points, or a raster; repeated, one for each scene.")] = None,
     truth: Annotated[list[str] | None, _detection("For detectors: where targets are. A raster (above 0), points or polygons; repeated, one each.")] = None,
+    methods: Annotated[list[str], typer.Option(help="Classifiers, such as svm or mnf-lda:components=40,width=5; with --truth detectors; several words.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of cells and tables; one that is there is gone on with.")],
     target_pixels: Annotated[int | None, _detection("Look for the mean of N target pixels, drawn by each seed and not scored.", "N")] = None,
     target: Annotated[Path | None, _detection("Look for spectra of a library instead: any file of `hsikit library`.")] = None,
     name: Annotated[list[str] | None, _detection("Which of them, by name or words of it; repeated.")] = None,
@@ -80,6 +77,10 @@ def benchmark(
     seeds: Annotated[str | None, typer.Option(help="Numbers and ranges, such as 0-19 or 0,3,7-9.  [default: 0-9]")] = None,
     smooth: Annotated[Smoothing, typer.Option(help="Smooth the methods' maps along edges: yes, no, or both as rows of their own.")] = Smoothing.no,
     against: Annotated[str | None, typer.Option(help="Row that differences are taken to; the best floor, of detectors the first.", show_default=False)] = None,
+    label_args: LabelArgs,
+    mask_args: MaskArgs,
+    scene_args: SceneArgs,
+    split_args: SplitArgs,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Compares classifiers on the same draws of labels, or detectors on the same targets: ranked, with paired differences and their intervals."""
