@@ -59,6 +59,9 @@ def on_map(source: Source, grid: Grid, name: str, advice: str = "Give the scene 
         GridError: the map does not lie on whole pixels of the scene, or reaches outside it.
     """
     scene = source.info.grid
+    if source.info.swath is not None and grid.georeferenced:
+        wrong = f"lies on the sensor's own grid, and {name} was put on a map"
+        raise GridError(source.info.name, wrong, "Give what `hsikit orthorectify` makes of the scene, or leave it out")
     if scene.georeferenced != grid.georeferenced or not same_crs(scene.crs, grid.crs):
         raise GridError(source.info.name, f"its coordinate reference system ({scene.crs_name}) is not that of the map {name} ({grid.crs_name})", advice)
     if not scene.georeferenced:

@@ -88,5 +88,5 @@ def test_a_detection_has_a_page_of_its_own(hsikit: Hsikit, place: Field, mapped:
         done = hsikit(*words, *more, "--overwrite")
         assert done.code == 2 and said in done.err, done.err
     for more, said in ((("--truth", place.labels, "--model", place.model), "--truth: "), ((), "--model: ")):
-        done = hsikit("report", mapped, *more, "-o", tmp_path / "other.html")
+        done = hsikit("report", mapped, *more, "-o", page, "--overwrite")
         assert done.code == 2 and said in done.err, done.err

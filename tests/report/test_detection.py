@@ -281,6 +281,42 @@ def test_large_maps_are_shown_by_their_highest_pixels(detected: Detected, monkey
     np.testing.assert_array_equal(np.nan_to_num(small, nan=-np.inf), padded)
 
 
+def learned(detected: Detected, folder: Path) -> None:
+    """A map of a model's objects, and their boxes."""
+    with rasterio.open(detected.file("scores.tif")) as file:
+        scores, profile, tags = file.read(), file.profile, file.tags()
+    told = {"hsikit_method": "specdetr", "least": "0.3", "classes": "van, pool", "hsikit_layer": "scores", "layer": "scores"}
+    with rasterio.open(folder / "objects.tif", "w", **profile) as file:
+        file.write(scores)
+        file.update_tags(**{**{key: text for key, text in tags.items() if key.startswith("hsikit")}, **told})
+    hits = geopandas.read_file(detected.file("scores_hits.gpkg")).head(2).drop(columns=["peak", "pixels"])
+    hits.assign(score=[0.9, 0.4], **{"class": ["van", "pool"]}).to_file(folder / "boxes.gpkg")
+
+
+def test_objects_of_a_model_are_those_of_its_file(detected: Detected, tmp_path: Path) -> None:
+    learned(detected, tmp_path)
+    given = {"scene": detected.scene, "truth": detected.file("truth.tif"), "overwrite": True}
+    path, numbers = hsikit.write_detection_report(tmp_path / "objects.tif", tmp_path / "page.html", hits=tmp_path / "boxes.gpkg", **given)
+    page, told = Page(path.read_text(encoding="utf-8")), json.loads(numbers.read_text())
+    assert [(hit["score"], hit["like"], hit["pixels"]) for hit in told["found"]["listed"]] == [(0.9, "van", None), (0.4, "pool", None)]
+    assert "objects of the classes van, pool" in page.text and "2 objects of a score of 0.3 or more" in page.text and "has no spectrum of its own" in page.text
+    path, _ = hsikit.write_detection_report(tmp_path / "objects.tif", tmp_path / "page.html", **given)
+    assert "lie in its own file" in path.read_text(encoding="utf-8")
+
+
+def test_maps_of_swaths_say_that_they_were_put_in_place(tmp_path: Path) -> None:
+    from tests.products.emit import reflectance
+
+    (tmp_path / "product").mkdir()
+    product = reflectance(tmp_path / "product").path
+    hsikit.run(hsikit.make_method("subspace-rx", components=3, pfa=0.05), product, tmp_path / "map.tif", named={"hits": tmp_path / "hits.gpkg"})
+    page, numbers = hsikit.write_detection_report(tmp_path / "map.tif", tmp_path / "page.html", hits=tmp_path / "hits.gpkg")
+    assert "put in place from the sensor's own grid" in Page(page.read_text(encoding="utf-8")).text
+    assert json.loads(numbers.read_text())["found"]["count"] == len(geopandas.read_file(tmp_path / "hits.gpkg")) > 0
+    with pytest.raises(GridError, match=r"lies on the sensor's own grid.*hsikit orthorectify"):
+        hsikit.write_detection_report(tmp_path / "map.tif", tmp_path / "page.html", scene=product, overwrite=True)
+
+
 def refused(detected: Detected, tmp_path: Path, kind: type[HsikitError], said: str, name: str = "scores", **options: Any) -> None:
     with pytest.raises(kind, match=said):
         hsikit.write_detection_report(detected.file(f"{name}.tif"), tmp_path / "page.html", **options)

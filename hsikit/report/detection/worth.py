@@ -172,13 +172,17 @@ def _rate(name: str, floor: bool, ranked: RankedTargets) -> Rate:
 
 
 def histogram(scores: ScoreMap, edges: NDArray[np.float64], truth: Truth | None) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-    """Scored pixels in each bin, and the targets among them; None without truth."""
+    """Scored pixels in each bin, all bins equally wide, and the targets among them; None without truth."""
+
+    def counted(values: NDArray[np.float32]) -> NDArray[np.int64]:
+        return np.histogram(values[~np.isnan(values)], len(edges) - 1, (float(edges[0]), float(edges[-1])))[0].astype(np.int64)
+
     every = np.zeros(len(edges) - 1, np.int64)
     targets = None if truth is None else np.zeros_like(every)
     for window, values in scores.strips():
-        every += np.histogram(values, edges)[0]
+        every += counted(values)
         if truth is not None and targets is not None:
-            targets += np.histogram(values[truth.read(window) == TARGET], edges)[0]
+            targets += counted(values[truth.read(window) == TARGET])
     return every, targets
 
 
