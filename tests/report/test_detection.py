@@ -27,6 +27,14 @@ from .page import Page
 from .test_write import numbers_in
 
 
+@pytest.fixture(autouse=True)
+def few_panels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two pictures of spectra tell as much as twelve, but for the test that compares whole pages."""
+    request.getfixturevalue("detected")
+    if request.node.name != "test_strips_do_not_show":
+        monkeypatch.setattr("hsikit.report.detection.gather.MOST_PANELS", 2)
+
+
 def report(detected: Detected, name: str, folder: Path, **options: Any) -> tuple[Page, dict[str, Any]]:
     """The page and the numbers of a report of one of the maps."""
     page, numbers = hsikit.write_detection_report(detected.file(f"{name}.tif"), folder / "page.html", overwrite=True, **options)

@@ -23,7 +23,7 @@ MIXTURES = "mtmf"
 """The method whose hits are by scores over infeasibility."""
 BINS = 120
 MACHINERY = frozenset({
-    "layer", "classes", "description", "units", "targets", "acquired", "view_zenith", "samples", "lines", "bands", "header_offset", "file_type", "data_type",
+    "layer", "description", "units", "targets", "acquired", "view_zenith", "samples", "lines", "bands", "header_offset", "file_type", "data_type",
     "interleave", "byte_order", "data_ignore_value", "band_names", "map_info", "coordinate_system_string", "sensor_type", "data_units",
 })  # fmt: skip
 """Tags that the page says elsewhere, or that say nothing of a detection."""
