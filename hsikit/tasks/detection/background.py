@@ -132,7 +132,8 @@ def shrunk_whitener(found: Mapping[str, Tensor], share: float, scene: str, names
         SceneError: as `whitener`.
     """
     white = whitener(found, max(share / (1 - share), RIDGE), scene, names)
-    return white["whitener"] / (1 - share) ** 0.5
+    matrix: Tensor = white["whitener"] / (1 - share) ** 0.5
+    return matrix
 
 
 def distances(values: Tensor, background: Mapping[str, Tensor]) -> Tensor:

@@ -34,7 +34,8 @@ def k_means(points: Floats, clusters: int, seed: int = 0) -> Floats:
 
 def squares(points: Floats, centres: Floats) -> Floats:
     """Squared distances of all points from all centres, shape (n, m), less what all centres of a point share."""
-    return np.einsum("mk,mk->m", centres, centres) - 2 * points @ centres.T
+    lengths: Floats = np.einsum("mk,mk->m", centres, centres)
+    return lengths - 2 * points @ centres.T
 
 
 def _start(points: Floats, clusters: int, rng: np.random.Generator) -> Floats:

@@ -2,9 +2,10 @@
 
 k-means on the scene's leading components at unit variance. Its centres come from a bounded draw of the scene's pixels (`position_sample`); then every
 pixel belongs to the nearest centre. A background is what is common: a cluster stands if it holds half of an equal share of the pixels, so that odd
-objects, which lie together in these components, are no background of their own; and if it holds ten pixels for each dimension of its moments. (No pixel is
-farther from the mean of n pixels than n squared deviations, and the mean pixel is as far as there are dimensions: among fewer, hardly anything could
-stand out.) A smaller one, or one whose pixels are all equal, joins the nearest that stands, pixels and moments; where none does, all are one.
+objects, which lie together in these components, are no background of their own; and if it holds five pixels for each dimension of its moments. (A filter
+whose covariance comes from n pixels in D dimensions loses the share D / n of its signal to noise: Reed, Mallett and Brennan, 1974,
+doi:10.1109/TAES.1974.307893.) A smaller one, or one whose pixels are all equal, joins the nearest that stands, pixels and moments; where none does, all
+are one.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ COMPONENTS = 10
 """Leading components in which pixels are alike or not: those beyond are noise in most scenes, and each counts as much as the first."""
 DRAWN = 4096
 """Pixels from which the centres are found."""
-LEAST_SHARE, LEAST_PER_DIMENSION = 0.5, 10
+LEAST_SHARE, LEAST_PER_DIMENSION = 0.5, 5
 """Of an equal share of the pixels; pixels for each dimension of the moments."""
 FOUND = "clusters"
 """The stage that finds the centres, and the layer that says which background a pixel is measured by."""
@@ -150,13 +151,14 @@ def cluster_moments(values: Tensor, clusters: Tensor, counted: Tensor, number: i
     """
     if not bool(counted.any()):
         return None
-    flat, parts = values.flatten(1), {}
+    flat = values.flatten(1)
+    parts: Partial = {}
     for cluster in range(number):
         found: Moments | None = None
-        for places in (counted & (clusters == cluster)).flatten().nonzero()[:, 0].split(CHUNK_PIXELS):
-            if len(places):
-                chunk = chunk_moments(flat[:, places])
-                found = chunk if found is None else merge_moments(found, chunk)
+        places = (counted & (clusters == cluster)).flatten().nonzero()[:, 0]
+        for first in range(0, len(places), CHUNK_PIXELS):
+            chunk = chunk_moments(flat[:, places[first : first + CHUNK_PIXELS]])
+            found = chunk if found is None else merge_moments(found, chunk)
         if found is None:
             found = moments(flat.new_zeros(0, len(flat), dtype=torch.float64))
         parts |= {f"{cluster} {key}": value for key, value in found.items()}

@@ -132,7 +132,7 @@ def test_cluster_rx_equals_numpy(small: int) -> None:
     assert set(labels) == {-1, 0, 1, 2, 3}
     sizes = np.bincount(labels[labels >= 0])
     centres = found.store["clusters"]["centres"].numpy()
-    large = np.flatnonzero(sizes >= max(10 * 5, 0.5 * sizes.mean()))
+    large = np.flatnonzero(sizes >= max(5 * 5, 0.5 * sizes.mean()))
     assert len(large) == (3 if small else 4)
     joined = large[((centres[:, None] - centres[large]) ** 2).sum(2).argmin(1)]
     apart = []
