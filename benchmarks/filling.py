@@ -6,7 +6,7 @@
 Rows, each on the scene's good bands:
 
 * `stripes`: every tenth column of pixels lacks a run of 5, or of 20, neighbouring bands;
-* `whole`: a run of 5, or of 20, bands is missing in all pixels, and so marked as bad; the mean over up to six places along the spectrum.
+* `whole`: a run of 5, or of 20, bands is missing in all pixels, and so marked as bad; over three places along the spectrum.
 
 RMSE over the hidden values, in the unit of the scene, and in percent of the size of what was hidden; seconds of the whole run, its own check
 included. `gaussian` fills whole bands by `--library` alone, and without one the row is left out. The base should not have seen the scene.
@@ -32,7 +32,7 @@ from hsikit.sensors.array import ArraySource
 from hsikit.targets import library_references
 
 LENGTHS = (5, 20)
-PLACES, EVERY = 6, 10
+PLACES, EVERY = 3, 10
 REFLECTANCE = {"enmap-potsdam": 1e-4}
 """Factors to surface reflectance; other scenes are in numbers of no unit."""
 Values = NDArray[np.float32]

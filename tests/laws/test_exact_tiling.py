@@ -130,9 +130,9 @@ def tiny_base() -> str:
     return str(small_base(Path(folder.name) / "base"))
 
 
-def plain(name: str, bands: int = BANDS, **options) -> Case:
+def plain(name: str, count: int = BANDS, **options) -> Case:
     def make() -> tuple[Job, Mapping[str, Source]]:
-        source = as_source(scene().values[:bands], scene().nm[:bands], TRANSFORM, "scene.tif")
+        source = as_source(scene().values[:count], scene().nm[:count], TRANSFORM, "scene.tif")
         more = {"base": tiny_base()} if name == "encoder-filling" else {}
         return load_class(name)(**options, **more).bind({"cube": source.info}), {"cube": source}
 
@@ -244,8 +244,8 @@ SIEVED = {
     "mnf-lda, smooth, sieve": classify("mnf-lda", few_steps, partial(sieve, size=9)),
 }
 OTHERS = {
-    "bicubic 2": plain("bicubic", bands=4, zoom=2),
-    "bicubic 3": plain("bicubic", bands=3, zoom=3),
+    "bicubic 2": plain("bicubic", count=4, zoom=2),
+    "bicubic 3": plain("bicubic", count=3, zoom=3),
     "brovey 3": sharpen(Fraction(3)),
     "brovey 5/2": sharpen(Fraction(5, 2)),
     "brovey 3, shifted": sharpen(Fraction(3), (-4, 7)),

@@ -45,8 +45,8 @@ def check_stage(method: BandFilling, filling: Filling) -> Reduce:
         views = list(_views(tile, method, filling))
         if views:
             for drill, kind in _drills(method, filling, store):
-                for view in views:
-                    _compare(total, view, drill, kind, method, filling, store)
+                for view, aside in views:
+                    _compare(total, view, aside, drill, kind, method, filling, store)
         return total
 
     def finish(total: Partial, store: Store) -> Partial:
@@ -62,30 +62,35 @@ def _drills(method: BandFilling, filling: Filling, store: Store) -> list[tuple[D
     return [(drill, kinds[drill.family]) for drill in drills(kinds, filling.whole, len(filling.bands), method.most_drills)]
 
 
-def _views(tile: Tile, method: BandFilling, filling: Filling) -> Iterator[View]:
-    """What is set aside of a tile: its pixels in one row for a method that looks at no neighbours, else each square with its surroundings."""
+def _views(tile: Tile, method: BandFilling, filling: Filling) -> Iterator[tuple[View, Tensor]]:
+    """What is set aside of a tile, and which pixels of the view that is.
+
+    Its pixels in one row for a method that looks at no neighbours, else each square with its surroundings, which may hold the rest of a
+    square that the tile cuts.
+    """
     values, valid = tile.arrays["cube"], tile.valid["cube"]
     aside = torch.from_numpy(filling.aside.within(tile.windows["cube"])).to(valid.device)
     if not method.halo:
         there = (valid & aside)[tile.cores["cube"]]
         if there.any():
             spectra = values[(slice(None), *tile.cores["cube"])][:, there][:, None]
-            yield whole_hidden(spectra, torch.ones_like(spectra[0], dtype=torch.bool), filling.whole)
+            every = torch.ones_like(spectra[0], dtype=torch.bool)
+            yield whole_hidden(spectra, every, filling.whole), every
         return
     window = tile.windows["cube"]
     for square in filling.aside.squares(tile.core):
         place = square.expand((method.halo, method.halo)).slices((window.row, window.col))
         if valid[square.slices((window.row, window.col))].any():
-            yield whole_hidden(values[(slice(None), *place)], valid[place], filling.whole)
+            yield whole_hidden(values[(slice(None), *place)], valid[place], filling.whole), aside[place]
 
 
-def _compare(total: Partial, view: View, drill: Drill, kind: Family, method: BandFilling, filling: Filling, store: Store) -> None:
+def _compare(
+    total: Partial, view: View, aside: Tensor, drill: Drill, kind: Family, method: BandFilling, filling: Filling, store: Store
+) -> None:  # fmt: skip
     """Adds the errors of one run of bands in one view."""
     bands, halo = list(drill.bands), method.halo
     hidden = view.values.clone()
-    # A square is set aside as a whole, so that all of the view but its surroundings is hidden.
-    rows, cols = (slice(None), slice(None)) if kind.everywhere else (slice(halo, size - halo) for size in view.valid.shape)
-    hidden[bands, rows, cols] = float("nan")
+    hidden[bands] = float("nan") if kind.everywhere else torch.where(aside, torch.nan, hidden[bands])
     asked = View(hidden, view.valid, tuple(sorted({*view.whole, *bands})) if kind.everywhere else view.whole)
     truth, valid = (each[bands] if each.dim() == 3 else each for each in view.inner(halo))
     inner, _ = asked.inner(halo)

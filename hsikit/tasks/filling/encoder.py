@@ -52,9 +52,9 @@ class EncoderFilling(BandFilling):
     most_drills: ClassVar[int] = 12
 
     base: str = ""
-    steps: int = 400
+    steps: int = 300
     rank: int = RANK
-    lr: float = 2e-3
+    lr: float = 4e-3
     seed: int = 0
 
     def __post_init__(self) -> None:
