@@ -23,7 +23,6 @@ ANOMALIES = (
     "rx", "subspace-rx", "cluster-rx", "kernel-rx", "isolation-forest", "encoder-residual", "local-rx", "crd", "attribute-filter", "object-anomaly",
 )  # fmt: skip
 PLANTED, SHARE = 100, 0.1
-ANOMALIES = ("rx", "subspace-rx", "cluster-rx", "local-rx", "attribute-filter", "object-anomaly")
 SCENES = {"abu-airport-1": 0.8221, "abu-airport-2": 0.8404, "abu-airport-3": 0.9288, "abu-airport-4": 0.9526, "abu-beach-1": 0.9807, "sandiego_58": 0.8885}
 """Scenes of the folder, with the areas of global RX that others found."""
 DETECTORS: dict[str, tuple[str, dict[str, Any]]] = {

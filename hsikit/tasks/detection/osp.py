@@ -15,7 +15,8 @@ from torch import Tensor
 
 from hsikit.errors import OptionError
 from hsikit.method import Partial
-from hsikit.tasks.detection.subspaces import background_subspace, checked_components, outside
+from hsikit.tasks.detection.scene_detection import checked_components
+from hsikit.tasks.detection.subspaces import background_subspace, outside
 from hsikit.tasks.detection.target_detector import TargetDetector
 
 
@@ -36,7 +37,7 @@ class SubspaceProjection(TargetDetector):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        checked_components(self.components)
+        checked_components(self.components, 5)
         if self.shrinkage:
             raise OptionError("-p shrinkage", "a projection has no covariance", "Leave it out; -p components is what it has")
 

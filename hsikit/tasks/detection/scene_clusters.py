@@ -1,6 +1,6 @@
 """Clusters of a scene and the moments of each: a background for every kind of cover, where one for all fits nothing.
 
-k-means on the scene's leading components at unit variance. Its centres come from a bounded draw of the scene's pixels (`position_sample`); then every
+k-means on the scene's leading components at unit variance. Its centres come from a bounded draw of the scene's pixels (`drawn_pixels`); then every
 pixel belongs to the nearest centre. A background is what is common: a cluster stands if it holds half of an equal share of the pixels, so that odd
 objects, which lie together in these components, are no background of their own; and if it holds five pixels for each dimension of its moments. (A filter
 whose covariance comes from n pixels in D dimensions loses the share D / n of its signal to noise: Reed, Mallett and Brennan, 1974,
@@ -21,9 +21,9 @@ from hsikit.layers import Layer, Legend, class_layer
 from hsikit.method import Partial, Reduce, Store, Tile
 from hsikit.spectral.moments import Moments, merge_moments, moments
 from hsikit.tasks.detection.background import CHUNK_PIXELS, chunk_moments
+from hsikit.tasks.detection.drawn_pixels import draw, merge_draws
 from hsikit.tasks.detection.kmeans import k_means
 from hsikit.tasks.detection.leading_components import LEAST_VARIANCE, leading_components, whitened
-from hsikit.tasks.detection.position_sample import draw, merge_draws
 from hsikit.tasks.detection.scene_detection import measure
 
 CLUSTERS = 8
@@ -87,14 +87,14 @@ class SceneClusters:
             dimensions: of the clusters' moments.
         """
         pixels = tile[0] * tile[1]
-        drawn = 4 * bands * min(DRAWN, pixels) * ALIVE + 40 * pixels
+        drawn = (4 * bands + 24) * min(DRAWN, pixels) * ALIVE + 80 * pixels
         # Moments of all clusters; one cluster's pixels side by side, components and what is compared of them.
         measured = 8 * dimensions**2 * self.wanted * ALIVE + pixels * (4 * bands + 8 * (max(self.components, COMPONENTS) + 2 * self.wanted + 3))
         return max(drawn, measured)
 
     def _measure(self, tile: Tile, store: Store) -> Partial | None:
-        found = measure(tile, store)
-        return None if found is None else found | draw(tile.inner("cube"), tile.inner_valid("cube"), tile.core, DRAWN)
+        found, drawn = measure(tile, store), draw(tile, DRAWN, 0)
+        return None if found is None or drawn is None else found | drawn
 
     def _merge(self, left: Partial, right: Partial) -> Partial:
         return merge_moments(left, right) | merge_draws(left, right, DRAWN)

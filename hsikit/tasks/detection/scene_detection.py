@@ -40,14 +40,18 @@ def good_bands_for(scene: SceneInfo, components: int) -> tuple[int, ...]:
     return used
 
 
-def checked_components(components: int) -> int:
+def checked_components(components: int, default: int = 20) -> int:
     """The number of components, when it is one.
+
+    Args:
+        components: as the user gave it.
+        default: for the message.
 
     Raises:
         OptionError: below 1.
     """
     if components < 1:
-        raise OptionError("-p components", f"{components} is no number of components", "Give 1 or more; the default is 20")
+        raise OptionError("-p components", f"{components} is no number of components", f"Give 1 or more; the default is {default}")
     return components
 
 

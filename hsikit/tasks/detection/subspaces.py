@@ -7,21 +7,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from hsikit.errors import OptionError, SceneError
+from hsikit.errors import SceneError
 
 APART = 1e-12
 """Least share of a target's square that lies outside a subspace."""
-
-
-def checked_components(components: int) -> int:
-    """The number of directions, when it is one.
-
-    Raises:
-        OptionError: below 1.
-    """
-    if components < 1:
-        raise OptionError("-p components", f"{components} is no number of directions", "Give 1 or more; the default is 5")
-    return components
 
 
 def background_subspace(found: Mapping[str, Tensor], components: int, scene: str) -> Tensor:

@@ -13,11 +13,9 @@ from sklearn.cluster import KMeans
 
 from hsikit.engine import compute
 from hsikit.errors import OptionError, SceneError
-from hsikit.geo.grid import Window, tile_windows
 from hsikit.metrics.detection import roc_area
 from hsikit.tasks.detection.cluster_rx import ClusterRX
 from hsikit.tasks.detection.kmeans import k_means
-from hsikit.tasks.detection.position_sample import draw, merge_draws, position_keys
 from hsikit.tasks.detection.scene_clusters import large_enough
 from hsikit.tasks.detection.subspace_rx import SubspaceRX
 from tests.engine.toys import Memory
@@ -55,31 +53,6 @@ def assigned(source: Memory, found) -> tuple[np.ndarray, np.ndarray]:
     apart = ((white[:, None, : centres.shape[1]] - centres) ** 2).sum(2)
     labels = np.where(np.isnan(apart).any(1), -1, apart.argmin(1))
     return white, labels
-
-
-@settings(max_examples=20)
-@given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 400), st.integers(0, 2**20))
-def test_a_draw_does_not_depend_on_the_tiles(rows: int, cols: int, most: int, first: int) -> None:
-    rng = np.random.default_rng(0)
-    values, valid = torch.from_numpy(rng.normal(size=(3, 23, 19)).astype(np.float32)), torch.from_numpy(rng.random((23, 19)) < 0.7)
-    area = Window(first, 7, 23, 19)
-    whole, found = draw(values, valid, area, most), None
-    for window in tile_windows(area, (rows, cols)):
-        part = window.slices((area.row, area.col))
-        one = draw(values[(slice(None), *part)], valid[part], window, most)
-        found = one if found is None else merge_draws(found, one, most)
-    assert len(whole["keys"]) == min(most, int(valid.sum()))
-    for key, value in whole.items():
-        torch.testing.assert_close(found[key], value, rtol=0, atol=0)
-
-
-def test_a_draw_is_spread_over_the_scene() -> None:
-    keys = position_keys(Window(0, 0, 400, 300))
-    assert len(np.unique(keys)) == keys.size
-    chosen = np.argsort(keys, axis=None)[:4000]
-    rows, cols = np.unravel_index(chosen, keys.shape)
-    counts = np.histogram2d(rows, cols, bins=(8, 6))[0]
-    assert (np.abs(counts - 4000 / 48) < 5 * np.sqrt(4000 / 48)).all()
 
 
 def test_centres_are_means_and_as_good_as_those_of_scikit_learn() -> None:
