@@ -356,6 +356,24 @@ def test_hits_as_geojson_are_read(detected: Detected, tmp_path: Path) -> None:
     assert numbers["found"]["count"] == detected.numbers["found"]["count"]
 
 
+def test_a_choice_of_the_hits_is_told(detected: Detected, tmp_path: Path) -> None:
+    geopandas.read_file(detected.file("scores_hits.gpkg")).head(3).to_file(tmp_path / "some.gpkg")
+    page, numbers = report(detected, "scores", tmp_path, hits=tmp_path / "some.gpkg")
+    groups = detected.numbers["found"]["count"]
+    assert (numbers["found"]["count"], numbers["found"]["groups"]) == (3, groups) and f"holds 3 of the {groups} groups" in page.text
+    assert "some.gpkg holds" not in Page(detected.page).text
+
+
+def test_a_map_without_scores_is_refused(detected: Detected, tmp_path: Path) -> None:
+    with rasterio.open(detected.file("rx.tif")) as file:
+        values, profile, tags = file.read(), file.profile, file.tags()
+    with rasterio.open(tmp_path / "empty.tif", "w", **profile) as file:
+        file.write(np.full_like(values, np.nan))
+        file.update_tags(**tags)
+    with pytest.raises(MapError, match=r"empty\.tif: no pixel has a score"):
+        hsikit.write_detection_report(tmp_path / "empty.tif", tmp_path / "page.html")
+
+
 def test_a_scene_of_another_grid_is_refused(detected: Detected, tmp_path: Path) -> None:
     from affine import Affine
 

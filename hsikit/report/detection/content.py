@@ -98,12 +98,14 @@ class Found:
         source: "file" (the user's), "map" (found here, as the run found them), or "none" where the map has no threshold.
         file: name of the user's file, or "".
         count: of all hits.
+        groups: above the threshold in the map, which the user's file may hold a part of; None where that is not known.
         listed: those of the highest scores.
     """
 
     source: str
     file: str = ""
     count: int = 0
+    groups: int | None = None
     listed: tuple[HitFacts, ...] = ()
 
 

@@ -105,7 +105,7 @@ def gather_detection(
             found=found,
             worth=scored.worth if scored is not None else None,
             scene=scene.info.name if scene is not None else "",
-            warnings=_warnings(scores, made_by, scene, scored, pixels),
+            warnings=_warnings(scores, made_by, scene, found, scored, pixels),
             version=__version__,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
@@ -188,11 +188,14 @@ def _found(scores: ScoreMap, made_by: MethodFacts, path: str | Path | None, thre
         if made_by.task != OBJECTS and scores.pfa is None:
             raise OptionError(path, f"the map {scores.name} was made without a threshold, so that these hits are of another run", "Leave them out")
         hits, source = read_hits(path, scores, threshold), "file"
+        exact = threshold is not None and made_by.task != OBJECTS and not scores.placed
+        groups = len(find_hits(scores, threshold)) if exact and threshold is not None else None
     elif threshold is None or made_by.task == OBJECTS:
         return Found("none"), None
     else:
         hits, source = find_hits(scores, threshold), "map"
-    return Found(source, "" if path is None else str(path), len(hits), listed(hits, scores, truth, threshold, path)), hits
+        groups = len(hits)
+    return Found(source, "" if path is None else str(path), len(hits), groups, listed(hits, scores, truth, threshold, path)), hits
 
 
 def _scored(scores: ScoreMap, made_by: MethodFacts, known: Truth, path: str, threshold: float | None, taken: Pixels, floor: Floor) -> Scored:
@@ -225,7 +228,9 @@ def _hit_name(hit: HitFacts) -> str:
     return f"hit {hit.number}"
 
 
-def _warnings(scores: ScoreMap, made_by: MethodFacts, scene: Source | None, scored: Scored | None, pixels: Sequence[tuple[int, int]]) -> tuple[str, ...]:
+def _warnings(
+    scores: ScoreMap, made_by: MethodFacts, scene: Source | None, hits: Found, scored: Scored | None, pixels: Sequence[tuple[int, int]]
+) -> tuple[str, ...]:
     """What a reader must know before anything else."""
     found = []
     made_from = scores.made.made_from
@@ -236,6 +241,9 @@ def _warnings(scores: ScoreMap, made_by: MethodFacts, scene: Source | None, scor
             "The target was taken from pixels of this scene, which are scored below with all others, and score high for that reason alone. "
             "With --pixel they are left out."
         )
+    if hits.groups is not None and hits.groups != hits.count:
+        told = f"holds {hits.count:,} of the {hits.groups:,} groups of pixels that lie above the map's threshold"
+        found.append(f"The file {Path(hits.file).name} {told}: the scores below are of the map, not of that choice.")
     if scores.placed:
         found.append(
             "The map was put in place from the sensor's own grid, where measurements lie closer or further apart: threshold and counts are of the map's "

@@ -64,7 +64,8 @@ def _hits(content: DetectionContent) -> list[str]:
     if content.made_by.task == OBJECTS:
         return [f"{plural(found.count, 'object')} of a score of {facts.threshold:.4g} or more were found."] if found.source != "none" else []
     rate = f", for a false-alarm rate of {facts.pfa:g}" if facts.pfa is not None else ""
-    return [f"{plural(facts.above, 'pixel')} in {plural(found.count, 'group')} lie above the threshold of {facts.threshold:.4g}{rate}."]
+    groups = found.count if found.groups is None else found.groups
+    return [f"{plural(facts.above, 'pixel')} in {plural(groups, 'group')} lie above the threshold of {facts.threshold:.4g}{rate}."]
 
 
 def _worth(content: DetectionContent) -> list[str]:
