@@ -155,6 +155,8 @@ def summaries(stored: Mapping[str, Any]) -> list[str]:
         if not count or not power:
             lines.append(f"{what}: not checked, as no known bands lie so, or no pixel to check them on")
             continue
-        said = f"RMSE {np.sqrt(error / count):.4g}, {np.sqrt(error / power):.2%}; interpolation {np.sqrt(floor / count):.4g}, {np.sqrt(floor / power):.2%}"
+        said = f"RMSE {np.sqrt(error / count):.4g}, {np.sqrt(error / power):.2%}"
+        if error != floor:
+            said += f"; interpolation {np.sqrt(floor / count):.4g}, {np.sqrt(floor / power):.2%}"
         lines.append(f"{what}: {said}" + (f"; claimed {np.sqrt(claimed / count):.4g}" if claimed else ""))
     return lines
