@@ -1,7 +1,7 @@
 """The matched filter: how far a pixel goes from the background towards the target, 1 being all the way.
 
 For analysts with a target's spectrum: the score is an estimate of its abundance. After Robey et al., 1992 (doi:10.1109/7.135446),
-and Boardman and Kruse, 2011 (doi:10.1109/TGRS.2011.2157119). The sign is kept.
+and Boardman and Kruse, 2011 (doi:10.1109/TGRS.2011.2161585). The sign is kept.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The mixture-tuned matched filter: the abundance, and how far a pixel is from any mixture of background and target that gives it.
 
 For minerals and other targets smaller than a pixel: a false alarm of the matched filter has a high abundance, but lies off the line from the
-background to the target. After Boardman and Kruse, 2011 (doi:10.1109/TGRS.2011.2157119). What differs: the noise is measured in the scene, by
+background to the target. After Boardman and Kruse, 2011 (doi:10.1109/TGRS.2011.2161585). What differs: the noise is measured in the scene, by
 neighbours in a row, and its covariance enters by its mean over the whitened bands alone.
 """
 
