@@ -40,6 +40,8 @@ RUNS, FEWEST = 8, 4
 SHRINKAGE = 0.1
 MOST_EPOCHS = 1000
 WEIGHTS = "rebuilding."
+LOADED = 48 << 20
+"""Bytes of what a training loads beside its arrays."""
 SCORED_PIXELS = 2048
 """Pixels that go through the encoder at once: bounds the temporary arrays whatever the tile."""
 
@@ -126,7 +128,7 @@ class _Detection:
         measuring = drawn_bytes(SAMPLE, bands, pixels)
         # Of some rows: spectra, standardised, as the adapter takes them, rebuilt, and their errors twice; the features of a block.
         scoring = max(SCORED_PIXELS, tile[1]) * (4 * 8 * bands + 4 * 64 * 10) + temporary_bytes(bands, tile[1]) + 4 * pixels
-        learning = SAMPLE * (4 * 11 * bands + 4 * 64 * 10) + BATCH * (4 * 8 * bands + 4 * 64 * 60)
+        learning = LOADED + SAMPLE * (4 * 11 * bands + 4 * 64 * 10) + BATCH * (4 * 8 * bands + 4 * 64 * 60)
         return Cost(max(measuring, scoring, learning), pixels * RUNS * (2.0 * 64 * bands + 2.0 * 4 * 2 * 64 * 128 + 2.0 * 32 * bands))
 
     def _gather(self, tile: Tile, store: Store) -> Partial | None:
