@@ -157,6 +157,6 @@ def summaries(stored: Mapping[str, Any]) -> list[str]:
             continue
         said = f"RMSE {np.sqrt(error / count):.4g}, {np.sqrt(error / power):.2%}"
         if error != floor:
-            said += f"; interpolation {np.sqrt(floor / count):.4g}, {np.sqrt(floor / power):.2%}"
+            said += f"; interpolation {np.sqrt(floor / count):.4g}, {np.sqrt(floor / power):.2%}" + (", which is better" if floor < error else "")
         lines.append(f"{what}: {said}" + (f"; claimed {np.sqrt(claimed / count):.4g}" if claimed else ""))
     return lines
