@@ -226,7 +226,6 @@ def retrieve_gas(name: str) -> Case:
     return Case(make)
 
 
-DETECTORS = ("ace", "matched-filter", "smf", "cem", "glrt", "spsmf", "spectral-angle")
 DETECTORS = ("ace", "matched-filter", "smf", "cem", "glrt", "spsmf", "spectral-angle", "osp", "msd", "tcimf", "asd")
 few_steps = partial(smooth, steps=STEPS, keep=0.3)
 CLASSIFIERS = {

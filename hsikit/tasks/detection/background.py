@@ -79,7 +79,7 @@ def _triangle(bands: int) -> list[tuple[slice, slice]]:
     return [(slice(a, b), slice(0, b)) for a, b in pairwise(edges) if b > a]
 
 
-def whitener(found: Mapping[str, Tensor], ridge: float, scene: str, names: tuple[str, ...]) -> dict[str, Tensor]:
+def whitener(found: Mapping[str, Tensor], ridge: float, scene: str, names: tuple[str, ...], loading: str = "ridge=1e-6") -> dict[str, Tensor]:
     """What distances are measured with.
 
     Args:
@@ -88,6 +88,7 @@ def whitener(found: Mapping[str, Tensor], ridge: float, scene: str, names: tuple
             asks for, and the covariance may be singular.
         scene: for messages.
         names: the bands' names, for messages.
+        loading: the option by which a user loads the covariance, for messages.
 
     Returns:
         "mean" (C,) and "whitener" (C, C), lower triangular W with W (S + ridge) W^T = 1 for the covariance S over n - 1;
@@ -98,7 +99,7 @@ def whitener(found: Mapping[str, Tensor], ridge: float, scene: str, names: tuple
     """
     count, bands = float(found["count"]), len(found["mean"])
     forced = ridge > RIDGE
-    advice = "Mark bands as bad, or load the covariance with a ridge: -p ridge=1e-6"
+    advice = f"Mark bands as bad, or load the covariance: -p {loading}"
     if count < 2 or (count <= bands and not forced):
         raise SceneError(scene, f"{count:.0f} valid pixels are too few for a covariance of {bands} bands", advice)
     covariance = found["scatter"] / (count - 1)
@@ -131,7 +132,7 @@ def shrunk_whitener(found: Mapping[str, Tensor], share: float, scene: str, names
     Raises:
         SceneError: as `whitener`.
     """
-    white = whitener(found, max(share / (1 - share), RIDGE), scene, names)
+    white = whitener(found, max(share / (1 - share), RIDGE), scene, names, "shrinkage=0.01")
     matrix: Tensor = white["whitener"] / (1 - share) ** 0.5
     return matrix
 
