@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -76,18 +76,27 @@ class Order:
         return self.scene[0] if len(self.scene) == 1 else f"{self.scene[0]} and {len(self.scene) - 1} more"
 
     @property
+    def absolute(self) -> Self:
+        """The same with absolute paths, for a worker that starts elsewhere."""
+        scene = tuple(str(place_of(part).absolute()) for part in self.scene)
+        options = {name: str(place_of(value).absolute()) if name in FILES else value for name, value in self.options.items()}
+        if "mask" in options:
+            options["mask"] = [str(place_of(text).absolute()) if place_of(text).exists() else text for text in options["mask"]]
+        return replace(self, scene=scene, options=options)
+
+    @property
     def inputs(self) -> list[Path]:
         """Files and folders, absolute, that the result follows from, as far as the order names them."""
-        named = [*self.scene, *(self.options[name] for name in FILES if name in self.options)]
-        masks = [place_of(text) for text in self.options.get("mask", ())]
-        return [*(place_of(text).absolute() for text in named), *(mask.absolute() for mask in masks if mask.exists())]
+        own = self.absolute
+        named = [*own.scene, *(own.options[name] for name in FILES if name in own.options)]
+        masks = [place_of(text) for text in own.options.get("mask", ())]
+        return [*(place_of(text) for text in named), *(mask for mask in masks if mask.exists())]
 
     @property
     def key(self) -> str:
         """A hash of the work: the same wherever the command is typed."""
-        scene = [str(place_of(part).absolute()) for part in self.scene]
-        options = {name: str(place_of(value).absolute()) if name in FILES else value for name, value in self.options.items()}
-        return hashlib.sha256(json.dumps([scene, self.task, options], sort_keys=True).encode()).hexdigest()
+        own = self.absolute
+        return hashlib.sha256(json.dumps([list(own.scene), self.task, own.options], sort_keys=True).encode()).hexdigest()
 
     def part(self, names: Mapping[str, Kind]) -> dict[str, Any]:
         """Those of the options that have these names."""

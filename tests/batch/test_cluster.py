@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from hsikit.batch import Cluster, agenda, cluster, dask_executor, node, run_batch
+from hsikit.batch import Cluster, agenda, cluster, dask_executor, node, read_orders, run_batch
 from hsikit.batch.dask_executor import DaskExecutor
 from hsikit.batch.executor import Assignment, Limits
 from hsikit.batch.ledger import read_rows
@@ -318,3 +318,15 @@ def test_patience_has_an_end(place: Place, tmp_path: Path, monkeypatch: pytest.M
     held = Ledger(work_folder(made.output), "another")
     assert "is writing this output" in run_batch([made]).failed[made.output]
     held.finish()
+
+
+def test_workers_of_another_folder_find_what_the_driver_named(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths are the driver's: relative ones are made absolute before they travel."""
+    from distributed import LocalCluster
+
+    monkeypatch.chdir(tmp_path)
+    with LocalCluster(n_workers=1, **LOCAL) as elsewhere:
+        monkeypatch.chdir(place.folder)
+        orders = read_orders(["a.tif"], model="model", output=str(tmp_path / "maps" / "{stem}.tif"))
+        outcome = run_batch(orders, cluster=Cluster(elsewhere.scheduler_address))
+    assert outcome.done == [tmp_path / "maps" / "a.tif"] and not outcome.failed

@@ -96,3 +96,13 @@ def test_the_key_is_that_of_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyP
     one = order("s.tif", model="m")
     assert one.key == order(str(tmp_path / "s.tif"), model=str(tmp_path / "m")).key
     assert len({one.key, order("s.tif", sieve=2).key, order("t.tif").key, order("s.tif", "anomaly").key, order("s.tif", model="n").key}) == 5
+
+
+def test_absolute_paths_for_a_worker_of_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("clouds.gpkg").touch()
+    one = order("a/s.tif", mask=["cloud,shadow", "clouds.gpkg"], confidence=True)
+    found = one.absolute
+    assert found.scene == (str(tmp_path / "a" / "s.tif"),) and found.output == one.output
+    assert found.options == {"model": str(tmp_path / "m"), "mask": ["cloud,shadow", str(tmp_path / "clouds.gpkg")], "confidence": True}
+    assert found.key == one.key and found.absolute == found
