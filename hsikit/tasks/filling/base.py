@@ -128,6 +128,8 @@ class BandFilling(ABC):
     """Whether it is the interpolation that others are compared with."""
     most_drills: ClassVar[int] = 400
     """Runs of bands of one length that are hidden to check the method, at most."""
+    most_everywhere: ClassVar[int | None] = None
+    """The same for runs that are hidden in all pixels, where that is fewer."""
 
     bands: tuple[tuple[float, float], ...] = ()
     bad: bool = True

@@ -59,7 +59,7 @@ def check_stage(method: BandFilling, filling: Filling) -> Reduce:
 
 def _drills(method: BandFilling, filling: Filling, store: Store) -> list[tuple[Drill, Family]]:
     kinds = kinds_of(filling, store)
-    return [(drill, kinds[drill.family]) for drill in drills(kinds, filling.whole, len(filling.bands), method.most_drills)]
+    return [(drill, kinds[drill.family]) for drill in drills(kinds, filling.whole, len(filling.bands), method.most_drills, method.most_everywhere)]
 
 
 def _views(tile: Tile, method: BandFilling, filling: Filling) -> Iterator[tuple[View, Tensor]]:

@@ -109,8 +109,8 @@ def families(whole: Sequence[int], bands: int, gap: float) -> list[Family]:
     return found
 
 
-def drills(kinds: Sequence[Family], whole: Sequence[int], bands: int, most: int) -> list[Drill]:
-    """Runs of known bands for each kind, at most so many, evenly spread.
+def drills(kinds: Sequence[Family], whole: Sequence[int], bands: int, most: int, everywhere: int | None = None) -> list[Drill]:
+    """Runs of known bands for each kind, at most so many, evenly spread; of those hidden everywhere at most `everywhere`, if given.
 
     A run within the spectrum has a known band on each side, so that what is hidden never joins what is missing anyway; one at an end has
     one beside it.
@@ -119,7 +119,8 @@ def drills(kinds: Sequence[Family], whole: Sequence[int], bands: int, most: int)
     found: list[Drill] = []
     for number, kind in enumerate(kinds):
         places = _ends(known, kind.length) if kind.beyond else _inside(known, kind.length)
-        kept = np.unique(np.linspace(0, len(places) - 1, most).round().astype(int)) if len(places) > most else range(len(places))
+        few = most if everywhere is None or not kind.everywhere else everywhere
+        kept = np.unique(np.linspace(0, len(places) - 1, few).round().astype(int)) if len(places) > few else range(len(places))
         found += [Drill(tuple(range(places[k], places[k] + kind.length)), number) for k in kept]
     return found
 

@@ -23,7 +23,7 @@ from hsikit.nn.lora import merge_adapters
 from hsikit.nn.snapshots import digest
 from hsikit.nn.tuning import parameter_counts
 from hsikit.tasks.filling.base import BandFilling, Estimate, Filling, View
-from hsikit.tasks.filling.encoder_training import Standard, Tuning, load_learned
+from hsikit.tasks.filling.encoder_training import RESERVED, Standard, Tuning, load_learned
 from hsikit.tasks.filling.linear import linear_bytes, linear_fill
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class EncoderFilling(BandFilling):
 
     name: ClassVar[str] = "encoder-filling"
     most_drills: ClassVar[int] = 12
+    most_everywhere: ClassVar[int | None] = RESERVED
 
     base: str = ""
     steps: int = 300

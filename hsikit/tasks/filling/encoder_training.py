@@ -24,7 +24,7 @@ from hsikit.nn.body import BandFacts, TaskNetwork
 from hsikit.nn.optimizer_state import load_optimizer, optimizer_tensors
 from hsikit.tasks.band_scale import BandScale, band_facts
 from hsikit.tasks.filling.base import Filling, whole_hidden
-from hsikit.tasks.filling.drills import runs_of
+from hsikit.tasks.filling.drills import drills, families, runs_of
 from hsikit.tasks.filling.known import KNOWN, gap_length
 from hsikit.tasks.filling.linear import linear_fill
 
@@ -37,6 +37,8 @@ TRIES = 30
 HIDDEN = 0.15
 """Share of the known bands that a step hides."""
 CLIP = 1.0
+RESERVED = 3
+"""Runs of known bands, of each length, that are never learned: on them the check asks what a band is worth that no pixel has."""
 LEARNED, OPTIMIZER = "learned.", "optimizer."
 
 
@@ -175,7 +177,7 @@ def draw_example(filling: Filling, reader: Reader, store: Store, number: int, se
     gap = gap_length(store[KNOWN])
     everywhere = bool(filling.filled) and (gap == 0 or number % 2 == 0)
     lengths = [len(run) for run in runs_of(filling.filled)] if everywhere else [max(1, round(gap))]
-    bands = hidden_bands(filling.known, lengths, rng)
+    bands = hidden_bands(filling.known, lengths, rng, reserved_bands(filling))
     hidden = torch.zeros(usable.shape, dtype=torch.bool, device=values.device)
     if everywhere:
         hidden[:] = True
@@ -209,18 +211,29 @@ def _window(filling: Filling, reader: Reader, rng: np.random.Generator, halo: in
     raise SceneError(filling.scene.name, f"{TRIES} windows were drawn, and none has data to learn from", "Clip the scene to where it has data")
 
 
-def hidden_bands(known: tuple[int, ...], lengths: list[int], rng: np.random.Generator) -> list[int]:
-    """Bands that are hidden: runs of some lengths, about a `HIDDEN` share of the known ones; at least two stay."""
+def reserved_bands(filling: Filling) -> frozenset[int]:
+    """Known bands that are never learned, as bad bands are not; none where no band is filled whole."""
+    count = len(filling.bands)
+    return frozenset(band for drill in drills(families(filling.filled, count, 0.0), filling.whole, count, RESERVED) for band in drill.bands)
+
+
+def hidden_bands(known: tuple[int, ...], lengths: list[int], rng: np.random.Generator, reserved: frozenset[int] = frozenset()) -> list[int]:
+    """Bands that are hidden: runs of some lengths without a reserved band, about a `HIDDEN` share of the known ones; at least two stay."""
     most = max(1, min(round(HIDDEN * len(known)), len(known) - 2))
     found: set[int] = set()
-    while len(found) < most:
+    for _ in range(10 * TRIES):
         length = min(int(rng.choice(lengths)), len(known) - 2)
         start = int(rng.integers(len(known) - length + 1))
         run = set(known[start : start + length])
+        if run & reserved:
+            continue
         if len(found | run) > max(most, length):
             break
         found |= run
-    return sorted(found)
+        if len(found) >= most:
+            break
+    # Where reserved bands leave room for no run, one band alone.
+    return sorted(found) or [int(rng.choice([band for band in known if band not in reserved] or list(known)))]
 
 
 def _squares(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -155,3 +155,15 @@ def test_every_band_is_asked_for_by_its_wavelength(base: str) -> None:
     values = spectra()
     found = fill(EncoderFilling(base=base, bands=RANGE, steps=2), source(values)).layers["filled"]
     assert np.isfinite(found).all() and not np.allclose(found[7:9], values[7:9])
+
+
+def test_bands_on_which_whole_ones_are_checked_are_never_learned(base: str) -> None:
+    scene = source(holed(spectra()))
+    method = EncoderFilling(base=base, bands=RANGE, steps=2)
+    done = fill(method, scene)
+    table = done.features["check"].columns
+    asked = {int(name[1:]) for name in table["band"][table["hidden_everywhere"] == 1]}
+    assert asked
+    for number in range(30):
+        example = draw_example(_filling(method, scene), Whole(holed(spectra())), done.store, number, 0, 2)  # type: ignore[arg-type]
+        assert not example.counted[:, sorted(asked)].any() and example.counted.any()
