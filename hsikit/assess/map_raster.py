@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +11,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from hsikit.errors import MapError
+from hsikit.geo.gdal_cache import bounded_gdal_cache
 from hsikit.geo.grid import IDENTITY, Grid, Window
 from hsikit.sensors.crs import crs_text
 from hsikit.sensors.envi import find_data
 
 STRIP_PIXELS, BLOCK_PIXELS = 1 << 22, 1 << 25
 """Numbers of a map that are held at once: at most so many, or those of one row of the file's blocks where they are not more than these."""
-CACHE_MB = 64
-"""GDAL's block cache where nobody has set it: its own default is a twentieth of the machine's memory."""
 
 
 class MapRaster:
@@ -93,12 +91,11 @@ def open_map_raster(path: str | Path, kind: str = "map") -> Iterator[Any]:
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-    known = "GDAL_CACHEMAX" in os.environ
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             dataset = rasterio.open(raster_file(path))
     except (RasterioError, OSError):
         raise MapError(path, "is missing, or is no raster that GDAL reads", f"Give a {kind} as GeoTIFF or ENVI") from None
-    with dataset, rasterio.Env(**({} if known else {"GDAL_CACHEMAX": CACHE_MB})):
+    with dataset, bounded_gdal_cache():
         yield dataset

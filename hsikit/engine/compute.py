@@ -22,6 +22,7 @@ from hsikit.engine.options import Progress, RunOptions, Silent
 from hsikit.engine.plan import plan_run, tile_stages
 from hsikit.engine.resources import keep_freed_memory_small
 from hsikit.engine.stages import run_stages, total_steps
+from hsikit.geo.gdal_cache import bounded_gdal_cache
 from hsikit.geo.grid import Window
 from hsikit.layers import Features
 from hsikit.method import Job
@@ -78,7 +79,7 @@ def compute(job: Job, sources: Mapping[str, Source], *, layers: Sequence[str] = 
                 tiling = context.tiling(stages[0])
                 context.only = frozenset(tiling.holding(int(r), int(c)) for r, c in zip(*at, strict=True))
             context.progress.begin("", total_steps(context, job.stages), 0)
-            with computing_on(chosen.device, chosen.precision):
+            with bounded_gdal_cache(context.plan.gdal_cache), computing_on(chosen.device, chosen.precision):
                 run_stages(context, job.stages)
             found = {name: context.files[name] for name in wanted if name in context.files}
             if at is not None:

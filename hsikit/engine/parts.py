@@ -22,6 +22,7 @@ from hsikit.engine.layerfile import scaled
 from hsikit.engine.options import Progress, RunOptions, Silent
 from hsikit.engine.stages import map_tiles
 from hsikit.errors import OutputError
+from hsikit.geo.gdal_cache import bounded_gdal_cache
 from hsikit.layers import Layer
 from hsikit.method import Job, Map
 from hsikit.scene import Source
@@ -159,7 +160,7 @@ def run_share(job: Job, sources: Mapping[str, Source], options: RunOptions, part
             done = parts.done
             todo = [number for number in share if not done[number]]
             progress.begin("", len(share), len(share) - len(todo))
-            with computing_on(options.device, options.precision):
+            with bounded_gdal_cache(context.plan.gdal_cache), computing_on(options.device, options.precision):
                 for number, (arrays, state) in map_tiles(context, stage, context.tiling(stage), todo):
                     assert state is not None
                     parts.write(number, layers, (arrays, state))

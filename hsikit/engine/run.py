@@ -17,6 +17,7 @@ from hsikit.engine.options import Progress, RunOptions, Silent
 from hsikit.engine.placing import check_places
 from hsikit.engine.stages import run_stages, total_steps
 from hsikit.errors import EmptySceneError, HsikitError, OptionError, OutputError
+from hsikit.geo.gdal_cache import bounded_gdal_cache
 from hsikit.geo.remote import RemotePath, place_of
 from hsikit.layers import Layer
 from hsikit.method import Job, Loop, Map, Reduce, Stage
@@ -178,7 +179,7 @@ def _run(context: Context, paths: Mapping[str, Path], progress: Progress) -> Run
     total, done = total_steps(context, context.job.stages), _steps_done(context, context.job.stages)
     progress.begin(context.plan.describe(_tiles(context)), total, done)
     check_space(context.folder.parent, _disk_bytes(context))
-    with computing_on(context.options.device, context.options.precision):
+    with bounded_gdal_cache(context.plan.gdal_cache), computing_on(context.options.device, context.options.precision):
         run_stages(context, context.job.stages)
     if STATE.name in context.files and not count_valid(context.files[STATE.name]):
         raise context.nothing_valid()

@@ -6,7 +6,6 @@ every pixel is there. Below GDAL 3.11 a COG is pixel-interleaved, which is slow 
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from hsikit.errors import OutputError
+from hsikit.geo.gdal_cache import bounded_gdal_cache
 from hsikit.geo.grid import Grid
 from hsikit.layers import NODATA, Layer, Pixels
 from hsikit.writers.blocks import RowsDone, block_rows, pieces, read_pieces
@@ -23,8 +23,6 @@ from hsikit.writers.failures import INCOMPLETE, writing
 from hsikit.writers.tags import band_names, band_tags, colours_by_code, dataset_tags
 
 BLOCK = 256
-CACHE_MB = 64
-"""GDAL's block cache where nobody has set it: its own default is a twentieth of the machine's memory."""
 
 
 def write_gtiff(layer: Layer, grid: Grid, pixels: Pixels, path: Path, *, tags: Mapping[str, str], rows_done: RowsDone | None = None) -> list[Path]:
@@ -128,11 +126,9 @@ def describe_dataset(dataset: Any, layer: Layer, tags: Mapping[str, str]) -> Non
 @contextmanager
 def quiet_and_bounded() -> Iterator[None]:
     """Sets GDAL's block cache unless it is set, and silences the warning about scenes without georeference, which are meant."""
-    import rasterio
     from rasterio.errors import NotGeoreferencedWarning
 
-    known = "GDAL_CACHEMAX" in os.environ or (rasterio.env.hasenv() and "GDAL_CACHEMAX" in rasterio.env.getenv())
-    with warnings.catch_warnings(), rasterio.Env(**({} if known else {"GDAL_CACHEMAX": CACHE_MB})):
+    with warnings.catch_warnings(), bounded_gdal_cache():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield
 
