@@ -117,15 +117,30 @@ def roc_corners(targets: ArrayLike, background: ArrayLike) -> RocCurve:
     levels, counts = np.unique(np.asarray(targets), return_counts=True)
     if not len(levels) or not len(ordered):
         raise _one_sided("background" if len(levels) else "a target", len(ordered) + int(counts.sum()))
-    levels, counts = levels[::-1], counts[::-1]
-    found, size = np.cumsum(counts), len(ordered)
-    higher, reached = (size - np.searchsorted(ordered, levels, side) for side in ("right", "left"))
-    # Just above a target's score, and at it.
-    false = np.concatenate([[0], np.column_stack([higher, reached]).ravel(), [size]])
-    detected = np.concatenate([[0], np.column_stack([found - counts, found]).ravel(), [found[-1]]])
-    threshold = np.concatenate([[np.inf], np.column_stack([np.nextafter(levels, np.inf), levels]).ravel(), [-np.inf]])
-    new = np.append(True, (np.diff(false) != 0) | (np.diff(detected) != 0))
-    return RocCurve(false[new] / size, detected[new] / found[-1], threshold[new].astype(np.float64), int(found[-1]), size)
+    low, high = (np.searchsorted(ordered, levels, side) for side in ("left", "right"))
+    return curve_of_levels(levels, counts, len(ordered) - low, high - low, len(ordered))
+
+
+def curve_of_levels(levels: NDArray[Any], targets: NDArray[np.integer], reach: NDArray[np.integer], level: NDArray[np.integer], background: int) -> RocCurve:
+    """The curve from the highest level down: up to each level along the background alone, then through all that score the same.
+
+    Args:
+        levels: scores of targets, ascending and different, shape (k,).
+        targets: how many have each, shape (k,).
+        reach: pixels of the background at or above each, shape (k,).
+        level: pixels of the background at each, shape (k,).
+        background: all of them.
+    """
+    found = np.cumsum(targets[::-1])
+    total = int(found[-1])
+    false = np.stack((reach[::-1] - level[::-1], reach[::-1]), 1).ravel()
+    detected = np.stack((np.append(0, found[:-1]), found), 1).ravel()
+    threshold = np.repeat(levels[::-1].astype(np.float64), 2)
+    threshold[::2] = np.nextafter(threshold[::2], np.inf)
+    false, detected, threshold = (np.concatenate(parts) for parts in (([0], false, [background]), ([0], detected, [total]), ([np.inf], threshold, [-np.inf])))
+    # Where nothing happens on the way there is no point.
+    moved = np.append(True, (np.diff(false) > 0) | (np.diff(detected) > 0))
+    return RocCurve(false[moved] / background, detected[moved] / total, threshold[moved], total, background)
 
 
 def roc_area(scores: ArrayLike, truth: ArrayLike) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsikit.errors import LabelError
-from hsikit.metrics.detection import RocCurve, area_interval
+from hsikit.metrics.detection import RocCurve, area_interval, curve_of_levels
 
 MOST_TARGETS = 1 << 22
 """Target pixels that are held, at most: some 200 MB."""
@@ -69,7 +69,7 @@ def rank_targets(strips: Strips) -> RankedTargets:
     if not background:
         raise LabelError("truth", "none of the scored pixels is background", "Give truth with both targets and background")
     above = ((below + level / 2) / background)[place.ravel()]
-    curve = _curve(levels, np.bincount(place.ravel()), background - below, level, background)
+    curve = curve_of_levels(levels, np.bincount(place.ravel()), background - below, level, background)
     return RankedTargets(curve, above, scores[scored], touching(places, cols)[scored], int((~scored).sum()))
 
 
@@ -97,28 +97,6 @@ def _counts(strips: Strips, levels: NDArray[np.float32]) -> tuple[NDArray[np.int
         # 2 i between the levels i - 1 and i, 2 i + 1 at the level i.
         bins += np.bincount(left + right, minlength=len(bins))
     return np.cumsum(bins)[:-1:2], bins[1::2], int(bins.sum())
-
-
-def _curve(levels: NDArray[np.float32], targets: NDArray[np.int64], reach: NDArray[np.int64], level: NDArray[np.int64], background: int) -> RocCurve:
-    """The curve from the highest level down: up to each level along the background alone, then through all that score the same.
-
-    Args:
-        levels: scores of targets, ascending and different, shape (k,).
-        targets: how many have each, shape (k,).
-        reach: pixels of the background at or above each, shape (k,).
-        level: pixels of the background at each, shape (k,).
-        background: all of them.
-    """
-    found = np.cumsum(targets[::-1])
-    total = int(found[-1])
-    false = np.stack((reach[::-1] - level[::-1], reach[::-1]), 1).ravel()
-    detected = np.stack((np.append(0, found[:-1]), found), 1).ravel()
-    threshold = np.repeat(levels[::-1].astype(np.float64), 2)
-    threshold[::2] = np.nextafter(threshold[::2], np.inf)
-    false, detected, threshold = (np.concatenate(parts) for parts in (([0], false, [background]), ([0], detected, [total]), ([np.inf], threshold, [-np.inf])))
-    # Where nothing happens on the way there is no point.
-    moved = np.append(True, (np.diff(false) > 0) | (np.diff(detected) > 0))
-    return RocCurve(false[moved] / background, detected[moved] / total, threshold[moved], total, background)
 
 
 def touching(places: NDArray[np.int64], cols: int) -> NDArray[np.int64]:

@@ -30,7 +30,6 @@ from hsikit.train.labels import file_kind
 FIELD = "target"
 LEGEND = Legend.of({1: FIELD})
 PLAIN = VectorOptions(FIELD)
-NO_BACKGROUND = "Set background to 0, and another value as nodata, or none (gdal_edit.py -unsetnodata)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +64,10 @@ def read_truth(source: Source, truth: Any, *, mask: Masks = None, dilate: int = 
 
     Args:
         source: an open scene.
-        truth: a raster of one band on the scene's grid, a `.npy` or `.mat` file, or an array: above 0 a target, 0 background, nodata (NaN) not scored;
-            objects are pixels of one value that touch by side or corner. Or a vector file or GeoDataFrame, in any CRS: points, each the pixel that it lies
-            in, and polygons, each an object.
+        truth: a raster of one band on the scene's grid, a `.npy` or `.mat` file, or an array: above 0 a target, 0 background (also where 0 is
+            declared as nodata), other nodata (NaN) not scored; objects are pixels of one value that touch by side or corner. Or a vector file or
+            GeoDataFrame, in any CRS: points, each the pixel that it lies in, the eight around it not scored, since nobody says which of them belong to
+            the object; or polygons, each an object.
         mask: what neither methods nor scores see: see `hsikit.run`.
         dilate: as for `hsikit.run`.
         aoi: as for `hsikit.run`.
@@ -118,7 +118,9 @@ def _raster(source: Source, path: Path, name: str) -> tuple[NDArray[Any], NDArra
                 sizes = [f"{rows} x {cols} pixels" for rows, cols in (own.shape, grid.shape)]
                 wrong = f"lies on another grid than the scene: {sizes[0]} at {there}; the scene has {sizes[1]} at {here}"
                 raise LabelError(name, wrong, "Give truth pixel by pixel of the scene, or points or polygons")
-            return file.read(1), file.read_masks(1) == 0
+            values = file.read(1)
+            # Where 0 is declared as nodata, as in many masks, it is background all the same.
+            return values, np.zeros(values.shape, bool) if file.nodata == 0 else file.read_masks(1) == 0
     except (RasterioError, OSError) as error:
         raise LabelError(name, f"the raster cannot be read ({error.__class__.__name__})", "Check that the file is whole") from error
 
@@ -140,7 +142,7 @@ def _of_array(source: Source, values: NDArray[Any], nodata: NDArray[np.bool_] | 
     if not target.any():
         raise LabelError(name, "holds no target: no value is above 0", "Give truth with targets")
     if (target | unscored).all():
-        raise LabelError(name, "holds no background: no value is 0 that is not nodata", NO_BACKGROUND)
+        raise LabelError(name, "holds no background: no value is 0", "Give truth with both")
     rows, cols = np.nonzero(target)
     kinds = np.unique(array[rows, cols], return_inverse=True)[1]
     return Truth(_targets(source, rows, cols, connected_groups(rows, cols, kinds, array.shape[1]), name), unscored if unscored.any() else None)
@@ -152,14 +154,25 @@ def _of_features(source: Source, frame: Any, options: VectorOptions, name: str) 
     plain = frame[[frame.geometry.name]].assign(**{FIELD: 1})
     pixels = pixels_of_frame(plain, grid, options, name, source.info.swath)
     notes, groups = pixels.notes, pixels.groups
+    unscored = None
     if groups is None:
         groups = connected_groups(pixels.rows, pixels.cols, np.ones(len(pixels.rows), np.uint8), grid.shape[1])
+        unscored = _around(pixels.rows, pixels.cols, grid.shape)
     elif len(np.unique(groups)) < len(plain):
         lost = len(plain) - len(np.unique(groups))
         notes = (*notes, f"{name}: {lost} of {len(plain)} features are no pixel's: outside the scene, or too small (see --all-touched)")
     if len(pixels.rows) == grid.whole.size:
         raise LabelError(name, "holds no background: its polygons cover the whole scene", "Give the outlines of targets")
-    return Truth(replace(_targets(source, pixels.rows, pixels.cols, groups, name), notes=notes))
+    return Truth(replace(_targets(source, pixels.rows, pixels.cols, groups, name), notes=notes), unscored)
+
+
+def _around(rows: NDArray[np.intp], cols: NDArray[np.intp], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """The pixels that touch some pixels by side or corner, without these, bool (rows, cols)."""
+    from scipy import ndimage
+
+    own = np.zeros(shape, bool)
+    own[rows, cols] = True
+    return np.asarray(ndimage.binary_dilation(own, np.ones((3, 3))) & ~own)
 
 
 def _targets(source: Source, rows: NDArray[np.intp], cols: NDArray[np.intp], groups: NDArray[np.int64], name: str) -> LabelledScene:

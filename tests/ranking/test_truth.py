@@ -12,7 +12,9 @@ from scipy.io import savemat
 from shapely.geometry import Point, box
 
 from hsikit.errors import LabelError, OptionError
+from hsikit.metrics.detection_strips import TARGET, UNKNOWN
 from hsikit.ranking.truth import Truth, read_truth
+from hsikit.report.detection.truth import open_truth
 from tests.ranking.toys import COLS, CORNERS, ROWS, planted
 from tests.tasks.classification.scenes import UTM, source
 
@@ -55,6 +57,8 @@ def test_what_is_unknown_is_neither_target_nor_background(tmp_path: Path) -> Non
     found = read_truth(SCENE, raster(tmp_path / "truth.tif", values, nodata=-1))
     np.testing.assert_array_equal(found.unscored, values < 0)
     np.testing.assert_array_equal(as_map(found), seen() & (values > 0))
+    zero = read_truth(SCENE, raster(tmp_path / "zero.tif", TRUTH, nodata=0))
+    assert zero.unscored is None and (as_map(zero) == seen()).all()
     values[values < 0] = np.nan
     np.testing.assert_array_equal(read_truth(SCENE, values).unscored, np.isnan(values))
 
@@ -85,6 +89,7 @@ def test_points_and_polygons_are_placed_by_their_crs(tmp_path: Path) -> None:
     found = read_truth(SCENE, points)
     assert list(zip(found.targets.rows.tolist(), found.targets.cols.tolist(), strict=True))[:2] == [(5, 6), (12, 30)]
     assert len(np.unique(found.objects)) == len(found) == len(CORNERS) - 1  # one lies where the scene has no data
+    assert found.unscored is not None and found.unscored.sum() == 8 * len(CORNERS) and found.unscored[4:7, 5:8].sum() == 8 and not found.unscored[5, 6]
 
 
 def test_a_mask_hides_targets_and_background(tmp_path: Path) -> None:
@@ -100,7 +105,6 @@ def test_a_mask_hides_targets_and_background(tmp_path: Path) -> None:
     (TRUTH, {"transform": (30.0, 0.0, 500_015.0, 0.0, -30.0, 5_800_000.0)}, "lies on another grid than the scene"),
     (np.stack([TRUTH, TRUTH]), {}, "has 2 bands"),
     (TRUTH * 0, {}, "holds no target"),
-    (TRUTH, {"nodata": 0}, "holds no background.*-unsetnodata"),
     (TRUTH.astype(np.int16) - 3, {}, "hold values below 0 .such as -"),
 ])  # fmt: skip
 def test_rasters_that_are_no_truth(tmp_path: Path, values: np.ndarray, more: dict[str, object], wrong: str) -> None:
@@ -126,3 +130,22 @@ def test_what_else_cannot_be_used(tmp_path: Path) -> None:
     only[20, 11] = 1
     with pytest.raises(LabelError, match="has no data"):
         read_truth(SCENE, only)
+
+
+def test_a_file_of_truth_means_the_same_to_a_report(tmp_path: Path) -> None:
+    """`hsikit benchmark --truth` and `hsikit report --truth` score the same pixels."""
+    grid, levels = SCENE.info.grid, TRUTH.astype(np.int16)
+    levels[:4], levels[5, 6] = -1, -1
+    points = geopandas.GeoDataFrame(geometry=[Point(*place(row + 0.5, col + 0.5)) for row, col in CORNERS], crs="EPSG:32633")
+    points.to_file(tmp_path / "points.gpkg")
+    polygons = [box(*place(row + 2, col), *place(row, col + 2)) for row, col in CORNERS]
+    geopandas.GeoDataFrame(geometry=polygons, crs="EPSG:32633").to_file(tmp_path / "polygons.gpkg")
+    for path in (
+        raster(tmp_path / "plain.tif", TRUTH), raster(tmp_path / "zero.tif", TRUTH, nodata=0), raster(tmp_path / "unknown.tif", levels, nodata=-1),
+        tmp_path / "points.gpkg", tmp_path / "polygons.gpkg",
+    ):  # fmt: skip
+        codes, found = open_truth(path, grid, "map").read(grid.whole), read_truth(SCENE, path)
+        np.testing.assert_array_equal(as_map(found), (codes == TARGET) & ~np.isnan(SCENE.values).any(0), err_msg=path.name)
+        np.testing.assert_array_equal(codes == UNKNOWN, False if found.unscored is None else found.unscored, err_msg=path.name)
+    with pytest.raises(LabelError, match="values below 0"):
+        open_truth(raster(tmp_path / "below.tif", levels), grid, "map").read(grid.whole)

@@ -1,6 +1,6 @@
 """What is true of a detection, on the map's grid and window by window: a raster, or polygons or points of objects.
 
-A raster says of each pixel whether it is a target: not 0, where it is not nodata; other nodata than 0 is unknown. Of a polygon the pixels are targets
+A raster says of each pixel whether it is a target: above 0, where it is not nodata; other nodata than 0 is unknown. Of a polygon the pixels are targets
 whose centres lie inside, and of one that holds no centre the pixel in its middle. A point names one pixel; the eight around it are unknown, since
 nobody says which of them belong to the object.
 """
@@ -23,6 +23,7 @@ from hsikit.scene import Source, read_window
 from hsikit.sensors import open_source
 
 Codes = NDArray[np.int8]
+BELOW = "Above 0 is a target, 0 background; declare what is unknown as nodata (gdal_edit.py -a_nodata)"
 SMALL = 3
 """Polygons of up to so many pixels across may hold no centre."""
 
@@ -51,9 +52,15 @@ class RasterTruth:
         self._zero_is_nodata = source.info.nodata == 0
 
     def read(self, window: Window) -> Codes:
-        """See `Truth`."""
+        """See `Truth`.
+
+        Raises:
+            LabelError: values below 0.
+        """
         values = read_window(self._source, window, np.array([0]))[0]
-        out = np.where(values != 0, TARGET, BACKGROUND).astype(np.int8)
+        if (values < 0).any():
+            raise LabelError(self._source.info.name, f"holds values below 0 (such as {values[values < 0][0]:g})", BELOW)
+        out = np.where(values > 0, TARGET, BACKGROUND).astype(np.int8)
         out[np.isnan(values)] = BACKGROUND if self._zero_is_nodata else UNKNOWN
         return out
 
@@ -141,7 +148,7 @@ def open_truth(path: str | Path, grid: Grid, name: str) -> Truth:
         source = open_source(path, role="pan", inspect=False)
     except HsikitError as error:
         raise LabelError(
-            path, f"cannot be read as truth ({error.wrong})", "Give a raster of one band, not 0 where a target is, or polygons or points"
+            path, f"cannot be read as truth ({error.wrong})", "Give a raster of one band, above 0 where a target is, or polygons or points"
         ) from None
     return RasterTruth(on_map(source, grid, name, advice="Give truth on the map's own grid, or polygons of the objects"))
 

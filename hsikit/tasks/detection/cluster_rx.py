@@ -35,7 +35,7 @@ from hsikit.tasks.detection.scene_clusters import (
     large_enough,
     nearest,
 )
-from hsikit.tasks.detection.scene_detection import SceneDetection, good_bands_for
+from hsikit.tasks.detection.scene_detection import SceneDetection, checked_components, good_bands_for
 
 SHRINKAGE = 1e-2
 
@@ -66,8 +66,7 @@ class ClusterRX:
     def __post_init__(self) -> None:
         checked_pfa(self.pfa)
         checked_clusters(self.clusters)
-        if self.components < 1:
-            raise OptionError("-p components", f"{self.components} is no number of components", "Give 1 or more; the default is 20")
+        checked_components(self.components)
         if not 0 <= self.shrinkage < 1:
             raise OptionError("-p shrinkage", f"{self.shrinkage} is not a share below 1", f"Give 0 to 1; the default is {SHRINKAGE:g}")
 
