@@ -31,7 +31,7 @@ def report(
         Path | None, typer.Option(help="Hits of the same run; else they are found in the map.", show_default=False, rich_help_panel=DETECTION)
     ] = None,
     truth: Annotated[
-        Path | None, typer.Option(help="Raster, not 0 where a target is; or polygons or points.", show_default=False, rich_help_panel=DETECTION)
+        Path | None, typer.Option(help="Raster, above 0 where a target is; or polygons or points.", show_default=False, rich_help_panel=DETECTION)
     ] = None,
     target: Annotated[
         Path | None, typer.Option(help="Library of what was looked for; else the map's own metadata.", show_default=False, rich_help_panel=DETECTION)
