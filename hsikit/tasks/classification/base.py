@@ -55,7 +55,7 @@ class PixelClassifier:
     kinds: ClassVar[Mapping[str, tuple[type, ...]]] = {}
     """Settings without which a model cannot map, and what they are."""
 
-    chunk: ClassVar[int] = 4096
+    chunk: ClassVar[int] = 1024
     """Pixels that are classified at once: bounds the temporary arrays whatever the tile."""
 
     learned_unlabelled: ClassVar[str] = ""
