@@ -3,7 +3,7 @@
 An object is a random blob of 1 to 16 pixels that touch by their sides. Pixels inside are all target, those at its edge hold less, the
 nearer the middle the more; the smallest objects hold 5 to 20 % of one pixel. Each object has a brightness of its own, and each of its
 pixels varies a little, in common and by band. What differs from the published recipe: in an object without an inner pixel the best
-pixel is drawn first, so that no other holds more than it; and the variation of pixels is declared here, not measured on a lake.
+pixel is drawn first, so that no other holds more than it; and the variation of pixels is declared, unless `lake_variation` measures it.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class Planting:
         apart: distance of two centres in pixels, at least.
         border: pixels that are kept free along the picture's border.
         brightness: each object is so much brighter or darker, at most, as a share.
-        common: deviation of a pixel's brightness, as a share.
-        banded: deviation of a single band of a pixel, as a share.
+        common: deviation that all bands of a pixel share, relative; a number for each band where there are several.
+        banded: deviation of a single band of a pixel, relative; likewise.
 
     Raises:
         OptionError: a number out of its range.
@@ -78,16 +78,16 @@ class Planting:
     apart: float = 8.0
     border: int = 3
     brightness: float = 0.3
-    common: float = 0.02
-    banded: float = 0.01
+    common: float | tuple[float, ...] = 0.02
+    banded: float | tuple[float, ...] = 0.01
 
     def __post_init__(self) -> None:
         for option, value, least in (("--objects", self.most, 1), ("--apart", self.apart, 1), ("--border", self.border, 0)):
             if not value >= least:
                 raise OptionError(option, f"{value} is too small", f"Give {least} or more")
-        for option, share in (("--brightness", self.brightness), ("common", self.common), ("banded", self.banded)):
-            if not 0 <= share < 1:
-                raise OptionError(option, f"{share} is no share", "Give 0 or more, below 1")
+        for option, shares in (("--brightness", self.brightness), ("common", self.common), ("banded", self.banded)):
+            if not all(0 <= share < 1 for share in np.atleast_1d(shares)):
+                raise OptionError(option, f"{shares} is no share", "Give 0 or more, below 1")
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +204,8 @@ def _drawn(place: tuple[int, int], shape: tuple[int, int], classes: Sequence[Obj
     abundance = rng.uniform(*FAINT, 1) if size == 0 else edge_abundances(pixels, rng)
     pure = _shares(pixels, kind, rng) @ kind.spectra
     # One draw for the pixel and one for each band, about the object's own brightness.
-    varied = 1 + planting.common * rng.standard_normal((len(pixels), 1)) + planting.banded * rng.standard_normal(pure.shape)
+    common, banded = np.asarray(planting.common), np.asarray(planting.banded)
+    varied = 1 + common * rng.standard_normal((len(pixels), 1)) + banded * rng.standard_normal(pure.shape)
     return PlantedObject(label, pixels, abundance, (1 + rng.uniform(-planting.brightness, planting.brightness)) * pure * varied, size)
 
 
@@ -242,6 +243,22 @@ def edge_abundances(pixels: NDArray[np.int64], rng: np.random.Generator) -> Floa
     distance = np.hypot(*(pixels[edge] - pixels.mean(0)).T)
     abundance[edge[np.argsort(distance, kind="stable")]] = values
     return abundance
+
+
+def lake_variation(spectra: Floats, most: float = 0.3) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """How much pixels of one thing differ in a picture, as SPOD has it measured: on a patch of water, relative to its mean, by band.
+
+    Args:
+        spectra: pixels of the patch, shape (n, C).
+        most: largest deviation of a band, which those hold that water vapour blinds.
+
+    Returns:
+        The deviation that all bands share, and each band's own; for `Planting.common` and `Planting.banded`.
+    """
+    mean, spread = spectra.mean(0), spectra.std(0)
+    relative = np.minimum(spread / np.maximum(np.abs(mean), 1e-12), most)
+    shared = float(np.clip(((spectra - mean) / np.maximum(spread, 1e-12)).mean(1).std(), 0, 1))
+    return tuple((shared * relative).tolist()), tuple((np.sqrt(1 - shared**2) * relative).tolist())
 
 
 def _shares(pixels: NDArray[np.int64], kind: ObjectClass, rng: np.random.Generator) -> Floats:

@@ -23,6 +23,10 @@ DISTURBED = 200
 """Disturbed boxes of a picture that are meant to be recovered, and as many that are not."""
 
 
+TRIES = 8
+"""Places that are tried for ground without objects."""
+
+
 @dataclass(frozen=True, eq=False)
 class Truth:
     """The objects of some pictures, filled up to one number.
@@ -50,17 +54,21 @@ class Training(nn.Module):
         cuts: squares of each picture.
         bands: centres and widths (nm), for a network with a spectral adapter.
         disturbed: boxes of a picture that are meant to be recovered.
+        foreign: share of another picture's ground that squares are mixed with, at most; 0 for none.
     """
 
-    def __init__(self, network: SpecDetr, side: int = 0, cuts: int = 1, bands: tuple[Tensor, Tensor] | None = None, disturbed: int = DISTURBED) -> None:
+    def __init__(self, network: SpecDetr, side: int = 0, cuts: int = 1, bands: tuple[Tensor, Tensor] | None = None, disturbed: int = DISTURBED,
+                 foreign: float = 0.0) -> None:  # fmt: skip
         super().__init__()
-        self.network, self.side, self.cuts, self.bands, self.disturbed = network, side, cuts, bands, disturbed
+        self.network, self.side, self.cuts, self.bands, self.disturbed, self.foreign = network, side, cuts, bands, disturbed, foreign
 
     def loss(self, batch: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:
         """Mean over the objects of a batch."""
         images, valid, labels, boxes = batch
-        truth = Truth(labels, boxes)
-        images, valid, truth, origin = cut_and_turned(images, valid, truth, self.side, self.cuts, generator, self.network.shape.absolute)
+        whole = (images, valid, Truth(labels, boxes))
+        images, valid, truth, origin = cut_and_turned(*whole, self.side, self.cuts, generator, self.network.shape.absolute)
+        if self.foreign and self.side:
+            images, valid = on_foreign_ground(images, valid, whole, self.cuts, self.foreign, generator)
         size, net = (images.shape[2], images.shape[3]), self.network
         tokens = net.encode(images, valid, self.bands, origin)
         proposals = net.best(net.propose(tokens, size, valid), net.shape.queries)
@@ -100,6 +108,50 @@ def cut_and_turned(images: Tensor, valid: Tensor, truth: Truth, side: int, cuts:
     boxes = torch.stack([part[3][chosen] for part, chosen in zip(parts, order, strict=True)])
     origin = (_whole(rows - side + 1, generator), _whole(cols - side + 1, generator)) if side and places else (0, 0)
     return torch.stack([part[0] for part in parts]), torch.stack([part[1] for part in parts]), Truth(labels, boxes), origin
+
+
+def on_foreign_ground(squares: Tensor, valid: Tensor, whole: tuple[Tensor, Tensor, Truth], cuts: int, most: float, generator: torch.Generator) -> tuple[
+    Tensor, Tensor
+]:  # fmt: skip
+    """Half of the squares mixed with ground of the batch's other pictures that holds no object.
+
+    Mixing is what light does: an object that covers a share a of a pixel is seen as one that covers (1 - w) a, on ground that no picture has.
+
+    Args:
+        squares: of `cut_and_turned`, `cuts` of each picture, shape (n, C, side, side).
+        valid: bool, shape (n, side, side).
+        whole: the pictures, their valid pixels, and their objects.
+        cuts: squares of each picture.
+        most: largest share w.
+        generator: where the shares and places come from.
+    """
+    images, there, truth = whole
+    rows, cols = squares.shape[2:]
+    squares, valid = squares.clone(), valid.clone()
+    for number in range(len(squares)):
+        share = float(torch.rand((), generator=generator)) * 2 - 1
+        if share <= 0 or len(images) < 2:
+            continue
+        other = (number // cuts + 1 + _whole(len(images) - 1, generator)) % len(images)
+        corner = _empty_corner(truth.labels[other], truth.boxes[other], (int(images.shape[2]), int(images.shape[3])), (rows, cols), generator)
+        if corner is None:
+            continue
+        part = (slice(corner[0], corner[0] + rows), slice(corner[1], corner[1] + cols))
+        ground, seen, _, _ = _turned(images[other][(slice(None), *part)], there[other][part], truth.labels[other], truth.boxes[other], _whole(8, generator))
+        squares[number] = squares[number] * (1 - share * most) + ground * (share * most)
+        valid[number] &= seen
+    return squares, valid
+
+
+def _empty_corner(labels: Tensor, boxes: Tensor, shape: tuple[int, int], size: tuple[int, int], generator: torch.Generator) -> tuple[int, int] | None:
+    """A random square that touches no object; None where a few tries find none."""
+    own = boxes[labels >= 0]
+    left, top, right, bottom = (own[:, 0] - own[:, 2] / 2, own[:, 1] - own[:, 3] / 2, own[:, 0] + own[:, 2] / 2, own[:, 1] + own[:, 3] / 2)
+    for _ in range(TRIES):
+        row, col = _whole(shape[0] - size[0] + 1, generator), _whole(shape[1] - size[1] + 1, generator)
+        if not ((right > col) & (left < col + size[1]) & (bottom > row) & (top < row + size[0])).any():
+            return row, col
+    return None
 
 
 def _corner(labels: Tensor, boxes: Tensor, shape: tuple[int, int], side: int, generator: torch.Generator) -> tuple[int, int]:

@@ -28,10 +28,11 @@ BATCH = 4
 MOST_BYTES = 4 << 30
 """Of all pictures, which are held in memory."""
 LEARNING: dict[str, dict[str, Any]] = {
-    "small": {"steps": 3750, "lr": 1e-3, "clip": 1.0, "side": 20, "cuts": 4, "disturbed": 30},
-    "paper": {"steps": 2500, "lr": 1e-4, "clip": 0.1, "side": 0, "cuts": 1, "disturbed": 200},
+    "small": {"steps": 3750, "lr": 1e-3, "clip": 1.0, "side": 20, "cuts": 4, "disturbed": 30, "foreign": 0.5},
+    "paper": {"steps": 2500, "lr": 1e-4, "clip": 0.1, "side": 0, "cuts": 1, "disturbed": 200, "foreign": 0.0},
 }
-"""By preset: steps of 4 pictures, learning rate, longest gradient, squares that pictures are cut to, squares of each, disturbed boxes."""
+"""By preset: steps of 4 pictures, learning rate, longest gradient, squares that pictures are cut to, squares of each, disturbed boxes, share of other
+pictures' ground that is mixed in at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +217,7 @@ def train_on_pictures(
         net = build_network(preset, len(pictures.wavelength), len(pictures.names), adapter=adapter, **(network or {}))
     _see(net, pictures, preset)
     bands = (torch.from_numpy(pictures.wavelength), torch.from_numpy(pictures.fwhm)) if adapter else None
-    module = Training(net, learning["side"], learning["cuts"], bands, learning["disturbed"])
+    module = Training(net, learning["side"], learning["cuts"], bands, learning["disturbed"], learning["foreign"])
     epochs = max(1, round(wanted / math.ceil(len(pictures.images) / BATCH)))
     shares = {"network.embed.weight": 0.1, "network.embed.bias": 0.1} if preset == "paper" and not adapter else {}
     arrays = [pictures.images, pictures.valid, pictures.labels, pictures.boxes]

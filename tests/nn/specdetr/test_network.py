@@ -12,7 +12,7 @@ from hsikit.nn.specdetr.boxes import kept, overlaps, whole_pixels
 from hsikit.nn.specdetr.matching import rounds
 from hsikit.nn.specdetr.network import SpecDetr, build_network
 from hsikit.nn.specdetr.sampling import sample_points
-from hsikit.nn.specdetr.training import Training
+from hsikit.nn.specdetr.training import Training, Truth, cut_and_turned, on_foreign_ground
 
 
 def little(**changes: object) -> SpecDetr:
@@ -95,6 +95,28 @@ def test_overlaps_and_what_is_kept() -> None:
 def test_edges_move_to_edges_of_pixels() -> None:
     found = whole_pixels(torch.tensor([[3.4, 3.6, 0.2, 0.3], [4.1, 4.0, 2.1, 1.8]]))
     torch.testing.assert_close(found, torch.tensor([[3.5, 3.5, 1, 1], [4, 4, 2, 2]]))
+
+
+def test_foreign_ground_holds_no_object_and_is_mixed_by_a_share() -> None:
+    generator, count, side = torch.Generator().manual_seed(0), 5, 8
+    boxes, labels = 4 + torch.rand(3, count, 4, generator=generator) * 40, torch.zeros(3, count, dtype=torch.int64)
+    boxes[..., 2:] = 2.0
+    labels[:, -1] = -1
+    images = torch.tensor([1.0, 10.0, 100.0])[:, None, None, None].expand(3, 2, 48, 48).clone()
+    for picture, own, there in zip(images, boxes, labels, strict=True):
+        for x, y in own[there >= 0][:, :2].tolist():
+            picture[:, int(y - 1) : int(y + 2), int(x - 1) : int(x + 2)] = 1e6
+    whole = (images, torch.ones(3, 48, 48, dtype=torch.bool), Truth(labels, boxes))
+    squares, valid, _, _ = cut_and_turned(*whole, side, 40, generator, False)
+    mixed, seen = on_foreign_ground(squares, valid, whole, 40, 0.5, generator)
+    changed = (mixed != squares).flatten(1).any(1)
+    assert 0.3 < float(changed.float().mean()) < 0.6
+    assert seen.all()
+    ground, own = mixed[squares < 1e6], squares[squares < 1e6]
+    assert ((ground >= 0.5 * own) & (ground <= 0.5 * own + 50)).all()
+    assert (mixed[squares == 1e6] >= 0.5e6).all()
+    again, _ = on_foreign_ground(*cut_and_turned(*whole, side, 40, torch.Generator().manual_seed(0), False)[:2], whole, 40, 0.0001, generator)
+    assert float((again / cut_and_turned(*whole, side, 40, torch.Generator().manual_seed(0), False)[0] - 1).abs().max()) < 0.02
 
 
 def test_it_learns_a_few_pictures_by_heart() -> None:

@@ -10,7 +10,7 @@ import hsikit
 from hsikit.errors import LabelError, MethodError, ModelError, OptionError
 from hsikit.geo.grid import Grid
 from hsikit.nn.specdetr.boxes import kept
-from hsikit.simulate.objects import ObjectClass, Planting, draw_objects
+from hsikit.simulate.objects import ObjectClass, Planting, draw_objects, lake_variation
 from hsikit.simulate.targets import planted_source, write_truth
 from hsikit.tasks.detection.specdetr import as_features, merged
 from hsikit.tasks.detection.specdetr_training import read_boxes, train_objects
@@ -49,6 +49,20 @@ def test_objects_are_as_the_recipe_says() -> None:
             assert 0 < one.abundance.min() <= one.abundance.max() <= 1
     again = draw_objects((256, 300), kinds, Planting(), np.random.default_rng(1))
     assert all(np.array_equal(a.spectra, b.spectra) for a, b in zip(drawn, again, strict=True))
+
+
+def test_objects_vary_as_a_lake_does() -> None:
+    rng, relative = np.random.default_rng(0), np.array([0.01, 0.05, 0.2, 4.0])
+    lake = 0.02 * (1 + relative * (0.6 * rng.standard_normal((4000, 1)) + 0.8 * rng.standard_normal((4000, 4))))
+    common, banded = (np.array(part) for part in lake_variation(lake))
+    measured = np.minimum(lake.std(0) / np.abs(lake.mean(0)), 0.3)
+    np.testing.assert_allclose(common**2 + banded**2, measured**2)
+    np.testing.assert_allclose(common[:3] / relative[:3], 0.71, rtol=0.05)  # the mean of four bands: sqrt(.6^2 + .8^2 / 4)
+    planting = Planting(most=20, brightness=0, common=tuple(common), banded=tuple(banded))
+    drawn = draw_objects((1280, 1280), [ObjectClass("one", np.ones((1, 4)), (4,))], planting, np.random.default_rng(1))
+    np.testing.assert_allclose(np.concatenate([o.spectra for o in drawn]).std(0), measured, rtol=0.05)
+    with pytest.raises(OptionError, match="is no share"):
+        Planting(banded=(0.1, 1.2))
 
 
 def test_a_planted_scene_reads_the_same_by_windows() -> None:
