@@ -32,7 +32,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--training", type=int, default=100)
     parser.add_argument("--test", type=int, default=500)
     parser.add_argument("--model", type=Path, default=None)
-    parser.add_argument("--steps", type=int, default=3750)
+    parser.add_argument("--steps", type=int, default=None, help="of the training; the preset's unless told")
+    parser.add_argument("--save", type=Path, default=None, help="folder for the trained model; a training that was cut off goes on from its side folder")
     parser.add_argument("--preset", default="small")
     parser.add_argument("--only", choices=("classical", "network"), default=None)
     return parser.parse_args()
@@ -136,18 +137,26 @@ def classical(training: Any, test: Any) -> None:
             tell(name, truth, boxes_of(scores, levels, range(len(test.classes))), len(test.classes))
 
 
+def told(done: int, of: int, where: str) -> None:
+    if done % 500 == 0:
+        print(f"{done} of {of}, {where}", flush=True)
+
+
 def network(options: argparse.Namespace, training: Any, test: Any) -> None:
     import torch
 
     from hsikit.metrics.objects import Boxes
-    from hsikit.models import load_method
+    from hsikit.models import load_method, save_method
     from hsikit.tasks.detection.specdetr import find_objects
     from hsikit.tasks.detection.specdetr_training import Pictures, train_on_pictures
 
     if options.model is None:
         began = time.perf_counter()
-        model = train_on_pictures(Pictures.of_set(training), preset=options.preset, steps=options.steps)
-        print(f"trained in {(time.perf_counter() - began) / 60:.1f} min")
+        workspace = options.save.with_name(f"{options.save.name}.training") if options.save else None
+        model = train_on_pictures(Pictures.of_set(training), preset=options.preset, steps=options.steps, workspace=workspace, progress=told)
+        print(f"trained in {(time.perf_counter() - began) / 60:.1f} min with {torch.get_num_threads()} threads")
+        if options.save:
+            save_method(model, options.save)
     else:
         model = load_method(options.model)
     rows, began = [], time.perf_counter()

@@ -28,7 +28,7 @@ BATCH = 4
 MOST_BYTES = 4 << 30
 """Of all pictures, which are held in memory."""
 LEARNING: dict[str, dict[str, Any]] = {
-    "small": {"steps": 3750, "lr": 1e-3, "clip": 1.0, "side": 20, "cuts": 4, "disturbed": 30, "foreign": 0.5},
+    "small": {"steps": 14000, "lr": 1e-3, "clip": 1.0, "side": 20, "cuts": 4, "disturbed": 30, "foreign": 0.5},
     "paper": {"steps": 2500, "lr": 1e-4, "clip": 0.1, "side": 0, "cuts": 1, "disturbed": 200, "foreign": 0.0},
 }
 """By preset: steps of 4 pictures, learning rate, longest gradient, squares that pictures are cut to, squares of each, disturbed boxes, share of other
