@@ -18,8 +18,12 @@ def train_objects(
     output: Annotated[Path, typer.Option("--output", "-o", help="Model folder to write.")],
     scene_args: SceneArgs,
     preset: Annotated[str, typer.Option(help="small, or paper: the published network, for a CUDA device.")] = "small",
-    steps: Annotated[int | None, typer.Option(help="Steps of 4 pictures; 3750 for small, 2500 for paper.", show_default=False)] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of 4 pictures; 14000 for small, 2500 for paper.", show_default=False)] = None,
     adapter: Annotated[str, typer.Option(help="Spectral adapter, for a model that reads other sensors too; none.", show_default=False)] = "",
+    encoder: Annotated[
+        Path | None, typer.Option(help="Folder of `hsikit pretrain`: its encoder, with a LoRA, reads the bands of any sensor.", show_default=False)
+    ] = None,
+    rank: Annotated[int, typer.Option(help="Of the encoder's LoRA.")] = 4,
     class_field: Annotated[str, typer.Option(help="Attribute of the class.")] = "class",
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, or cuda:1.")] = "auto",
@@ -58,7 +62,7 @@ def train_objects(
         try:
             model = train(
                 list(zip(sources, objects, strict=True)), class_field=class_field, seed=seed, tell=None if quiet else tell, preset=preset, steps=steps,
-                adapter=adapter, device=device, workspace=workspace, progress=progress,
+                adapter=adapter, encoder=encoder, rank=rank, device=device, workspace=workspace, progress=progress,
             )  # fmt: skip
         finally:
             for source in sources:

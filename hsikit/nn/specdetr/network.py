@@ -3,11 +3,13 @@
 Li et al., 2025 (arXiv:2405.10148), in plain torch, the layers in the published order. What differs: boxes and positions are in absolute
 pixels, moved by pixels and stretched by exponentials, so that nothing follows from the picture's size; the label embedding that no
 output depends on is left out; spectra may come whitened by the background of the training pictures, which is a linear map before the first
-layer; and bands may go through a spectral adapter instead of one weight each, so that a network can read other sensors.
+layer; and bands may go through a spectral adapter, or the encoder that all tasks share, instead of one weight each, so that a network can read
+other sensors.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +18,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from hsikit.nn.adapters import build_adapter
+from hsikit.nn.body import BandFacts, TaskNetwork
+from hsikit.nn.encoder import Encoder
 from hsikit.nn.specdetr.boxes import refined
 from hsikit.nn.specdetr.codes import box_code, pixel_centres, pixel_code
 from hsikit.nn.specdetr.sampling import DeformableAttention
@@ -48,6 +52,7 @@ class Shape:
         absolute: whether pixels and boxes know where in the picture they lie; if not, they know their place within a pixel only, and the
             network does the same everywhere.
         adapter: name of a spectral adapter (`hsikit.nn.adapters`) in place of a weight for each band; "" for these.
+        body: options of an encoder (`hsikit.nn.encoder.Encoder.config`) in their place; None for these.
 
     Raises:
         ValueError: sizes that do not fit together.
@@ -65,11 +70,19 @@ class Shape:
     unit: float = 16.0
     absolute: bool = False
     adapter: str = ""
+    body: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         counts = (self.bands, self.classes, self.width, self.heads, self.encoder, self.decoder, self.hidden, self.points, self.queries)
         if min(counts) < 1 or self.width % self.heads or self.width % 4 or not self.unit > 0:
             raise ValueError(f"{self}: counts of 1 or more, a width that 4 and the heads divide, a unit above 0")
+        if self.adapter and self.body:
+            raise ValueError("bands go through an adapter or an encoder, not both")
+
+    @property
+    def any_bands(self) -> bool:
+        """Whether it reads the bands of other sensors too."""
+        return bool(self.adapter or self.body)
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -154,7 +167,12 @@ class SpecDetr(nn.Module):
         width = shape.width
         self.register_buffer("centre", torch.zeros(shape.bands))
         self.register_buffer("mixing", torch.eye(shape.bands))
-        self.embed: nn.Module = build_adapter(shape.adapter, width=width) if shape.adapter else nn.Linear(shape.bands, width)
+        self.embed: nn.Module
+        if shape.body:
+            encoder = Encoder.from_config(shape.body)
+            self.embed = TaskNetwork(encoder, nn.Linear(encoder.width, width))
+        else:
+            self.embed = build_adapter(shape.adapter, width=width) if shape.adapter else nn.Linear(shape.bands, width)
         self.embed_norm = nn.LayerNorm(width)
         self.level = nn.Parameter(torch.randn(2, width) if shape.absolute else torch.zeros(2, width))
         self.encoder = nn.ModuleList(Layer(shape) for _ in range(shape.encoder))
@@ -164,34 +182,41 @@ class SpecDetr(nn.Module):
         self.decoder_norm = nn.LayerNorm(width)
         self.heads = nn.ModuleList(Heads(width, shape.classes) for _ in range(shape.decoder + 1))
 
-    def encode(self, images: Tensor, valid: Tensor, bands: tuple[Tensor, Tensor] | None = None, origin: tuple[int, int] = (0, 0)) -> Tensor:
-        """Tokens that have looked around.
+    def see(self, images: Tensor, valid: Tensor) -> Tensor:
+        """Pixels as the first layer takes them; an encoder's are standardised by the whole picture, whatever part of it is looked at then.
 
         Args:
             images: shape (B, C, rows, cols), finite.
             valid: bool, shape (B, rows, cols); other pixels are seen as the background's mean.
-            bands: centres and widths (nm), which an adapter needs, (C,) each.
+
+        Returns:
+            The same shape.
+        """
+        there = valid[:, None]
+        if self.shape.body:
+            return standardised(images, there)
+        if self.shape.adapter:  # whose bands may be others than those of the training knows one constant alone
+            return images * self.mixing[0, 0] * there
+        return torch.einsum("bcij,cd->bdij", images - self.centre[:, None, None], self.mixing) * there
+
+    def encode(self, seen: Tensor, valid: Tensor, bands: tuple[Tensor, Tensor] | None = None, origin: tuple[int, int] = (0, 0)) -> Tensor:
+        """Tokens that have looked around.
+
+        Args:
+            seen: of `see`, whole pictures or parts of them, shape (B, C, rows, cols).
+            valid: bool, shape (B, rows, cols).
+            bands: centres and widths (nm), which an adapter or an encoder needs, (C,) each.
             origin: (x, y) of the first pixel in a larger picture, where places are absolute.
 
         Returns:
             Shape (B, rows * cols + 1, width); the last is the token of the whole.
         """
-        count, _, rows, cols = images.shape
-        spectra = images.permute(0, 2, 3, 1).reshape(count, rows * cols, -1)
-        # Whose bands may be others than those of the training knows one constant alone.
-        spectra = spectra * self.mixing[0, 0] if self.shape.adapter else (spectra - self.centre) @ self.mixing
-        spectra = spectra * valid.reshape(count, -1, 1)
-        if self.shape.adapter:
-            assert bands is not None
-            window = spectra.transpose(1, 2).reshape(count, -1, rows, cols)
-            embedded = self.embed(window, *bands, torch.ones(len(bands[0]), dtype=torch.bool, device=images.device)).flatten(2).transpose(1, 2)
-        else:
-            embedded = self.embed(spectra)
-        tokens = self.embed_norm(embedded)
-        seen = valid.reshape(count, -1, 1)
-        whole = ((tokens * seen).sum(1, keepdim=True) / seen.sum(1, keepdim=True).clamp(min=1)).detach()
+        count, _, rows, cols = seen.shape
+        tokens = self.embed_norm(self._embedded(seen, valid, bands))
+        there = valid.reshape(count, -1, 1)
+        whole = ((tokens * there).sum(1, keepdim=True) / there.sum(1, keepdim=True).clamp(min=1)).detach()
         tokens = torch.cat((tokens, whole), 1)
-        centres = pixel_centres(rows, cols, images.device)
+        centres = pixel_centres(rows, cols, seen.device)
         centres = torch.cat((centres, centres.new_tensor([[cols / 2, rows / 2]])))[None]
         position = self._position(centres[0], origin)
         for layer in self.encoder:
@@ -201,6 +226,19 @@ class SpecDetr(nn.Module):
                 tokens = layer(tokens, position, tokens, (rows, cols), centres)
         encoded: Tensor = tokens
         return encoded
+
+    def _embedded(self, seen: Tensor, valid: Tensor, bands: tuple[Tensor, Tensor] | None) -> Tensor:
+        """The first layer's answer, shape (B, N, width)."""
+        if not self.shape.any_bands:
+            plain: Tensor = self.embed(seen.flatten(2).transpose(1, 2))
+            return plain
+        assert bands is not None
+        facts = BandFacts(*bands, torch.ones(len(bands[0]), dtype=torch.bool)).on(seen.device)
+        if self.shape.body:
+            out: Tensor = self.embed(seen, facts, valid)
+        else:
+            out = self.embed(seen, facts.wavelength, facts.fwhm, facts.valid)
+        return out.flatten(2).transpose(1, 2)
 
     def _position(self, centres: Tensor, origin: tuple[int, int]) -> Tensor:
         """What is added to the queries of the pixels and of the whole, shape (1, N + 1, width)."""
@@ -244,9 +282,9 @@ class SpecDetr(nn.Module):
         return Found(proposals.logits.gather(1, order.expand(-1, -1, proposals.logits.shape[2])), proposals.boxes.gather(1, order.expand(-1, -1, 4)))
 
     def forward(self, images: Tensor, valid: Tensor, bands: tuple[Tensor, Tensor] | None = None, origin: tuple[int, int] = (0, 0)) -> tuple[Found, Found]:
-        """Proposals of all pixels, and the last layer's boxes; arguments of `encode`."""
+        """Proposals of all pixels, and the last layer's boxes; arguments of `see` and `encode`."""
         size = (images.shape[2], images.shape[3])
-        tokens = self.encode(images, valid, bands, origin)
+        tokens = self.encode(self.see(images, valid), valid, bands, origin)
         proposals = self.propose(tokens, size, valid)
         return proposals, self.decode(tokens, size, self.best(proposals, self.shape.queries).boxes, origin)[-1]
 
@@ -269,6 +307,19 @@ def build_network(preset: str, bands: int, classes: int, **changes: Any) -> Spec
         return SpecDetr(Shape(bands, classes, **{**PRESETS[preset], **changes}))
     except TypeError as error:
         raise ValueError(str(error)) from error
+
+
+def standardised(images: Tensor, there: Tensor) -> Tensor:
+    """Deviations from each band's mean over those of its picture; 0 where a band is constant, and where nothing is.
+
+    Args:
+        images: shape (B, C, rows, cols).
+        there: bool, shape (B, 1, rows, cols).
+    """
+    count = there.sum((2, 3), keepdim=True).clamp(min=1)
+    apart = (images - (images * there).sum((2, 3), keepdim=True) / count) * there
+    deviation = (apart.square().sum((2, 3), keepdim=True) / count).sqrt()
+    return apart / torch.where(deviation > 1e-12, deviation, torch.inf)
 
 
 def whiten(network: SpecDetr, mean: Tensor, covariance: Tensor, loading: float = 1e-6) -> None:

@@ -52,7 +52,7 @@ class Training(nn.Module):
         network: what learns.
         side: of the squares that pictures are cut to; 0: whole pictures.
         cuts: squares of each picture.
-        bands: centres and widths (nm), for a network with a spectral adapter.
+        bands: centres and widths (nm), for a network with a spectral adapter or an encoder.
         disturbed: boxes of a picture that are meant to be recovered.
         foreign: share of another picture's ground that squares are mixed with, at most; 0 for none.
     """
@@ -65,12 +65,13 @@ class Training(nn.Module):
     def loss(self, batch: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:
         """Mean over the objects of a batch."""
         images, valid, labels, boxes = batch
-        whole = (images, valid, Truth(labels, boxes))
-        images, valid, truth, origin = cut_and_turned(*whole, self.side, self.cuts, generator, self.network.shape.absolute)
+        net = self.network
+        whole = (net.see(images, valid), valid, Truth(labels, boxes))
+        seen, valid, truth, origin = cut_and_turned(*whole, self.side, self.cuts, generator, net.shape.absolute)
         if self.foreign and self.side:
-            images, valid = on_foreign_ground(images, valid, whole, self.cuts, self.foreign, generator)
-        size, net = (images.shape[2], images.shape[3]), self.network
-        tokens = net.encode(images, valid, self.bands, origin)
+            seen, valid = on_foreign_ground(seen, valid, whole, self.cuts, self.foreign, generator)
+        size = (seen.shape[2], seen.shape[3])
+        tokens = net.encode(seen, valid, self.bands, origin)
         proposals = net.best(net.propose(tokens, size, valid), net.shape.queries)
         noisy, meant = disturbed(truth, self.disturbed, generator)
         found = net.decode(tokens, size, torch.cat((proposals.boxes.detach(), noisy), 1), origin)

@@ -18,12 +18,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hsikit.errors import ModelError, OptionError
+from hsikit.errors import ModelError, OptionError, WavelengthError
 from hsikit.geo.grid import Grid, tile_windows
 from hsikit.layers import Features, Layer
 from hsikit.method import Cost, Finish, Input, Job, Map, Partial, Store, Strips, Tile
+from hsikit.nn.body import TaskNetwork, block_bytes
 from hsikit.nn.specdetr.boxes import corners, kept, whole_pixels
 from hsikit.nn.specdetr.network import Shape, SpecDetr
+from hsikit.nn.tuning import parameter_counts
 from hsikit.scene import QUANTITIES, SceneInfo
 from hsikit.tasks.detection.components import boxes_on_map
 
@@ -92,7 +94,10 @@ class SpecDetrDetector:
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Self:
         """The inverse of `state`; ValueError, KeyError or TypeError where they do not fit together."""
-        network = SpecDetr(Shape(**facts["shape"]))
+        try:
+            network = SpecDetr(Shape(**facts["shape"]))
+        except OptionError as error:
+            raise ValueError(str(error)) from error
         weights = {key.removeprefix("network."): torch.from_numpy(np.array(value)) for key, value in arrays.items() if key.startswith("network.")}
         try:
             network.load_state_dict(weights)
@@ -109,6 +114,7 @@ class SpecDetrDetector:
 
         Raises:
             ModelError: a scene of another quantity, or without the model's bands.
+            WavelengthError: a model for any sensor that sees none of its bands.
         """
         scene = inputs["cube"]
         return _Detection(self, scene, self._bands(scene)).job()
@@ -117,8 +123,9 @@ class SpecDetrDetector:
         """Positions of the model's bands among the scene's good ones."""
         if scene.quantity != self.quantity:
             raise ModelError(scene.name, f"is {scene.quantity}, and the model was trained on {self.quantity}", "Give a scene in that quantity")
-        used, adapter = scene.bands.used, bool(self.network.shape.adapter)
-        if adapter and len(used) and scene.bands.spectral:
+        used = scene.bands.used
+        if self.network.shape.any_bands and len(used) and scene.bands.spectral:
+            self._require_seen(scene)
             return tuple(int(i) for i in used)
         centres = scene.bands.wavelength[used]
         if len(used) and scene.bands.spectral:
@@ -128,6 +135,15 @@ class SpecDetrDetector:
                 return tuple(int(i) for i in used[nearest])
         told = f"{len(self.wavelength)} bands from {self.wavelength[0]:.0f} to {self.wavelength[-1]:.0f} nm"
         raise ModelError(scene.name, f"lacks some of the {told} that the model reads", "Give a scene of the sensor that it was trained for, or resample it")
+
+    def _require_seen(self, scene: SceneInfo) -> None:
+        bands = scene.bands.take(scene.bands.used)
+        pixel, valid = torch.zeros(1, len(bands), 1, 1), torch.ones(1, 1, 1, dtype=torch.bool)
+        try:
+            with torch.inference_mode():
+                self.network(pixel, valid, (torch.from_numpy(bands.wavelength.copy()), torch.from_numpy(bands.fwhm.copy())))
+        except WavelengthError as error:
+            raise WavelengthError(scene.name, f"the model cannot read its bands: {error.wrong}", "Give a scene of bands within its range") from error
 
     def checksum(self) -> str:
         """Of the weights."""
@@ -175,8 +191,11 @@ class _Detection:
         shape, tokens = self.options.network.shape, (CORE + 2 * HALO) ** 2
         samples = shape.heads * shape.points * 2
         work = tokens * shape.encoder * 2.0 * (3 * shape.width**2 + 2 * shape.width * shape.hidden + 3 * shape.width * samples)
-        windows = max(1.0, tile[0] * tile[1] / CORE**2)
-        return Cost(4 * tokens * (len(self.used) * 3 + 10 * shape.width + shape.width * shape.points + 8 * samples) + 8 * (1 << 22), work * windows)
+        windows, most = max(1.0, tile[0] * tile[1] / CORE**2), 8 * (1 << 22)
+        if isinstance(body := self.options.network.embed, TaskNetwork):
+            work += tokens * 2.0 * parameter_counts(body).total
+            most += block_bytes(body, len(self.used), CORE + 2 * HALO)
+        return Cost(4 * tokens * (len(self.used) * 3 + 10 * shape.width + shape.width * shape.points + 8 * samples) + most, work * windows)
 
     def _find(self, tile: Tile, store: Store) -> Mapping[str, Tensor]:
         values, valid, window = tile.arrays["cube"], tile.valid["cube"], tile.windows["cube"]

@@ -15,8 +15,12 @@ from torch import Tensor
 
 from hsikit.errors import LabelError, OptionError, SceneError
 from hsikit.geo.grid import Grid, Window, tile_windows
+from hsikit.nn.base_files import load_body
+from hsikit.nn.body import RANK, TaskNetwork, prepare
 from hsikit.nn.fit import Progress, fit
-from hsikit.nn.specdetr.network import PRESETS, build_network, scale, whiten
+from hsikit.nn.lora import merged_state
+from hsikit.nn.snapshots import digest
+from hsikit.nn.specdetr.network import PRESETS, SpecDetr, build_network, scale, whiten
 from hsikit.nn.specdetr.training import Training
 from hsikit.scene import Source, read_window
 from hsikit.simulate.point_set import PointSet
@@ -182,6 +186,8 @@ def train_on_pictures(
     steps: int | None = None,
     seed: int = 0,
     adapter: str = "",
+    encoder: str | Path | None = None,
+    rank: int = RANK,
     device: str = "auto",
     workspace: Path | None = None,
     progress: Progress | None = None,
@@ -195,6 +201,8 @@ def train_on_pictures(
         steps: of 4 pictures; the preset's unless told.
         seed: of everything random.
         adapter: name of a spectral adapter, for a network that reads other sensors too; "" for a weight of each band.
+        encoder: folder that `hsikit pretrain` wrote: its encoder reads the bands, of any sensor, frozen but for its norms and a LoRA.
+        rank: of that LoRA.
         device: as for `hsikit.nn.fit.fit`.
         workspace: folder for snapshots: the same call after a kill goes on from there.
         progress: told of each step.
@@ -203,6 +211,7 @@ def train_on_pictures(
     Raises:
         OptionError: an option out of its range.
         LabelError: there is no object.
+        ModelError: the encoder is missing or damaged, has learned nothing, or sees the whole map.
     """
     if preset not in PRESETS:
         raise OptionError("preset", f"there is no '{preset}'", f"There are {', '.join(PRESETS)}")
@@ -212,21 +221,42 @@ def train_on_pictures(
         raise OptionError("steps", f"{wanted} is no number of steps", "Give 1 or more")
     if not (pictures.labels >= 0).any():
         raise LabelError("objects", "the pictures hold none", "Give scenes with objects")
+    if adapter and encoder:
+        raise OptionError("adapter", "an encoder reads bands by its own", "Give --adapter or --encoder")
+    if rank < 1:
+        raise OptionError("rank", f"{rank} is no rank", "Give 1 or more")
+    body = load_body(encoder) if encoder else None
+    sizes = {"adapter": adapter, "body": body.config() if body else None, **(network or {})}
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        net = build_network(preset, len(pictures.wavelength), len(pictures.names), adapter=adapter, **(network or {}))
-    _see(net, pictures, preset)
-    bands = (torch.from_numpy(pictures.wavelength), torch.from_numpy(pictures.fwhm)) if adapter else None
+        net = build_network(preset, len(pictures.wavelength), len(pictures.names), **sizes)
+        if body:
+            assert isinstance(net.embed, TaskNetwork)
+            net.embed.encoder.load_state_dict(body.state_dict())
+            prepare(net.embed, "lora", rank, 2.0 * rank)
+    if not body:
+        _see(net, pictures, preset)
+    bands = (torch.from_numpy(pictures.wavelength), torch.from_numpy(pictures.fwhm)) if net.shape.any_bands else None
     module = Training(net, learning["side"], learning["cuts"], bands, learning["disturbed"], learning["foreign"])
     epochs = max(1, round(wanted / math.ceil(len(pictures.images) / BATCH)))
-    shares = {"network.embed.weight": 0.1, "network.embed.bias": 0.1} if preset == "paper" and not adapter else {}
+    shares = {"network.embed.weight": 0.1, "network.embed.bias": 0.1} if preset == "paper" and not net.shape.any_bands else {}
     arrays = [pictures.images, pictures.valid, pictures.labels, pictures.boxes]
     history = fit(
         module, arrays, epochs=epochs, batch=BATCH, lr=learning["lr"], weight_decay=1e-4, clip=learning["clip"], seed=seed, device=device,
         folder=workspace, progress=progress, shares=shares,
     )  # fmt: skip
     facts = {"preset": preset, "epochs": epochs, "pictures": len(pictures.images), "objects": int((pictures.labels >= 0).sum()), "seed": seed}
+    if body:
+        facts |= {"encoder": Path(encoder or "").name, "encoder_weights": digest(body.state_dict()), "rank": rank}
+        net = _merged(net)
     return SpecDetrDetector(net.eval(), pictures.names, pictures.wavelength, pictures.fwhm, pictures.quantity, {**facts, "losses": list(history.losses)})
+
+
+def _merged(net: SpecDetr) -> SpecDetr:
+    """The network with the LoRA's updates in its weights."""
+    plain = SpecDetr(net.shape)
+    plain.load_state_dict(merged_state(net))
+    return plain
 
 
 def _see(net: Any, pictures: Pictures, preset: str) -> None:

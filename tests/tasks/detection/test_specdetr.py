@@ -33,6 +33,49 @@ def trained(tmp_path_factory):
     return train_objects([(source, truth)], steps=3, network=SMALL), source, truth
 
 
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """An encoder that was marked as pretrained, in its folder."""
+    from hsikit.nn.base_files import save_base
+    from hsikit.nn.encoder import build_encoder
+    from hsikit.nn.lora import mark_pretrained
+
+    torch.manual_seed(0)
+    encoder = build_encoder("tiny", channels=(16,), depths=(1,), width=16, band_width=8)
+    mark_pretrained(encoder)
+    return save_base(tmp_path_factory.mktemp("base") / "base", encoder, {"recipe": "random"})
+
+
+def test_the_shared_encoder_reads_the_bands(base, tmp_path) -> None:
+    source, kinds = planted()
+    truth = write_truth(tmp_path / "objects.gpkg", source.objects, kinds, source.info.grid)
+    model = train_objects([(source, truth)], steps=3, network=SMALL, encoder=base, rank=2)
+    from hsikit.nn.base_files import load_base
+
+    frozen, tuned = load_base(base).state_dict(), model.network.embed.encoder.state_dict()
+    assert frozen.keys() == tuned.keys()  # the LoRA is merged
+    changed = {name for name in frozen if not torch.equal(frozen[name], tuned[name])}
+    assert changed
+    assert all(name.startswith(("stages.", "norms.")) for name in changed)
+    hsikit.save_method(model, tmp_path / "model")
+    again, other = hsikit.load_method(tmp_path / "model"), make_scene(90, 110, 9, seed=4)
+    scores = hsikit.run(again, source, tmp_path / "scores.tif", tile=64)
+    assert scores.files[0].exists()
+    of_other_bands = as_source(other.values, np.linspace(430, 2300, 9), TRANSFORM, "other.tif")
+    assert hsikit.run(again, of_other_bands, tmp_path / "other.tif").files[0].exists()
+
+
+def test_an_encoder_and_an_adapter_exclude_one_another(base, tmp_path) -> None:
+    source, kinds = planted()
+    truth = write_truth(tmp_path / "objects.gpkg", source.objects, kinds, source.info.grid)
+    with pytest.raises(OptionError, match="--adapter or --encoder"):
+        train_objects([(source, truth)], steps=1, network=SMALL, encoder=base, adapter="grid")
+    with pytest.raises(OptionError, match="0 is no rank"):
+        train_objects([(source, truth)], steps=1, network=SMALL, encoder=base, rank=0)
+    with pytest.raises(ModelError):
+        train_objects([(source, truth)], steps=1, network=SMALL, encoder=tmp_path)
+
+
 def test_objects_are_as_the_recipe_says() -> None:
     kinds = [ObjectClass("faint", np.ones((1, 4)), (0,)), ObjectClass("two", np.stack((np.ones(4), 2 * np.ones(4))), (3, 4), "parts")]
     drawn = draw_objects((256, 300), kinds, Planting(), np.random.default_rng(1))
