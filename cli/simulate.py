@@ -79,6 +79,39 @@ def targets(
     wrote([*files, boxes], quiet)
 
 
+@simulate.command()
+def points(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The pictures side by side: .tif, .zarr, .hdr or .nc; their truth lies beside it.")],
+    pictures: Annotated[int, typer.Option(help="How many, of 128 x 128 pixels and 30 bands.")] = 100,
+    seed: Annotated[int, typer.Option(help="Of everything; classes look the same in all sets of one seed.")] = 0,
+    part: Annotated[str, typer.Option(help="A name: another part of the same seed has other landscapes and objects.")] = "training",
+    truth: Annotated[Path | None, typer.Option(help="GeoPackage of the boxes; OUTPUT_objects.gpkg.", show_default=False)] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+) -> None:
+    """A set of pictures like SPOD's: eight classes of small objects on landscapes, for trying out detectors without any data."""
+    from hsikit.api import require_new, source_of
+    from hsikit.convert.write import write_scene
+    from hsikit.errors import OptionError
+    from hsikit.simulate.point_set import as_scene, simulate_points
+    from hsikit.simulate.targets import write_truth
+
+    boxes = truth or output.with_name(f"{output.stem}_objects.gpkg")
+    for file in (output, boxes):
+        require_new(file, overwrite)
+    if pictures < 1 or seed < 0:
+        raise OptionError("--pictures" if pictures < 1 else "--seed", f"{pictures if pictures < 1 else seed} is too small", "Give 1 or more, and a seed from 0")
+    made = simulate_points(pictures, seed=seed, part=part)
+    cube, objects = as_scene(made)
+    source = source_of(cube)
+    with Bar(quiet) as bar:
+        files = write_scene(source, output, overwrite=overwrite, progress=bar)
+    write_truth(boxes, objects, made.classes, source.info.grid, overwrite=overwrite)
+    if not quiet:
+        say(f"{len(objects)} objects of {len(made.classes)} classes in {pictures} pictures")
+    wrote([*files, boxes], quiet)
+
+
 @simulate.callback()
 def _root() -> None:
     """Scenes with a known truth."""

@@ -25,7 +25,12 @@ WITHOUT_FILES = ["docs/adaptation.md", "docs/gas.md"]
 """Pages whose Python writes nothing."""
 
 ELSEWHERE = {"hsikit demo": "tests/cli/test_demo.py runs it"}
-SMALLER = {"hsikit simulate scene": ["--rows", "150", "--cols", "140"], "hsikit pretrain": ["--steps", "3", "--windows", "2"]}
+SMALLER = {
+    "hsikit simulate scene": ["--rows", "150", "--cols", "140"],
+    "hsikit simulate points": ["--pictures", "2"],
+    "hsikit train-objects": ["--steps", "2"],
+    "hsikit pretrain": ["--steps", "3", "--windows", "2"],
+}
 """Commands that are given something more, so that the test is quick."""
 
 

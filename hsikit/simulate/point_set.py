@@ -7,7 +7,8 @@ differ as those of a patch of water do in the first training landscape: by some 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from hsikit.simulate.materials import object_spectra
 from hsikit.simulate.noise import enmap_like
 from hsikit.simulate.objects import ObjectClass, PlantedObject, Planting, draw_objects, lake_variation, plant
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 Floats = NDArray[np.float64]
 BANDS, FIRST, LAST, FWHM = 30, 420.0, 2420.0, 45.0
 """Band centres are evenly spaced (nm)."""
@@ -26,6 +30,8 @@ SIDE, ALONG = 128, 3
 """Side of a picture; pictures along each side of a landscape that they are cut from."""
 PIXEL, SUN_ZENITH, SUN_AZIMUTH = 30.0, 52.0, 145.0
 SPECTRA_STREAM, LAND_STREAM, OBJECT_STREAM = range(3)
+ACROSS = 10
+"""Pictures in a row where a set is one scene."""
 SHORE, PATCH = 3, 200
 """Pixels that a patch of water keeps from the land, and pixels of the patch."""
 
@@ -108,6 +114,36 @@ def made_up_spectrum(wavelength: Floats, rng: np.random.Generator) -> Floats:
         base = base * (1 - rng.uniform(0.15, 0.5) * np.exp(-(((along - rng.uniform(0, 1)) / rng.uniform(0.03, 0.1)) ** 2)))
     low, high = base.min(), base.max()
     return np.asarray(0.05 + (rng.uniform(0.35, 0.6) - 0.05) * (base - low) / (high - low))
+
+
+def as_scene(points: PointSet, across: int = ACROSS) -> tuple[xr.DataArray, list[PlantedObject]]:
+    """A set as one scene: its pictures side by side, row by row, without a place on Earth; what is left of the last row is missing.
+
+    Args:
+        points: the set.
+        across: pictures in a row.
+
+    Returns:
+        A cube, and the objects in its rows and columns.
+
+    Raises:
+        ValueError: there is no picture.
+    """
+    import xarray as xr
+
+    count = len(points.images)
+    if not count:
+        raise ValueError("the set has no picture")
+    across = min(across, count)
+    high, side = -(-count // across), points.images.shape[2]
+    values, moved = np.full((points.images.shape[1], high * side, across * side), np.nan, np.float32), []
+    for number, (image, objects) in enumerate(zip(points.images, points.objects, strict=True)):
+        row, col = (side * place for place in divmod(number, across))
+        values[:, row : row + side, col : col + side] = image
+        moved += [replace(planted, pixels=planted.pixels + np.array((row, col))) for planted in objects]
+    axis = "wavelength"
+    coords = {axis: (axis, points.wavelength, {"units": "nm"}), "fwhm": (axis, points.fwhm, {"units": "nm"})}
+    return xr.DataArray(values, dims=(axis, "y", "x"), coords=coords, attrs={"quantity": "surface_reflectance"}, name="points"), moved
 
 
 def _as_water(wavelength: Floats, fwhm: Floats, seed: int) -> Planting:

@@ -5,6 +5,7 @@ For whoever asks how small and how faint a thing may be to be found in this very
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -145,7 +146,9 @@ def write_truth(path: Path, objects: Sequence[PlantedObject], classes: Sequence[
     beside = path.with_name(f".{path.stem}.part.gpkg")
     try:
         beside.unlink(missing_ok=True)
-        frame.to_file(beside, driver="GPKG", layer="objects", engine="pyogrio")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="'crs' was not provided")  # a picture without a place has none
+            frame.to_file(beside, driver="GPKG", layer="objects", engine="pyogrio")
         beside.replace(path)
     except Exception as error:
         beside.unlink(missing_ok=True)

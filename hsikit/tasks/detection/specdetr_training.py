@@ -152,10 +152,14 @@ def cut_pictures(scenes: Sequence[tuple[Source, str | Path]], *, class_field: st
         inside = _within((box[:, :2] + box[:, 2:]) / 2, window)
         labels = np.array([names.index(name) for name, held in zip(own_names, inside, strict=True) if held], float)
         tables.append(np.column_stack((labels, box[inside] - np.array([window.col, window.row, window.col, window.row]))))
-    good = first.bands.take(first.bands.used)
-    valid = torch.from_numpy(np.isfinite(images).all(1))
+    good, valid = first.bands.take(first.bands.used), np.asarray(np.isfinite(images).all(1))
+    measured = [place for place in range(count) if valid[place].any()]
+    if not measured:
+        raise SceneError(first.name, "nothing is measured around its objects", "See that scene and objects are of one place")
+    if len(measured) < count:
+        images, valid, tables = images[measured], valid[measured], [tables[place] for place in measured]
     np.nan_to_num(images, copy=False, posinf=0.0, neginf=0.0)
-    return Pictures(torch.from_numpy(images), valid, *_padded(tables), names, good.wavelength.copy(), good.fwhm.copy(), first.quantity)
+    return Pictures(torch.from_numpy(images), torch.from_numpy(valid), *_padded(tables), names, good.wavelength.copy(), good.fwhm.copy(), first.quantity)
 
 
 def _inward(window: Window, shape: tuple[int, int], side: int) -> Window:

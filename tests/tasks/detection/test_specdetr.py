@@ -108,6 +108,29 @@ def test_objects_vary_as_a_lake_does() -> None:
         Planting(banded=(0.1, 1.2))
 
 
+def test_a_set_of_points_is_a_scene_of_its_pictures(tmp_path) -> None:
+    from hsikit.cube import from_cube
+    from hsikit.simulate.point_set import as_scene, simulate_points
+    from hsikit.tasks.detection.specdetr_training import Pictures, cut_pictures
+
+    points = simulate_points(3, seed=2)
+    cube, objects = as_scene(points, across=2)
+    assert cube.shape == (30, 256, 256)
+    assert np.isnan(cube.values[:, 128:, 128:]).all()
+    source = from_cube(cube)
+    truth = write_truth(tmp_path / "objects.gpkg", objects, points.classes, source.info.grid)
+    cut, own = cut_pictures([(source, truth)]), Pictures.of_set(points)
+    assert set(cut.names) <= set(own.names)
+    assert len(cut.images) == 3  # the missing quarter is no picture
+    torch.testing.assert_close(cut.images, own.images, rtol=0, atol=0)
+    for picture, labels, boxes in zip(own.images, own.labels, own.boxes, strict=True):
+        place = next(i for i, each in enumerate(cut.images) if torch.equal(each, picture))
+        torch.testing.assert_close(cut.boxes[place][cut.labels[place] >= 0], boxes[labels >= 0], rtol=0, atol=1e-5)
+    again = simulate_points(3, seed=2, part="test")
+    assert not np.array_equal(again.images, points.images)
+    np.testing.assert_array_equal(again.classes[0].spectra, points.classes[0].spectra)
+
+
 def test_a_planted_scene_reads_the_same_by_windows() -> None:
     from hsikit.geo.grid import Window
     from hsikit.scene import read_window
