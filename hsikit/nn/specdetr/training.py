@@ -21,8 +21,6 @@ SHIFT, STRETCH = 0.5, 1.5
 """Of half a side: how far a disturbed box is moved, and how much it grows or shrinks, at most."""
 DISTURBED = 200
 """Disturbed boxes of a picture that are meant to be recovered, and as many that are not."""
-
-
 TRIES = 8
 """Places that are tried for ground without objects."""
 

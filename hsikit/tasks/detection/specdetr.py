@@ -138,7 +138,8 @@ class SpecDetrDetector:
 
     def _require_seen(self, scene: SceneInfo) -> None:
         bands = scene.bands.take(scene.bands.used)
-        pixel, valid = torch.zeros(1, len(bands), 1, 1), torch.ones(1, 1, 1, dtype=torch.bool)
+        device = self.network.centre.device
+        pixel, valid = torch.zeros(1, len(bands), 1, 1, device=device), torch.ones(1, 1, 1, dtype=torch.bool, device=device)
         try:
             with torch.inference_mode():
                 self.network(pixel, valid, (torch.from_numpy(bands.wavelength.copy()), torch.from_numpy(bands.fwhm.copy())))
