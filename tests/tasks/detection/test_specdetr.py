@@ -192,3 +192,22 @@ def test_places_on_the_map() -> None:
     found = as_features(np.array([[0.9, 0, 2, 3, 4, 4]]), ("a",), Grid((10, 10), (10.0, 0.0, 100.0, 0.0, -10.0, 500.0), "EPSG:32633"))
     assert found.points.tolist() == [[130.0, 465.0]]
     assert [float(found.columns[side][0]) for side in ("left", "bottom", "right", "top")] == [120, 460, 140, 470]
+
+
+def test_the_model_in_configs_finds_objects_of_other_landscapes() -> None:
+    from pathlib import Path
+
+    from hsikit.metrics.objects import Boxes, object_scores
+    from hsikit.simulate.point_set import simulate_points
+    from hsikit.tasks.detection.specdetr import find_objects
+
+    model = hsikit.load_method(Path(__file__).resolve().parents[3] / "configs" / "objects-model")
+    points = simulate_points(6, seed=0, part="elsewhere")
+    valid = torch.ones(128, 128, dtype=torch.bool)
+    found = [(n, *row) for n, image in enumerate(points.images) for row in find_objects(model.network, torch.from_numpy(image), valid, 0.0).tolist()]
+    known = [(n, o.label, *o.box) for n, objects in enumerate(points.objects) for o in objects]
+    table, truth = np.array(found), np.array(known, float)
+    boxes = Boxes(table[:, 0].astype(int), table[:, 2].astype(int), table[:, 3:7], table[:, 1])
+    scores = object_scores(Boxes(truth[:, 0].astype(int), truth[:, 1].astype(int), truth[:, 2:], np.ones(len(truth))), boxes)
+    assert scores.ap > 0.8
+    assert model.names == tuple(kind.name for kind in points.classes)
