@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,15 @@ class Mineral:
     name: str
     match: re.Pattern[str]
     features: tuple[Feature, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """A feature that is found, its area, and whether both its shoulders are seen."""
+
+    feature: Feature
+    area: float
+    closed: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,16 +179,17 @@ def find_features(spectrum: Floats, wavelength: Floats) -> tuple[Feature, ...]:
         wavelength: nm, ascending, shape (C,).
 
     Returns:
-        At most `MOST_FOUND` for each group, the largest diagnostic.
+        At most `MOST_FOUND` for each group, the largest closed one diagnostic; none of a group where all are cut off by the ends of the data.
     """
-    found: list[tuple[int, float, Feature]] = []
+    found: list[_Found] = []
     for group, (low, high) in GROUPS.items():
         for part in _parts(np.flatnonzero(np.isfinite(spectrum) & (wavelength >= low) & (wavelength < high)), wavelength):
-            found += [(group, area, feature) for area, feature in _between_corners(group, spectrum[part], wavelength[part])]
+            found += _between_corners(group, spectrum[part], wavelength[part])
     kept: list[Feature] = []
     for group in GROUPS:
-        own = sorted((one for one in found if one[0] == group), key=lambda one: -one[1])[:MOST_FOUND]
-        kept += [Feature(group, feature.left, feature.right, diagnostic=place == 0) for place, (_, _, feature) in enumerate(own)]
+        own = sorted((one for one in found if one.feature.group == group), key=lambda one: -one.area)[:MOST_FOUND]
+        largest = next((one for one in own if one.closed), None)
+        kept += [replace(one.feature, diagnostic=one is largest) for one in own if largest is not None]
     return tuple(kept)
 
 
@@ -191,8 +201,8 @@ def _parts(index: NDArray[np.intp], wavelength: Floats) -> list[NDArray[np.intp]
     return [part for part in np.split(index, np.flatnonzero(steps > 4 * np.median(steps)) + 1) if len(part) >= LEAST_BANDS]
 
 
-def _between_corners(group: int, spectrum: Floats, wavelength: Floats) -> list[tuple[float, Feature]]:
-    """(area, feature) of each absorption between neighbouring corners of a continuum."""
+def _between_corners(group: int, spectrum: Floats, wavelength: Floats) -> list[_Found]:
+    """Each absorption between neighbouring corners of a continuum."""
     values = spectrum.astype(np.float32)
     hull = continuum(values[np.newaxis], wavelength)[0]
     if not (hull > 0).all():
@@ -206,8 +216,22 @@ def _between_corners(group: int, spectrum: Floats, wavelength: Floats) -> list[t
             continue
         left, right = wavelength[first], wavelength[last]
         feature = Feature(group, (float(left), float(left + SHOULDER * span)), (float(right - SHOULDER * span), float(right)))
-        found.append((float(below[first:last].sum()), feature))
+        found.append(_Found(feature, float(below[first:last].sum()), _closed(spectrum, wavelength, first, last)))
     return found
+
+
+def _closed(spectrum: Floats, wavelength: Floats, first: int, last: int) -> bool:
+    """Whether both ends are shoulders: where the reflectance falls towards the end of the data, that end lies within another absorption.
+
+    Charge transfer of iron, and the wings of water, reach so into the data: their continuum begins where the data do, and such a piece of a
+    wing is alike in many materials.
+    """
+    width = SHOULDER * (wavelength[last] - wavelength[first])
+    left = int(np.searchsorted(wavelength, wavelength[first] + width, "right")) - first
+    right = last + 1 - int(np.searchsorted(wavelength, wavelength[last] - width, "left"))
+    falls_left = first == 0 and spectrum[:left].mean() < spectrum[left : 2 * left].mean()
+    falls_right = last == len(spectrum) - 1 and spectrum[-right:].mean() < spectrum[-2 * right : -right].mean()
+    return not (falls_left or falls_right)
 
 
 def _split(below: NDArray[np.float32], first: int, last: int) -> list[tuple[int, int]]:

@@ -40,17 +40,19 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class Gates:
-    """What is too little to be told.
+    """What is too little, or too much, to be told.
 
     Attributes:
         fit: least fit of an entry.
         depth: least depth of an entry, and of a diagnostic feature.
         dark: least reflectance of a shoulder.
+        ratio: most depth of a diagnostic feature over that in the library.
     """
 
     fit: float
     depth: float
     dark: float
+    ratio: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +69,7 @@ class _Window:
         depths: depth of a profile over its length (K, 1).
         diagnostic: (K, 1), bool.
         slope: least and most ratio of the shoulders, (K, 1) each.
+        most: the greatest depth, (K, 1).
     """
 
     bands: tuple[int, int]
@@ -78,6 +81,7 @@ class _Window:
     depths: Tensor
     diagnostic: Tensor
     slope: tuple[Tensor, Tensor]
+    most: Tensor
 
 
 class GroupFit:
@@ -110,6 +114,7 @@ class GroupFit:
             torch.tensor([place[member.entry] for member in own]), torch.tensor([[member.weight] for member in own]),
             torch.tensor([[member.profile.depth / length] for member, length in zip(own, lengths, strict=True)]).float(),
             torch.tensor([[member.profile.diagnostic] for member in own]), (slopes[:, :1], slopes[:, 1:]),
+            torch.tensor([[self.gates.ratio * member.profile.depth] for member in own]),
         )  # fmt: skip
 
     def fit(self, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -137,7 +142,7 @@ class GroupFit:
             fit = along.square_().div_(spread.clamp_(min=TINY)).clamp_(max=1.0)
             ratio = ends[1] / ends[0]
             least, most = (bound.to(values) for bound in window.slope)
-            missing = (depth < self.gates.depth) | (ratio < least) | (ratio > most)
+            missing = (depth < self.gates.depth) | (depth > window.most.to(values)) | (ratio < least) | (ratio > most)
             fit *= window.weights.to(values)
             fit.masked_fill_(dark, 0.0).masked_fill_(window.diagnostic.to(values.device) & (missing | dark), REJECTED)
             rows, weights = window.rows.to(values.device), window.weights.to(values)

@@ -44,6 +44,8 @@ class Minerals:
         table: features of known minerals; see `features.read_features`.
         least_fit: squared correlation from which on an entry is told, 0 to 1.
         least_depth: band depth from which on it is, and from which on a diagnostic feature is there.
+        most_ratio: depth of a diagnostic feature over that in the library, up to which it may be the entry's: a pixel that holds a share of it shows
+            no more than the whole, but for the size of its grains.
         dark: reflectance below which a feature's continuum says nothing.
         noise: standard deviation of the reflectance for the uncertainty of depths; None: from what the fit leaves over.
 
@@ -59,6 +61,7 @@ class Minerals:
     table: tuple[Mineral, ...] = field(default_factory=read_features)
     least_fit: float = 0.5
     least_depth: float = 0.01
+    most_ratio: float = 1.5
     dark: float = 0.02
     noise: float | None = None
 
@@ -66,6 +69,8 @@ class Minerals:
         for name, value in (("least_fit", self.least_fit), ("least_depth", self.least_depth), ("dark", self.dark)):
             if not 0 <= value < 1:
                 raise OptionError(name, f"{value} is not a share below 1", "Give 0 to 1")
+        if not self.most_ratio > 0:
+            raise OptionError("most_ratio", f"{self.most_ratio} is no ratio of depths", "Give a number above 0, such as 1.5")
         if self.noise is not None and not 0 < self.noise < 1:
             raise OptionError("noise", f"{self.noise} is no standard deviation of a reflectance", "Give a fraction, such as 0.005")
         if len(self.references.names) > MOST_ENTRIES:
@@ -125,7 +130,7 @@ class _Mapping:
     def groups(self) -> list[GroupFit | None]:
         """The entries of each group; None where no entry has features in it."""
         told, wavelength = self.options, self.scene.bands.wavelength[list(self.used)]
-        gates = Gates(told.least_fit, told.least_depth, told.dark)
+        gates = Gates(told.least_fit, told.least_depth, told.dark, told.most_ratio)
         members = members_of(self.profiles)
         return [GroupFit(members[group], wavelength, gates) if members[group] else None for group in GROUPS]
 
@@ -156,7 +161,8 @@ class _Mapping:
 
     def _gates(self) -> dict[str, Any]:
         told = self.options
-        return {"least_fit": told.least_fit, "least_depth": told.least_depth, "dark": told.dark, "noise": told.noise}
+        names = ("least_fit", "least_depth", "most_ratio", "dark", "noise")
+        return {name: getattr(told, name) for name in names}
 
     def _checksum(self) -> str:
         """Of the entries' names and features."""

@@ -47,6 +47,15 @@ def test_absorptions_are_found_where_they_are() -> None:
     assert find_features(np.full(SEEN.sum(), np.nan), NM[SEEN]) == ()
 
 
+def test_the_wing_of_an_absorption_beyond_the_data_is_not_diagnostic() -> None:
+    """An edge in the blue, as of iron: larger than the absorption beside it, and no feature where there is none beside it."""
+    edge = 1 - 0.8 * np.exp(-0.5 * ((NM - 330) / 90) ** 2)
+    alone, beside = (find_features((values * edge)[SEEN], NM[SEEN]) for values in (dips(), dips((900, 40, 0.05))))
+    assert alone == ()
+    spans = [(feature.left[0], feature.diagnostic) for feature in beside]
+    assert [diagnostic for _, diagnostic in spans] == [False, True] and spans[0][0] == NM[0] and 700 < spans[1][0] < 880
+
+
 def test_a_profile_is_the_spectrum_over_a_line_between_shoulders() -> None:
     spectrum = dips((2200, 25, 0.25))
     feature = Feature(2, (2080, 2110), (2290, 2320))

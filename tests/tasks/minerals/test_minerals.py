@@ -77,7 +77,7 @@ def test_equals_one_regression_at_a_time() -> None:
                 part = [profile for profile in own if profile.group == group]
                 area = sum(profile.area for profile in part)
                 each = [(profile.area / area, *regression(spectrum, profile, NM[used])) for profile in part]
-                rejected = any(profile.diagnostic and fit <= 0 for profile, (_, fit, _) in zip(part, each, strict=True))
+                rejected = any(profile.diagnostic and not 0 < depth <= 1.5 * profile.depth for profile, (_, _, depth) in zip(part, each, strict=True))
                 if part and not rejected:
                     expected[entry] = sum(w * fit for w, fit, _ in each), sum(w * depth for w, _, depth in each)
             ranked = sorted((entry for entry in expected if expected[entry][0] > 0), key=lambda entry: -expected[entry][0])[:3]
@@ -161,6 +161,16 @@ def test_a_shoulder_ratio_and_an_optional_feature(tmp_path: Path) -> None:
         assert (found["minerals"][3] == named).all(), more
 
 
+def test_an_absorption_deeper_than_the_entry_is_not_the_entrys() -> None:
+    """A faint and a deep entry of one shape: pixels deeper than the faint one by more than the ratio are the deep one's, or nobody's."""
+    faint, deep = dips((2210, 25, 0.04)), dips((2210, 25, 0.25))
+    source = scene_of(np.broadcast_to(0.5 * deep + 0.15, (2, 2, len(NM))).transpose(2, 0, 1))
+    for spectra, names, more, named in (
+        (faint[None], ("faint",), {}, 0), (faint[None], ("faint",), {"most_ratio": 10.0}, 1), (np.stack([faint, deep]), ("faint", "deep"), {}, 2)
+    ):  # fmt: skip
+        assert (mapped(source, Minerals(references(spectra, names), **more))["minerals"][3] == named).all()
+
+
 def test_entries_and_pixels_are_counted() -> None:
     source, _, _ = mixed_scene()
     result = compute(Minerals(references()).bind({"cube": source.info}), {"cube": source}, layers=["minerals"])
@@ -169,7 +179,7 @@ def test_entries_and_pixels_are_counted() -> None:
     assert table["pixels_group_2"].tolist() == [(result.layers["minerals"][3] == place).sum() for place in range(1, 6)]
 
 
-@pytest.mark.parametrize("wrong", [{"least_fit": -0.1}, {"least_fit": 1.0}, {"least_depth": 2}, {"dark": -1}, {"noise": 0.0}, {"noise": 3.0}])
+@pytest.mark.parametrize("wrong", [{"least_fit": -0.1}, {"least_fit": 1.0}, {"least_depth": 2}, {"dark": -1}, {"most_ratio": 0.0}, {"noise": 0.0}, {"noise": 3.0}])
 def test_options_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(OptionError):
         Minerals(references(), **wrong)
