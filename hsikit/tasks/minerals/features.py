@@ -179,7 +179,7 @@ def find_features(spectrum: Floats, wavelength: Floats) -> tuple[Feature, ...]:
         wavelength: nm, ascending, shape (C,).
 
     Returns:
-        At most `MOST_FOUND` for each group, the largest closed one diagnostic; none of a group where all are cut off by the ends of the data.
+        At most `MOST_FOUND` for each group, the largest closed one diagnostic; none of them where all are cut off by the ends of the data.
     """
     found: list[_Found] = []
     for group, (low, high) in GROUPS.items():
@@ -189,7 +189,7 @@ def find_features(spectrum: Floats, wavelength: Floats) -> tuple[Feature, ...]:
     for group in GROUPS:
         own = sorted((one for one in found if one.feature.group == group), key=lambda one: -one.area)[:MOST_FOUND]
         largest = next((one for one in own if one.closed), None)
-        kept += [replace(one.feature, diagnostic=one is largest) for one in own if largest is not None]
+        kept += [replace(one.feature, diagnostic=one is largest) for one in own]
     return tuple(kept)
 
 

@@ -20,6 +20,8 @@ CHUNK_PIXELS = 4096
 """Pixels that are fitted at once. The last ones are filled up to as many, so that a pixel's result does not depend on its place."""
 REJECTED = -100.0
 """Added to the fit of an entry that a pixel cannot be."""
+AFTER = 2.0
+"""Taken from the fit of an entry without a diagnostic feature, so that it comes after all that have one."""
 TINY = 1e-30
 
 
@@ -97,6 +99,8 @@ class GroupFit:
         self.gates = gates
         self.entries = sorted({member.entry for member in members})
         self.members = {entry: [member for member in members if member.entry == entry] for entry in self.entries}
+        told = torch.tensor([any(member.profile.diagnostic for member in self.members[entry]) for entry in self.entries])
+        self._last = torch.where(told, 0.0, AFTER)[:, None]
         self._wavelength = wavelength
         place = {entry: row for row, entry in enumerate(self.entries)}
         shared: dict[tuple[int, int, int, int], list[Member]] = {}
@@ -151,7 +155,7 @@ class GroupFit:
         return fits, depths
 
     def best(self, values: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The entries that fit best.
+        """The entries that fit best, those with a diagnostic feature before those without.
 
         Args:
             values: reflectance, float32 (bands, n).
@@ -161,10 +165,12 @@ class GroupFit:
             Positions in the library from 1, 0 where none is left (int16); depths and fits (float32), 0 there; each (most, n).
         """
         fits, depths = self.fit(values)
-        fits.masked_fill_((fits < self.gates.fit) | (depths < self.gates.depth), 0.0)
-        fit, place = fits.topk(min(most, len(fits)), dim=0)
+        fits.masked_fill_((fits < self.gates.fit) | (fits <= 0) | (depths < self.gates.depth), REJECTED)
+        last = self._last.to(values)
+        fit, place = fits.sub_(last).topk(min(most, len(fits)), dim=0)
         numbers = torch.tensor(self.entries, dtype=torch.int16, device=values.device) + 1
-        none = fit <= 0
+        none = fit < -AFTER
+        fit = fit.add_(last[:, 0][place]).masked_fill_(none, 0.0)
         index = numbers[place].masked_fill_(none, 0)
         depth = depths.gather(0, place).masked_fill_(none, 0.0)
         if len(fit) == most:

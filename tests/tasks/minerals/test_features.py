@@ -48,10 +48,10 @@ def test_absorptions_are_found_where_they_are() -> None:
 
 
 def test_the_wing_of_an_absorption_beyond_the_data_is_not_diagnostic() -> None:
-    """An edge in the blue, as of iron: larger than the absorption beside it, and no feature where there is none beside it."""
-    edge = 1 - 0.8 * np.exp(-0.5 * ((NM - 330) / 90) ** 2)
+    """An edge in the blue, as of iron: it is larger than the absorption beside it, which is the diagnostic one."""
+    edge = 0.3 + 0.7 / (1 + np.exp(-(NM - 520) / 25))
     alone, beside = (find_features((values * edge)[SEEN], NM[SEEN]) for values in (dips(), dips((900, 40, 0.05))))
-    assert alone == ()
+    assert [feature.diagnostic for feature in alone] == [False]
     spans = [(feature.left[0], feature.diagnostic) for feature in beside]
     assert [diagnostic for _, diagnostic in spans] == [False, True] and spans[0][0] == NM[0] and 700 < spans[1][0] < 880
 

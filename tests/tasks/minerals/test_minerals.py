@@ -171,6 +171,17 @@ def test_an_absorption_deeper_than_the_entry_is_not_the_entrys() -> None:
         assert (mapped(source, Minerals(references(spectra, names), **more))["minerals"][3] == named).all()
 
 
+def test_an_entry_without_a_diagnostic_feature_comes_after_the_others() -> None:
+    """An edge in the blue fits the pixel as the iron does, and is named first only where no iron is among the entries."""
+    edge = 0.3 + 0.7 / (1 + np.exp(-(NM - 520) / 25))
+    spectra = np.stack([dips() * edge, dips((900, 60, 0.2))])
+    source = scene_of(np.broadcast_to(dips((900, 60, 0.1)) * edge, (2, 2, len(NM))).transpose(2, 0, 1))
+    both, alone = (mapped(source, Minerals(references(spectra[:n], ("edge", "iron")[:n]))) for n in (2, 1))
+    assert (both["minerals"][:2] == np.reshape([2, 1], (2, 1, 1))).all() and (both["minerals"][2] == 0).all()
+    assert (alone["minerals"][0] == 1).all()
+    np.testing.assert_allclose(both["fit"][1], alone["fit"][0], atol=1e-5)
+
+
 def test_entries_and_pixels_are_counted() -> None:
     source, _, _ = mixed_scene()
     result = compute(Minerals(references()).bind({"cube": source.info}), {"cube": source}, layers=["minerals"])
@@ -179,7 +190,9 @@ def test_entries_and_pixels_are_counted() -> None:
     assert table["pixels_group_2"].tolist() == [(result.layers["minerals"][3] == place).sum() for place in range(1, 6)]
 
 
-@pytest.mark.parametrize("wrong", [{"least_fit": -0.1}, {"least_fit": 1.0}, {"least_depth": 2}, {"dark": -1}, {"most_ratio": 0.0}, {"noise": 0.0}, {"noise": 3.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"least_fit": -0.1}, {"least_fit": 1.0}, {"least_depth": 2}, {"dark": -1}, {"most_ratio": 0.0}, {"noise": 0.0}, {"noise": 3.0}]
+)
 def test_options_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(OptionError):
         Minerals(references(), **wrong)
