@@ -1,8 +1,10 @@
 """Hierarchical CEM: the filter again and again, each time on a scene in which what did not look like the target is suppressed.
 
-For targets that one linear filter does not part from the rest. After Zou and Shi, 2016 (doi:10.1109/TGRS.2015.2473177): y is the filter's answer,
-each pixel is multiplied by 1 - exp(-200 y), by 0 where y is negative, and so on, until the energy of the answers changes no more. What differs: the
-second moments of suppressed scenes, which get singular, give way to their mean eigenvalue by the declared share.
+For targets that one linear filter does not part from the rest. After Zou and Shi, 2016 (doi:10.1109/TGRS.2015.2456957): y is the filter's answer,
+each pixel is multiplied by 1 - exp(-200 y), by 0 where y is negative, and so on, until the energy of the answers changes no more. As their released
+code has it, the second moments of every layer are loaded by one amount, here the declared share of the mean eigenvalue of the whole scene: loaded by
+a share of what is left of a suppressed scene, a filter tells the target's pixels from each other. What differs: no filter is learned from
+fewer than five pixels for each band, which the targets themselves soon would be; the last one then stands.
 """
 
 from __future__ import annotations
@@ -19,17 +21,17 @@ from hsikit.layers import Layer
 from hsikit.method import Cost, Input, Job, Loop, Map, Partial, Reduce, Stage, Store, Tile
 from hsikit.scene import SceneInfo
 from hsikit.spectral.moments import merge_moments
-from hsikit.tasks.detection.background import scene_moments, temporary_bytes, whitener
+from hsikit.tasks.detection.background import chunk_moments, scene_moments, temporary_bytes, whitener
 from hsikit.tasks.detection.cem import Cem
 from hsikit.tasks.detection.hit_stages import hit_layer, hit_stages
+from hsikit.tasks.detection.scene_clusters import LEAST_PER_DIMENSION
 from hsikit.tasks.detection.sought import POSITIVE, positive
 from hsikit.tasks.detection.target_detector import uncentred
 
 STEEPNESS, SETTLED = 200.0, 1e-6
 """Of the suppression; change of the mean squared answer below which it ends."""
 WEIGHTS = "weights"
-EMPTY = 1e-9
-"""Share of the scene's first energy below which nothing is left to learn from."""
+MOMENTS = ("count", "mean", "scatter")
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class _Filtering:
         return {WEIGHTS: torch.ones_like(tile.inner("cube")[:1], dtype=torch.float64).expand(len(self.spectra), -1, -1)}
 
     def measure(self, tile: Tile, store: Store) -> Partial | None:
-        """Moments of the weighted scene, for each target."""
+        """Moments of the weighted scene, and of the weights, for each target."""
         values, valid, weights = tile.inner("cube"), tile.inner_valid("cube"), tile.inner(WEIGHTS)
         parts: Partial = {}
         for number, weight in enumerate(weights):
@@ -116,30 +118,53 @@ class _Filtering:
             if found is None:
                 return None
             parts |= {f"{number} {key}": value for key, value in found.items()}
+            parts |= {f"{number} weight {key}": value for key, value in chunk_moments(weight[valid][None]).items()}
         return parts
 
     def filters(self, found: Partial, store: Store) -> Partial:
-        """A filter for each target: "directions" (T, D) and "first" (T,), the energy of the scene before any suppression."""
-        moments = [{key: found[f"{number} {key}"] for key in ("count", "mean", "scatter")} for number in range(len(self.spectra))]
-        energy = torch.stack([part["scatter"].trace() / part["count"] + part["mean"].square().sum() for part in moments])
+        """A filter for each target.
+
+        Returns:
+            "directions" (T, D); "level" (T,), the mean eigenvalue of the scene before any suppression; "ended" (T,), where the filter is an earlier one.
+        """
+        parts = [{key: found[f"{number} {key}"] for key in MOMENTS} for number in range(len(self.spectra))]
+        levels = torch.stack([part["scatter"].trace() / part["count"] for part in parts]) / len(self.names)
         before = store.get("moments")
-        first, share = energy if before is None else before["first"], self.options.shrinkage
-        directions: list[Tensor] = []
-        for number, part in enumerate(moments):
-            if before is not None and float(energy[number]) < EMPTY * float(first[number]):
-                directions.append(before["directions"][number])  # all is suppressed: the last filter stands
-                continue
-            white = whitener(part, share / (1 - share), self.scene, self.names)
-            towards, length = uncentred(self.spectra[number : number + 1].to(energy), white["mean"], white["whitener"] / (1 - share) ** 0.5, part["count"])
-            directions.append(towards[0] / length[0])
-        return {"directions": torch.stack(directions), "first": first}
+        first = levels if before is None else before["level"]
+        ended = [before is not None and self._few(found, number) for number in range(len(parts))]
+        directions = [
+            before["directions"][number] if before is not None and ended[number] else self._direction(number, part, float(first[number] / levels[number]))
+            for number, part in enumerate(parts)
+        ]
+        return {"directions": torch.stack(directions), "level": first, "ended": torch.tensor(ended)}
+
+    def _few(self, found: Partial, number: int) -> bool:
+        """Whether what is left of the scene is too few pixels for second moments, by the effective number of weighted pixels."""
+        weight = {key: float(found[f"{number} weight {key}"]) for key in MOMENTS}
+        total = weight["count"] * weight["mean"]
+        return total**2 <= LEAST_PER_DIMENSION * len(self.names) * (weight["scatter"] + total * weight["mean"])
+
+    def _direction(self, number: int, part: Partial, scale: float) -> Tensor:
+        """The filter that answers 1 to a target, float64 (D,).
+
+        Args:
+            number: of the target.
+            part: moments of the weighted scene.
+            scale: the first scene's mean eigenvalue over that of this one.
+        """
+        share = self.options.shrinkage
+        white = whitener(part, scale * share / (1 - share), self.scene, self.names)
+        target = self.spectra[number : number + 1].to(part["mean"])
+        towards, length = uncentred(target, white["mean"], white["whitener"] / (1 - share) ** 0.5, part["count"])
+        return towards[0] / length[0]
 
     def answers(self, tile: Tile, store: Store) -> Mapping[str, Tensor]:
         """Answers to the weighted scene, and the weights that follow from them."""
-        values, weights = tile.inner("cube"), tile.inner(WEIGHTS)
-        plain = (store["moments"]["directions"] @ values.flatten(1).double()).view(weights.shape)
+        values, weights, found = tile.inner("cube"), tile.inner(WEIGHTS), store["moments"]
+        plain = (found["directions"] @ values.flatten(1).double()).view(weights.shape)
         answers = weights * plain
-        return {"scores": answers.float(), WEIGHTS: weights * -torch.expm1(-STEEPNESS * answers.clamp(min=0))}
+        suppressed = weights * -torch.expm1(-STEEPNESS * answers.clamp(min=0))
+        return {"scores": answers.float(), WEIGHTS: torch.where(found["ended"][:, None, None], weights, suppressed)}
 
     def energies(self, tile: Tile, store: Store) -> Partial:
         """Sums of squared answers."""
