@@ -6,6 +6,7 @@ What differs: the sign of the projection is kept, since a pixel that goes the ot
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,7 +23,7 @@ class Ace(TargetDetector):
     description: ClassVar[str] = "adaptive coherence estimator with its sign, -1 to 1"
     backgrounds: ClassVar[tuple[str, ...]] = ("global", "clusters", "local")
 
-    def statistic(self, along: Tensor, target: Tensor, distance: Tensor, count: Tensor, bands: int) -> Tensor:
+    def statistic(self, along: Tensor, target: Tensor, distance: Tensor, count: Tensor, tail: Mapping[str, Tensor]) -> Tensor:
         """See `TargetDetector`."""
         return along * along.abs() / (target * distance.clamp(min=1e-30))
 
@@ -35,6 +36,6 @@ class Glrt(TargetDetector):
     description: ClassVar[str] = "Kelly's generalised likelihood ratio with its sign"
     backgrounds: ClassVar[tuple[str, ...]] = ("global", "clusters", "local")
 
-    def statistic(self, along: Tensor, target: Tensor, distance: Tensor, count: Tensor, bands: int) -> Tensor:
+    def statistic(self, along: Tensor, target: Tensor, distance: Tensor, count: Tensor, tail: Mapping[str, Tensor]) -> Tensor:
         """See `TargetDetector`."""
         return along * along.abs() / (target * (count + distance))

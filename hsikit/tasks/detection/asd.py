@@ -48,6 +48,6 @@ class AdaptiveSubspace(TargetDetector):
             raise SceneError(scene, f"one of the {len(towards)} targets is a mixture of the others", "Leave it out: it adds nothing to their span")
         return background | {"directions": axes @ background["whitener"]}
 
-    def statistic(self, along: Tensor, target: Tensor, distance: Tensor, count: Tensor, bands: int) -> Tensor:
+    def statistic(self, along: Tensor, target: Tensor, distance: Tensor, count: Tensor, tail: Mapping[str, Tensor]) -> Tensor:
         """See `TargetDetector`."""
         return along.square().sum(0, keepdim=True) / distance.clamp(min=1e-30)

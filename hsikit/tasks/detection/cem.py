@@ -5,6 +5,7 @@ After Harsanyi, 1993 (PhD thesis, University of Maryland, Baltimore County); Cha
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,6 +24,6 @@ class Cem(TargetDetector):
     centred: ClassVar[bool] = False
     needs_distance: ClassVar[bool] = False
 
-    def statistic(self, along: Tensor, target: Tensor, distance: Tensor, count: Tensor, bands: int) -> Tensor:
+    def statistic(self, along: Tensor, target: Tensor, distance: Tensor, count: Tensor, tail: Mapping[str, Tensor]) -> Tensor:
         """See `TargetDetector`."""
         return along / target

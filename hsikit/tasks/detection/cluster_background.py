@@ -6,7 +6,7 @@ differs: small clusters join large ones (`scene_clusters`), and covariances are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from hsikit.layers import Layer
 from hsikit.method import Cost, Map, Partial, Reduce, Stage, Store, Tile
 from hsikit.spectral.moments import merge_moments
+from hsikit.tasks.detection.background import distances
 from hsikit.tasks.detection.global_background import scoring_cost
 from hsikit.tasks.detection.scene_clusters import (
     CLUSTERS,
@@ -27,7 +28,8 @@ from hsikit.tasks.detection.scene_clusters import (
     clusters_of,
     large_enough,
 )
-from hsikit.tasks.detection.sought import Sought
+from hsikit.tasks.detection.sought import TAIL, Sought
+from hsikit.tasks.detection.tail import distance_sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +66,16 @@ class ClusterBackground:
             values, counted = tile.inner("cube"), sought.counted(tile, store, again)[tile.cores["cube"]]
             return cluster_moments(values, clusters_of(values, tile.inner_valid("cube"), store[FOUND]), counted, len(store[FOUND]["centres"]))
 
+        def away(tile: Tile, store: Store) -> Partial | None:
+            counted = sought.counted(tile, store, again)[tile.cores["cube"]]
+            own = self._own(tile, store, name)
+            found = [distances(spectra, background)[:, 0] for spectra, _, background in self._parts(tile, store, name, own, counted)]
+            return distance_sums(torch.cat(found)) if found else None
+
         return [
             *([] if again else [self._clusters.stage()]),
             Reduce(name, sought.reads(again), measured, merge_moments, self._statistics),
+            *([Reduce(f"{name} {TAIL}", sought.reads(again), away, finish=sought.tail)] if sought.options.needs_tail else []),
             Map(score, ("cube",), (*sought.written, FOUND), self._score(name)),
         ]
 
@@ -81,18 +90,27 @@ class ClusterBackground:
         sought = self.sought
 
         def apply(tile: Tile, store: Store) -> Mapping[str, Tensor]:
-            values, valid, found = tile.inner("cube"), tile.inner_valid("cube"), store[name]
-            own = found[PART_OF][clusters_of(values, valid, store[FOUND])]
-            flat = values.flatten(1)
-            out = flat.new_full((len(sought.options.band_names), flat.shape[1]), float("nan"))
-            for number in range(int(found[STANDING])):
-                places = (valid & (own == number)).flatten().nonzero()[:, 0]
-                if len(places):
-                    background = {key: value[number] for key, value in found.items() if key not in (PART_OF, STANDING)}
-                    out[:, places] = sought.options.scores(flat[:, places, None], sought.spectra, background)[:, :, 0]
+            valid, own = tile.inner_valid("cube"), self._own(tile, store, name)
+            tail = store.get(f"{name} {TAIL}", {})
+            out = tile.inner("cube").new_full((len(sought.options.band_names), valid.numel()), float("nan"))
+            for spectra, places, background in self._parts(tile, store, name, own, valid):
+                out[:, places] = sought.options.scores(spectra, sought.spectra, {**background, **tail})[:, :, 0]
             return sought.result(out.view(-1, *valid.shape)) | {FOUND: (own + 1)[None].to(torch.uint8)}
 
         return apply
+
+    def _own(self, tile: Tile, store: Store, name: str) -> Tensor:
+        """Which background each pixel is measured by, shape (rows, cols)."""
+        own: Tensor = store[name][PART_OF][clusters_of(tile.inner("cube"), tile.inner_valid("cube"), store[FOUND])]
+        return own
+
+    def _parts(self, tile: Tile, store: Store, name: str, own: Tensor, counted: Tensor) -> Iterator[tuple[Tensor, Tensor, Mapping[str, Tensor]]]:
+        """For each background that pixels have: their spectra (D, n, 1), their places in the tile, and the background."""
+        flat, found = tile.inner("cube").flatten(1), store[name]
+        for number in range(int(found[STANDING])):
+            places = (counted & (own == number)).flatten().nonzero()[:, 0]
+            if len(places):
+                yield flat[:, places, None], places, {key: value[number] for key, value in found.items() if key not in (PART_OF, STANDING)}
 
     def cost(self, tile: tuple[int, int]) -> Cost:
         """What a tile needs."""

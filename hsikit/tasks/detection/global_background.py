@@ -11,8 +11,9 @@ from torch import Tensor
 from hsikit.layers import Layer
 from hsikit.method import Cost, Map, Partial, Reduce, Stage, Store, Tile
 from hsikit.spectral.moments import merge_moments
-from hsikit.tasks.detection.background import SCORED_PIXELS, scene_moments, temporary_bytes
-from hsikit.tasks.detection.sought import Sought
+from hsikit.tasks.detection.background import SCORED_PIXELS, distances, scene_moments, temporary_bytes
+from hsikit.tasks.detection.sought import TAIL, Sought
+from hsikit.tasks.detection.tail import distance_sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +35,22 @@ class GlobalBackground:
         def statistics(found: Partial, store: Store) -> Partial:
             return sought.prepare(found)
 
+        def away(tile: Tile, store: Store) -> Partial | None:
+            return distance_sums(distances(tile.inner("cube"), store[name])[sought.counted(tile, store, again)[tile.cores["cube"]]])
+
         measured: list[Stage] = [Reduce(name, sought.reads(again), measure, merge_moments, statistics)] if sought.options.needs_background else []
+        if sought.options.needs_tail:
+            measured.append(Reduce(f"{name} {TAIL}", sought.reads(again), away, finish=sought.tail))
         return [*measured, Map(score, ("cube",), sought.written, self._score(name))]
 
     def _score(self, name: str) -> Callable[[Tile, Store], Mapping[str, Tensor]]:
         sought = self.sought
-        return lambda tile, store: sought.result(sought.options.scores(tile.inner("cube"), sought.spectra, store.get(name, {})))
+
+        def apply(tile: Tile, store: Store) -> Mapping[str, Tensor]:
+            background = {**store.get(name, {}), **store.get(f"{name} {TAIL}", {})}
+            return sought.result(sought.options.scores(tile.inner("cube"), sought.spectra, background))
+
+        return apply
 
     def cost(self, tile: tuple[int, int]) -> Cost:
         """What a tile needs."""

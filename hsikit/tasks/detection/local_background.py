@@ -6,7 +6,7 @@ scene's leading components at unit variance: what tells a target from its surrou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,7 +20,8 @@ from hsikit.spectral.moments import merge_moments
 from hsikit.tasks.detection.leading_components import leading_components, whitened
 from hsikit.tasks.detection.ring_moments import Ring, RingMoments, ring_cost, ring_moments
 from hsikit.tasks.detection.scene_detection import measure
-from hsikit.tasks.detection.sought import Sought
+from hsikit.tasks.detection.sought import TAIL, Sought
+from hsikit.tasks.detection.tail import distance_sums
 
 APART = 1e-6
 """Least squared distance of a target from a ring's mean, in the ring's deviations: a ring of the target itself makes no score infinite."""
@@ -48,8 +49,11 @@ class LocalBackground:
     def stages(self, again: bool) -> list[Stage]:
         """Components and scores; `again` without the pixels that scored highest, in the same components."""
         reach, sought = self.ring.reach, self.sought
-        score = Map("score-again" if again else "score", sought.reads(again), sought.written, self._score(again), halo=(reach, reach))
-        return [score] if again else [Reduce("components", ("cube",), measure, merge_moments, self._components), score]
+        name = "score-again" if again else "score"
+        stages: list[Stage] = [] if again else [Reduce("components", ("cube",), measure, merge_moments, self._components)]
+        if sought.options.needs_tail:
+            stages.append(Reduce(f"{name} {TAIL}", sought.reads(again), self._away(again), finish=sought.tail, halo=(reach, reach)))
+        return [*stages, Map(name, sought.reads(again), sought.written, self._score(name, again), halo=(reach, reach))]
 
     def _components(self, found: Partial, store: Store) -> Partial:
         """Components, the targets there (T, k), and where a spectrum of zeros lies, sign changed (k,)."""
@@ -62,23 +66,37 @@ class LocalBackground:
         targets = (self.sought.spectra.to(held["mean"]) - held["mean"]) @ held["project"].T
         return held | {"count": found["count"], "targets": targets, "origin": held["project"] @ held["mean"]}
 
-    def _score(self, again: bool) -> Callable[[Tile, Store], Mapping[str, Tensor]]:
-        ring, sought = self.ring, self.sought
+    def _score(self, name: str, again: bool) -> Callable[[Tile, Store], Mapping[str, Tensor]]:
+        sought = self.sought
 
         def apply(tile: Tile, store: Store) -> Mapping[str, Tensor]:
-            found = store["components"]
-            white = whitened(tile.arrays["cube"], tile.valid["cube"], found)
-            rows, cols = tile.cores["cube"]
-            out = white.new_empty(len(found["targets"]), rows.stop - rows.start, cols.stop - cols.start)
-            rings = ring_moments(white, sought.counted(tile, store, again), ring.inner, ring.outer, sought.options.shrinkage)
-            for row, around in enumerate(rings):
-                out[:, row] = self._row(white[:, rows.start + row, cols].T, around, found)
-            return sought.result(out.float())
+            tail = store.get(f"{name} {TAIL}", {})
+            rows = [sought.options.statistic(*row, tail) for row in self._rows(tile, store, again)]
+            return sought.result(torch.stack(rows, 1).float())
 
         return apply
 
-    def _row(self, pixels: Tensor, around: RingMoments, found: Mapping[str, Tensor]) -> Tensor:
-        """Scores of the pixels of a row, shape (T, cols).
+    def _away(self, again: bool) -> Callable[[Tile, Store], Partial | None]:
+        """Distances of the pixels that count from their rings."""
+
+        def sums(tile: Tile, store: Store) -> Partial | None:
+            counted = self.sought.counted(tile, store, again)[tile.cores["cube"]]
+            found = torch.cat([distance for _, _, distance, _ in self._rows(tile, store, again)])
+            return distance_sums(found[counted])
+
+        return sums
+
+    def _rows(self, tile: Tile, store: Store, again: bool) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """The same for each row of a tile."""
+        ring, sought, found = self.ring, self.sought, store["components"]
+        white = whitened(tile.arrays["cube"], tile.valid["cube"], found)
+        rows, cols = tile.cores["cube"]
+        rings = ring_moments(white, sought.counted(tile, store, again), ring.inner, ring.outer, sought.options.shrinkage)
+        for row, around in enumerate(rings):
+            yield self._row(white[:, rows.start + row, cols].T, around, found)
+
+    def _row(self, pixels: Tensor, around: RingMoments, found: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What a statistic is made of, for the pixels of a row: z'u (T, cols), u'u (T, cols), z'z (1, cols) and the count (cols,).
 
         Args:
             pixels: components, shape (cols, k).
@@ -96,7 +114,7 @@ class LocalBackground:
             share = torch.einsum("nk,nkt->tn", mean, target) / (1 + mean.square().sum(1))
             along, length = along - share * (pixel * mean).sum(1), length - share.square() * (1 + mean.square().sum(1))
         count = torch.where(around.enough, around.count, found["count"])
-        return told.statistic(along, length.clamp(min=APART), pixel.square().sum(1)[None], count, pixels.shape[1])
+        return along, length.clamp(min=APART), pixel.square().sum(1)[None], count
 
     def cost(self, tile: tuple[int, int]) -> Cost:
         """What a tile needs, with its halo."""

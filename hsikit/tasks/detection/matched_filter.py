@@ -6,6 +6,7 @@ and Boardman and Kruse, 2011 (doi:10.1109/TGRS.2011.2161585). The sign is kept.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,7 +24,7 @@ class MatchedFilter(TargetDetector):
     backgrounds: ClassVar[tuple[str, ...]] = ("global", "clusters", "local")
     needs_distance: ClassVar[bool] = False
 
-    def statistic(self, along: Tensor, target: Tensor, distance: Tensor, count: Tensor, bands: int) -> Tensor:
+    def statistic(self, along: Tensor, target: Tensor, distance: Tensor, count: Tensor, tail: Mapping[str, Tensor]) -> Tensor:
         """See `TargetDetector`."""
         return along / target
 
@@ -37,6 +38,6 @@ class SpectralMatchedFilter(TargetDetector):
     backgrounds: ClassVar[tuple[str, ...]] = ("global", "clusters", "local")
     needs_distance: ClassVar[bool] = False
 
-    def statistic(self, along: Tensor, target: Tensor, distance: Tensor, count: Tensor, bands: int) -> Tensor:
+    def statistic(self, along: Tensor, target: Tensor, distance: Tensor, count: Tensor, tail: Mapping[str, Tensor]) -> Tensor:
         """See `TargetDetector`."""
         return along / target.sqrt()

@@ -56,6 +56,6 @@ class SubspaceProjection(TargetDetector):
         rest = outside(spectra, basis, self.targets.names, scene)
         return {"count": found["count"], "mean": rest.new_zeros(rest.shape[1]), "directions": rest, "lengths": rest.square().sum(1)}
 
-    def statistic(self, along: Tensor, target: Tensor, distance: Tensor, count: Tensor, bands: int) -> Tensor:
+    def statistic(self, along: Tensor, target: Tensor, distance: Tensor, count: Tensor, tail: Mapping[str, Tensor]) -> Tensor:
         """See `TargetDetector`."""
         return along / target

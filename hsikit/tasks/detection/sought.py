@@ -10,12 +10,15 @@ from torch import Tensor
 
 from hsikit.method import Partial, Store, Tile
 from hsikit.scene import SceneInfo
+from hsikit.tasks.detection.tail import tail_of
 
 if TYPE_CHECKING:
     from hsikit.tasks.detection.target_detector import TargetDetector
 
 POSITIVE = "positive"
 """The layer of which quantiles are found."""
+TAIL = "tail"
+"""The stage that measures how heavy a background's tails are."""
 EXCLUDED = "excluded"
 """The stages that find which pixels are left out."""
 
@@ -53,6 +56,10 @@ class Sought:
     def prepare(self, found: Mapping[str, Tensor]) -> Partial:
         """What the method needs of a background, from its moments."""
         return self.options.prepare(found, self.spectra, self.scene.name, tuple(self.scene.bands.names[i] for i in self.used))
+
+    def tail(self, found: Partial, store: Store) -> Partial:
+        """How heavy the background's tails are, from sums of distances."""
+        return tail_of(found, self.scene.name)
 
     def reads(self, again: bool) -> tuple[str, ...]:
         """What a stage that measures a background reads.

@@ -60,6 +60,8 @@ class TargetDetector:
     """Whether the background's mean is subtracted; else its second moments stand for the covariance (shrunk before the mean joins)."""
     needs_distance: ClassVar[bool] = True
     """Whether the statistic needs z'z, which costs most."""
+    needs_tail: ClassVar[bool] = False
+    """Whether the statistic needs to know how heavy the background's tails are."""
     needs_background: ClassVar[bool] = True
     """Whether the scene's background is measured first."""
     backgrounds: ClassVar[tuple[str, ...]] = ("global",)
@@ -148,7 +150,7 @@ class TargetDetector:
         Args:
             values: spectra of pixels, float32 (D, rows, cols).
             spectra: the targets, float64 (T, D).
-            background: "count", "mean" (D,), "whitener" (D, D), "directions" (T, D) and "lengths" (T,), float64.
+            background: "count", "mean" (D,), "whitener" (D, D), "directions" (T, D) and "lengths" (T,), float64; and the tail, where it is needed.
 
         Returns:
             float32, shape (T, rows, cols); NaN where a band is missing.
@@ -165,11 +167,11 @@ class TargetDetector:
             spectra = doubled[:, : part.shape[1] * part.shape[2]]
             spectra.view(part.shape).copy_(part)
             distance = apart[rows].reshape(1, -1).double()
-            found = self.statistic(directions @ spectra - shift, target, distance, background["count"], len(values))
+            found = self.statistic(directions @ spectra - shift, target, distance, background["count"], background)
             out[:, rows] = found.view(len(out), -1, values.shape[2]).float()
         return out
 
-    def statistic(self, along: Tensor, target: Tensor, distance: Tensor, count: Tensor, bands: int) -> Tensor:
+    def statistic(self, along: Tensor, target: Tensor, distance: Tensor, count: Tensor, tail: Mapping[str, Tensor]) -> Tensor:
         """The score.
 
         Args:
@@ -177,7 +179,7 @@ class TargetDetector:
             target: u'u, shape (T, 1); (T, n) where each pixel has a background of its own.
             distance: z'z, shape (1, n); zeros where `needs_distance` is False.
             count: pixels of the background; of each pixel's own, shape (n,), where it has one.
-            bands: number of bands, or of components.
+            tail: as `tail_of` has it, where `needs_tail`.
 
         Returns:
             Shape (T, n).

@@ -27,7 +27,7 @@ from hsikit.tasks.detection.tcimf import ConstrainedFilter
 from tests.engine.toys import Memory
 from tests.tasks.detection.test_rx import gaussian_scene
 from tests.tasks.detection.test_scene_clusters import ODD, covers
-from tests.tasks.detection.test_target_detectors import plain, scores, statistic, targets_of
+from tests.tasks.detection.test_target_detectors import plain, scores, squared_distances, statistic, targets_of
 
 BOTH = (MatchedFilter, SpectralMatchedFilter, Ace, Glrt, Cem, SubpixelMatchedFilter)
 CLUSTERS_ONLY = (ConstrainedFilter, AdaptiveSubspace)
@@ -65,10 +65,11 @@ def test_clusters_equal_numpy_cluster_by_cluster(kind) -> None:
     codes = found.layers["clusters"][0]
     np.testing.assert_array_equal(codes == 0, np.isnan(source.values[0]))
     assert int(found.store["background"]["standing"]) == codes.max() == 3 and len(found.store["clusters"]["centres"]) == 4
+    around = np.concatenate([squared_distances(source.values[:, codes == code].T.astype(float), 0.02) for code in (1, 2, 3)])
     for k, spectrum in enumerate((target, other)):
         for code in (1, 2, 3):
             own = np.where(codes == code, source.values, np.nan)
-            assert_same(kind.name, np.where(codes == code, found.layers["scores"][k], np.nan), plain(kind.name, own, spectrum, 0.02))
+            assert_same(kind.name, np.where(codes == code, found.layers["scores"][k], np.nan), plain(kind.name, own, spectrum, 0.02, around=around))
 
 
 def test_clusters_are_the_covers() -> None:
@@ -156,8 +157,7 @@ def brute_force(name: str, values: np.ndarray, target: np.ndarray, shrinkage: fl
             covariance, centre = covariance + np.outer(centre, centre), 0 * centre
         inverse, x, t = np.linalg.inv(covariance), white[row, col] - centre, wanted - centre
         found[:, row, col] = x @ inverse @ t, t @ inverse @ t, x @ inverse @ x, count
-    numbers = found.reshape(4, -1)
-    return statistic(name, *numbers, components).reshape(valid.shape)
+    return statistic(name, *found.reshape(4, -1), found[2][counted]).reshape(valid.shape)
 
 
 def holed() -> Memory:

@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 import scipy.io
 import spectral
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hsikit.engine import compute
 from hsikit.errors import OptionError, SceneError
+from hsikit.metrics.detection import roc_area
 from hsikit.scene import Bands
 from hsikit.tasks.detection.ace import Ace, Glrt
 from hsikit.tasks.detection.cem import Cem
 from hsikit.tasks.detection.matched_filter import MatchedFilter, SpectralMatchedFilter
 from hsikit.tasks.detection.spectral_angle import SpectralAngle
 from hsikit.tasks.detection.spsmf import SubpixelMatchedFilter
+from hsikit.tasks.detection.tail import distance_sums, tail_of
 from hsikit.tasks.detection.target_spectra import TargetSpectra
 from tests.engine.toys import Memory
 from tests.tasks.detection.test_rx import gaussian_scene
@@ -37,8 +40,9 @@ def scores(source: Memory, method, **how) -> np.ndarray:
     return compute(method.bind({"cube": source.info}), {"cube": source}, **how).layers["scores"]
 
 
-def plain(name: str, values: np.ndarray, target: np.ndarray, shrinkage: float, counted: np.ndarray | None = None) -> np.ndarray:
-    """Any of the detectors, one matrix at a time; the background are all valid pixels, of those `counted`."""
+def plain(name: str, values: np.ndarray, target: np.ndarray, shrinkage: float, counted: np.ndarray | None = None,
+          around: np.ndarray | None = None) -> np.ndarray:  # fmt: skip
+    """Any of the detectors, one matrix at a time; the background are all valid pixels, of those `counted`, and its tail is that of the distances `around`."""
     spectra = values.reshape(len(values), -1).T.astype(float)
     good = spectra[~np.isnan(spectra).any(1) & (True if counted is None else counted.ravel())]
     count, bands = good.shape
@@ -52,11 +56,24 @@ def plain(name: str, values: np.ndarray, target: np.ndarray, shrinkage: float, c
     inverse = np.linalg.inv(moments)
     x, t = spectra - mean, target - mean
     zu, uu, zz = x @ inverse @ t, t @ inverse @ t, np.einsum("ij,jk,ik->i", x, inverse, x)
-    return statistic(name, zu, uu, zz, count, bands).reshape(values.shape[1:])
+    if around is None:
+        around = zz[~np.isnan(zz) & (True if counted is None else counted.ravel())]
+    return statistic(name, zu, uu, zz, count, around).reshape(values.shape[1:])
 
 
-def statistic(name: str, zu: np.ndarray, uu: np.ndarray | float, zz: np.ndarray, count: np.ndarray | int, bands: int) -> np.ndarray:
-    """The detectors' formulas."""
+def squared_distances(spectra: np.ndarray, shrinkage: float) -> np.ndarray:
+    """Of pixels (n, D) from their mean, in their own covariance."""
+    moments, x = np.cov(spectra.T), spectra - spectra.mean(0)
+    moments = (1 - shrinkage) * moments + shrinkage * np.trace(moments) / len(moments) * np.eye(len(moments))
+    return np.einsum("ij,jk,ik->i", x, np.linalg.inv(moments), x)
+
+
+def statistic(name: str, zu: np.ndarray, uu: np.ndarray | float, zz: np.ndarray, count: np.ndarray | int, around: np.ndarray) -> np.ndarray:
+    """The detectors' formulas.
+
+    That of `spsmf` was Schaum and Stocker's for a Gaussian background, for which most pixels of a scene with heavy tails hold the target; it is now that of
+    a multivariate t-distribution (Theiler, Zimmer and Ziemann, 2018), whose tail is that of the distances `around`.
+    """
     if name in ("matched-filter", "cem"):
         return zu / uu
     if name == "smf":
@@ -68,10 +85,39 @@ def statistic(name: str, zu: np.ndarray, uu: np.ndarray | float, zz: np.ndarray,
     # The likelihood ratio, its maximum searched on a fine grid of fill factors.
     found, uu = np.full(len(zz), np.nan), np.broadcast_to(uu, zz.shape)
     c = np.concatenate([np.geomspace(1e-3, 0.9, 20_000), np.linspace(0.9, 1, 100_000)])
+    bands, third = around.mean(), (around**1.5).sum() / np.sqrt(around).sum()
+    freedom = 3 + 1 / (third / (bands + 1) - 1) if third > (bands + 1) * (1 + 1e-6) else 1e9
+
+    def likelihood(squares: np.ndarray, share: np.ndarray | float) -> np.ndarray:
+        return -bands * np.log(share) - (bands + freedom) / 2 * np.log1p(squares / share**2 / (freedom - 2))
+
     for i in range(0, len(zz), 60):
         left = zz[i] - 2 * (1 - c) * zu[i] + (1 - c) ** 2 * uu[i]  # |z - a u|^2 with a = 1 - c
-        found[i] = (zz[i] - left / c**2 - 2 * bands * np.log(c)).max()
+        found[i] = 2 * (likelihood(left, c) - likelihood(zz[i], 1.0)).max()
     return found
+
+
+def test_the_tail_of_a_t_distribution_is_found() -> None:
+    rng = np.random.default_rng(0)
+    shape = (9, 90_000)
+    for freedom in (5.0, 12.0, np.inf):
+        heavy = np.sqrt(rng.chisquare(freedom, shape[1]) / (freedom - 2)) if np.isfinite(freedom) else 1.0
+        found = tail_of(distance_sums(torch.from_numpy(((rng.normal(size=shape) / heavy) ** 2).sum(0))), "scene")
+        assert float(found["dimensions"]) == pytest.approx(9, rel=0.02)
+        assert float(found["heaviness"]) == pytest.approx(1 / freedom, abs=0.01)
+    with pytest.raises(SceneError, match="all of its valid pixels are equal"):
+        tail_of(distance_sums(torch.zeros(4)), "scene")
+
+
+def test_heavy_tails_are_no_targets() -> None:
+    """Pixels that lie nearer to the mean than the average one score below those that hold a third of the target."""
+    rng = np.random.default_rng(1)
+    values = 100 + rng.normal(size=(20, 60, 60)) / np.sqrt(rng.chisquare(4, (60, 60)) / 2)
+    target, hit = 100 + 12 * np.cos(np.arange(20)), np.zeros((60, 60), bool)
+    hit[::12, ::12] = True
+    values[:, hit] += 0.3 * (target[:, None] - values[:, hit])
+    source = Memory(values.astype(np.float32), nodata=None)
+    assert roc_area(scores(source, SubpixelMatchedFilter(targets_of(source, target)))[0], hit) > 0.98
 
 
 @pytest.mark.parametrize("shrinkage", [0.0, 0.01])
