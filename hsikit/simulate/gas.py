@@ -15,8 +15,9 @@ from hsikit.spectral.absorption import GEOMETRY, AbsorptionTable
 Floats = NDArray[np.float64]
 COLUMNS = (0.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16000.0)
 """Concentrations of the table, ppm m."""
-STRONGEST = 2.0e-5
-"""Absorption of the strongest band, 1/(ppm m), of a column so thin that no line is saturated: over the table, that is methane's 1.8e-5."""
+STRONGEST, FAINTEST = 1.835e-5, 1.1e-8
+"""Absorption of the strongest band, 1/(ppm m), of a column so thin that no line is saturated, and what far lines take everywhere: over the table, in
+73 bands of 2122 to 2488 nm, that is methane's 1.784e-5 and 2.3e-8."""
 WIDTH = 5.5
 """Of the bands, nm."""
 BRANCHES = ((2205.0, 10.0, 0.4), (2265.0, 12.0, 0.6), (2317.0, 8.0, 1.3), (2348.0, 7.0, 1.3), (2371.0, 6.0, 1.4), (2400.0, 8.0, 1.2), (2432.0, 9.0, 1.0))
@@ -33,7 +34,7 @@ def gas_table(seed: int = 1, low: float = 2100.0, high: float = 2510.0, step: fl
     strengths = np.repeat([strength for _, _, strength in BRANCHES], LINES) * rng.lognormal(0, 0.5, LINES * len(BRANCHES))
     depth = (strengths / (1 + ((wavelength[:, None] - centres) / HALF_WIDTH) ** 2)).sum(1)
     kernel = np.exp(-0.5 * (np.arange(-40, 41) * step / (WIDTH / 2.3548)) ** 2)
-    depth *= STRONGEST / np.convolve(depth, kernel / kernel.sum(), "same").max()
+    depth = FAINTEST + depth * (STRONGEST - FAINTEST) / np.convolve(depth, kernel / kernel.sum(), "same").max()
     columns = np.array(COLUMNS)
     values = np.exp(-columns[:, None] * depth)
     return AbsorptionTable(values[None, None, None], wavelength, columns, dict.fromkeys(GEOMETRY, np.array([np.nan])), "simulated gas")

@@ -2,8 +2,9 @@
 
 For those who look for leaks in radiance of push-broom spectrometers. `mag1c` after Foote et al., 2020 (doi:10.1109/TGRS.2020.2976888), whose
 statistics exclude the gas itself; `emit-ghg` is the plain filter of Thompson et al., 2015 (doi:10.5194/amt-8-4383-2015), as EMIT's product uses it.
-Unlike the released mag1c a mask counts in the statistics, the covariance is loaded by 1e-6 of its mean variance, the unit absorption is that
-of a table at the scene's geometry, and rounds end when nothing moves; uncertainty and sensitivity are had for both.
+Unlike the released mag1c a mask counts in the statistics, the covariance is loaded by 1e-6 of its mean variance, as much of it as is error gives way to
+each band's variance given all others, the unit absorption is that of a table at the scene's geometry, and rounds end when nothing moves; uncertainty and
+sensitivity are had for both.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from hsikit.layers import Features, Layer
 from hsikit.method import Cost, Finish, Input, Job, Map, Partial, Store, Strips, Tile
 from hsikit.scene import Indices, SceneInfo
 from hsikit.spectral.absorption import GEOMETRY, AbsorptionTable
-from hsikit.tasks.gas.retrieval import LOADING, ROUNDS, retrieve
+from hsikit.tasks.gas.retrieval import LOADING, MOST_SHRUNK, ROUNDS, retrieve
 
 METHANE = ((2122.0, 2488.0),)
 """The window (nm) in which methane absorbs most."""
@@ -171,7 +172,10 @@ class _Retrieving:
         geometry = {name: f"{value:g}" for name, value in self.where.items()}
         return Job(
             method=told.name,
-            identity={"bands": list(self.used), "absorption": hashlib.sha256(self.absorption.numpy().tobytes()).hexdigest(), "loading": LOADING},
+            identity={
+                "bands": list(self.used), "absorption": hashlib.sha256(self.absorption.numpy().tobytes()).hexdigest(), "loading": LOADING,
+                "shrunk": MOST_SHRUNK if told.iterative else 0.0,
+            },
             reference="cube",
             inputs={"cube": Input(self.used)},
             layers=layers,
@@ -182,12 +186,12 @@ class _Retrieving:
             ),
             cost=self._cost,
             provenance={"absorption_table": told.table.source, "windows": windows, "bands_used": str(len(self.used)), **geometry},
-        )
+        )  # fmt: skip
 
     def _cost(self, tile: tuple[int, int]) -> Cost:
         bands, (rows, cols) = len(self.used), tile
         at_once = self._at_once(rows, cols)
-        return Cost(at_once * (8 * 4 * rows * bands + 8 * 8 * bands**2) + 24 * rows * cols, rows * cols * bands * (bands + 4.0 * ROUNDS))
+        return Cost(at_once * (8 * 4 * rows * bands + 8 * 10 * bands**2) + 24 * rows * cols, rows * cols * bands * (bands + 4.0 * ROUNDS))
 
     def _at_once(self, rows: int, cols: int) -> int:
         """Columns that are worked off at once."""

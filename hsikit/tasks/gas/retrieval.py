@@ -3,6 +3,12 @@
 `mag1c` is Foote et al., 2020 (doi:10.1109/TGRS.2020.2976888): the gas is removed from the background's statistics again and again, pixels are
 as bright as they are, and most have no gas. Removing the gas moves the background's mean and covariance by terms of rank one and two, which
 are had from one product with the spectra: here they are, in place of all moments anew in each of its 30 rounds.
+
+A covariance of few pixels costs a filter the share of bands in pixels of its signal to noise (Reed, Mallett and Brennan, 1974,
+doi:10.1109/TAES.1974.307893). So a share of it gives way to what each band has of its own, its variance given all others: nearly its noise, where a
+share of its whole variance would be far more. How much is had from the column itself, as Schaefer and Strimmer have it for correlations, 2005
+(doi:10.2202/1544-6115.1175): the share of the squared partial correlations of bands that their errors alone account for. Much where ground is simple
+beside the noise, little where it is not.
 """
 
 from __future__ import annotations
@@ -16,6 +22,8 @@ PPM = 1e5
 """Absorption is counted per 1e5 ppm m within, for numbers near one."""
 LOADING = 1e-6
 """Share of the mean variance that is added to all of them."""
+MOST_SHRUNK = 0.8
+"""Largest share of a covariance that gives way to the variances of single bands given all others."""
 ROUNDS = 30
 STILL = 1.0 / PPM
 """A column is done when no pixel changes by more: 1 ppm m."""
@@ -61,7 +69,9 @@ class _Columns:
         centred: spectra less their mean, 0 where not valid (k, P, B).
         weights: 1 over the count for each valid pixel, else 0 (k, P).
         mean: (k, B).
-        inverse: of the loaded covariance (k, B, B).
+        inverse: of the covariance that filters are made with (k, B, B).
+        kept: share of the columns' own covariance in it (k, 1).
+        learned: directions of it that follow the columns' own pixels, of B (k, 1).
         share: unit absorption (B,).
     """
 
@@ -69,6 +79,8 @@ class _Columns:
     weights: Tensor
     mean: Tensor
     inverse: Tensor
+    kept: Tensor
+    learned: Tensor
     share: Tensor
 
 
@@ -82,13 +94,8 @@ def retrieve(spectra: Tensor, valid: Tensor, absorption: Tensor, *, iterative: b
         iterative: mag1c; else the plain filter of each column, as EMIT's product has it.
         rounds: of mag1c, at most.
     """
-    weights = valid.to(spectra) / valid.sum(1, keepdim=True)
-    mean = _folded(weights, torch.where(valid[..., None], spectra, 0.0))
-    centred = torch.where(valid[..., None], spectra - mean[:, None], 0.0)
-    covariance = centred.mT @ centred / valid.sum(1)[:, None, None]
-    load = LOADING * covariance.diagonal(dim1=1, dim2=2).mean(1, keepdim=True) + torch.finfo(mean.dtype).tiny
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(covariance + load.expand_as(mean).diag_embed()))
-    columns = _Columns(centred, weights, mean, inverse, absorption * PPM)
+    columns = _columns(spectra, valid, absorption * PPM, MOST_SHRUNK if iterative else 0.0)
+    centred, mean, inverse = columns.centred, columns.mean, columns.inverse
     target = columns.share * mean
     solved = _times(inverse, target)
     background = _Background(mean, target, solved, (target * solved).sum(1, keepdim=True))
@@ -99,6 +106,42 @@ def retrieve(spectra: Tensor, valid: Tensor, absorption: Tensor, *, iterative: b
     weighed = background.filter * columns.share
     answer = (_times(centred, weighed) + (mean * weighed).sum(1, keepdim=True)).abs().clamp_(min=TINY)
     return Retrieval(amount * PPM, _spread(columns, valid, background) / answer * PPM, answer / background.power)
+
+
+def _columns(spectra: Tensor, valid: Tensor, share: Tensor, most: float) -> _Columns:
+    """What the rounds read, from what `retrieve` was given; at most a share `most` of the covariance gives way."""
+    weights = valid.to(spectra) / valid.sum(1, keepdim=True)
+    mean = _folded(weights, torch.where(valid[..., None], spectra, 0.0))
+    centred = torch.where(valid[..., None], spectra - mean[:, None], 0.0)
+    pixels, bands = valid.sum(1, keepdim=True), len(share)
+    covariance = centred.mT @ centred / pixels[:, :, None]
+    load = LOADING * covariance.diagonal(dim1=1, dim2=2).mean(1, keepdim=True) + torch.finfo(mean.dtype).tiny
+    covariance.diagonal(dim1=1, dim2=2).add_(load)
+    inverse, shrunk, learned = _inverse(covariance), mean.new_zeros(len(mean), 1), mean.new_full((len(mean), 1), float(bands))
+    if most:
+        shrunk, diagonal = _shrunk(inverse, pixels, most), inverse.diagonal(dim1=1, dim2=2)
+        own = pixels / (pixels - bands) / diagonal  # variance of each band given all others
+        covariance *= (1 - shrunk)[:, :, None]
+        covariance.diagonal(dim1=1, dim2=2).add_(shrunk * own)
+        inverse = _inverse(covariance)
+        learned = bands - shrunk * (own * inverse.diagonal(dim1=1, dim2=2)).sum(1, keepdim=True)
+    return _Columns(centred, weights, mean, inverse, 1 - shrunk, learned, share)
+
+
+def _shrunk(inverse: Tensor, pixels: Tensor, most: float) -> Tensor:
+    """Share of each covariance that gives way (k, 1), from its inverse.
+
+    A partial correlation of n pixels and B bands that is none has a variance of 1 / (n - B).
+    """
+    bands, scale = inverse.shape[1], inverse.diagonal(dim1=1, dim2=2).rsqrt()
+    partial = inverse * scale[:, :, None] * scale[:, None]
+    found = partial.square().sum((1, 2))[:, None] - bands
+    return (bands * (bands - 1) / (pixels - bands) / found.clamp(min=TINY)).clamp(max=most)
+
+
+def _inverse(matrices: Tensor) -> Tensor:
+    """Of symmetric positive matrices."""
+    return torch.cholesky_inverse(torch.linalg.cholesky(matrices))
 
 
 def _times(matrices: Tensor, vectors: Tensor) -> Tensor:
@@ -155,7 +198,7 @@ def _without_gas(columns: _Columns, target: Tensor, gas: Tensor) -> _Background:
     """The background of x - gas * target, from that of x.
 
     With c the covariance of x and the gas, and v the variance of the gas, its covariance is C - c t' - t c' + v t t': a change of rank two, through which the
-    inverse is had by two-by-two systems (Woodbury).
+    inverse is had by two-by-two systems (Woodbury). Of the matrix that filters are made with the kept share of C changes, and the rest is no gas's.
 
     Args:
         columns: x.
@@ -170,7 +213,7 @@ def _without_gas(columns: _Columns, target: Tensor, gas: Tensor) -> _Background:
     sides = torch.stack([along, target, after], 2)
     solved = columns.inverse @ sides
     products = sides[:, :, :2].mT @ solved
-    a, b, d = products[:, 0, 0] - spread, products[:, 0, 1] - 1, products[:, 1, 1]
+    a, b, d = products[:, 0, 0] - spread / columns.kept[:, 0], products[:, 0, 1] - 1 / columns.kept[:, 0], products[:, 1, 1]
     p, q, scale = products[:, 0, 2], products[:, 1, 2], a * d - b**2
     shares = torch.stack([(d * p - b * q) / scale, (a * q - b * p) / scale], 1)
     answer = solved[:, :, 2] - _times(solved[:, :, :2], shares)
@@ -182,7 +225,7 @@ def _spread(columns: _Columns, valid: Tensor, background: _Background) -> Tensor
 
     Its square is a part that all pixels have and one that grows with the square of the brightness, as relative noise and the structure of the
     ground do; both by least squares over the pixels of the column that show no gas. A filter is quieter on the pixels that its covariance
-    is of than it is in truth, by the share of its bands in them.
+    is of than it is in truth, by the share in them of the directions that it learned from them.
     """
     light, answer = _light(columns, background.mean), _scores(columns, background)
     quiet = (valid & (answer < GAS * background.power.sqrt())).to(answer)
@@ -192,5 +235,5 @@ def _spread(columns: _Columns, valid: Tensor, background: _Background) -> Tensor
     apart = quiet * (squares - mean_squares)
     slope = (apart * answer**2).sum(1, keepdim=True) / (apart * squares).sum(1, keepdim=True).clamp_(min=TINY)
     slope = torch.minimum(slope.clamp_(min=0.0), mean_answer / mean_squares.clamp(min=TINY))
-    pixels, bands = valid.sum(1, keepdim=True), len(columns.share)
-    return (mean_answer + slope * (squares - mean_squares)).clamp_(min=0.0).sqrt() * pixels / (pixels - bands)
+    pixels = valid.sum(1, keepdim=True)
+    return (mean_answer + slope * (squares - mean_squares)).clamp_(min=0.0).sqrt() * pixels / (pixels - columns.learned)
