@@ -100,7 +100,8 @@ def target_scenes(folder: Path, threads: int) -> None:
 
     sources, truths = (list(each) for each in zip(*(load(folder / f"{name}.mat") for name in SCENES), strict=True))
     found = rank_detectors(sources, truths, list(TARGETS), target_pixels=DRAWN, seeds=range(DRAWS), threads=threads)
-    print(f"\ntargets, {DRAWS} draws of {DRAWN} pixels: mean area" + " " * 3 + " ".join(f"{name.removeprefix('abu-'):>11}" for name in SCENES) + f" {'mean':>7}")
+    heads = " ".join(f"{name.removeprefix('abu-'):>11}" for name in SCENES)
+    print(f"\ntargets, {DRAWS} draws of {DRAWN} pixels: mean area   {heads} {'mean':>7}")
     scenes = list(dict.fromkeys(cell.scene for cell in found.cells))
     for method in TARGETS:
         each = [[cell.area for cell in found.cells if cell.row == method and cell.scene == scene] for scene in scenes]
