@@ -100,13 +100,13 @@ def target_scenes(folder: Path, threads: int) -> None:
 
     sources, truths = (list(each) for each in zip(*(load(folder / f"{name}.mat") for name in SCENES), strict=True))
     found = rank_detectors(sources, truths, list(TARGETS), target_pixels=DRAWN, seeds=range(DRAWS), threads=threads)
-    heads = " ".join(f"{name.removeprefix('abu-'):>11}" for name in SCENES)
-    print(f"\ntargets, {DRAWS} draws of {DRAWN} pixels: mean area   {heads} {'mean':>7}")
+    names = " ".join(f"{name.removeprefix('abu-'):>11}" for name in SCENES)
+    print(f"\ntargets, mean of {DRAWS} draws of {DRAWN} pixels\n{'':16} {names} {'mean':>7}")
     scenes = list(dict.fromkeys(cell.scene for cell in found.cells))
     for method in TARGETS:
         each = [[cell.area for cell in found.cells if cell.row == method and cell.scene == scene] for scene in scenes]
         areas = [sum(draws) / len(draws) for draws in each]
-        print(f"{method:44} " + " ".join(f"{area:11.4f}" for area in areas) + f" {sum(areas) / len(areas):7.4f}", flush=True)
+        print(f"{method:16} " + " ".join(f"{area:11.4f}" for area in areas) + f" {sum(areas) / len(areas):7.4f}", flush=True)
 
 
 def planted(folder: Path, threads: int) -> None:
