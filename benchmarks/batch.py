@@ -32,6 +32,8 @@ from benchmarks.batch_under_fire import Fired, compare, done_in, in_progress, ru
 KINDS, COLS, TRIAL_ROWS = 3, 600, 200
 MIB = 2**20
 FACTS = "facts.json"
+FEW = (1, 2, 4)
+"""Scenes of each of two workers whose memory is looked at."""
 STAGES = ("kills", "driver", "dask", "throughput", "memory")
 ALL = "granules/*.tif"
 WORKERS = ("--jobs", "2")
@@ -188,7 +190,10 @@ def _top(folder: Path, seconds: float) -> str:
 
 
 def memory(folder: Path, args: argparse.Namespace) -> None:
-    """Peak resident memory of the driving process and of the largest worker, with one scene and with all."""
+    """Peak resident memory of the driving process and of the largest worker, with one scene, with a few and with all."""
+    for each in (count for count in FEW if 2 * count <= min(10, args.scenes - args.corrupt)):
+        fired = run(folder, "few", WORKERS, f"granules/g00[0-{2 * each - 1}].tif")
+        say("memory", f"two workers of {each} scenes each: {' and '.join(f'{peak / MIB:.0f}' for peak in fired.worker_peaks.values())} MiB")
     facts = json.loads((folder / FACTS).read_text())
     for who in ("driver", "worker"):
         one, every = facts["alone"][who], facts["quiet"][who]

@@ -5,7 +5,8 @@
 *Naming*: library spectra at EMIT's bands, half and half with soil under 1 % noise; how often the best entry is of the right one of ten
 minerals. Against all splib07 entries of the ten minerals; against these without the spectrum that is in the mixture; against 293 entries drawn by seed,
 one of each mineral among them, most of which are no minerals of the ten: feldspars, oxides, organic matter, mixtures. The last column counts as
-right an entry that is a mixture with the mineral, a coating or a rock of it by its name, such as Goethite0.02+Quartz. *Speed*: a scene of
+right an entry that is a mixture with the mineral, a coating or a rock of it by its name, such as Goethite0.02+Quartz. With `--draws N` that column alone, of
+as many draws of 293 entries from `--seed` on, for what single draws hide. *Speed*: a scene of
 mixtures of 293 drawn entries, 1280 x 1242 pixels unless told otherwise.
 """
 
@@ -37,6 +38,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--cols", type=int, default=1242)
     parser.add_argument("--cases", type=int, default=100, help="of each mineral")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--draws", type=int, default=None, help="of the 293 entries, alone")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", choices=("naming", "speed"), default=None)
     return parser.parse_args()
@@ -103,8 +105,7 @@ def naming(folder: Path, cases: int, seed: int, threads: int) -> None:
     whole = np.isfinite(library.spectra[:, good]).all(axis=1)
     ten = sorted(set(kinds) - {""})
     rng = np.random.default_rng(seed)
-    one = [int(rng.choice(np.flatnonzero((kinds == name) & whole))) for name in ten]
-    rest = rng.choice(np.setdiff1d(np.arange(len(library)), one), ENTRIES - len(one), replace=False)
+    drawn = draw_entries(kinds, whole, ten, rng)
     print(f"best entry is of the right mineral, {cases} mixtures each of half an entry and half a soil, {NOISE:.0%} noise, seed {seed}")
     print(f"{'mineral':22} {'all of the ten':>15} {'without itself':>15} {f'{ENTRIES} drawn':>15} {'or a mixture':>15}")
     table = []
@@ -112,10 +113,37 @@ def naming(folder: Path, cases: int, seed: int, threads: int) -> None:
         table.append([
             share_right(library, soils, good, kinds, np.flatnonzero(kinds != ""), name, cases, rng, threads)[0],
             without_itself(library, soils, good, kinds, name, max(1, cases // 10), rng, threads),
-            *share_right(library, soils, good, kinds, np.array([*one, *rest]), name, cases, rng, threads),
+            *share_right(library, soils, good, kinds, drawn, name, cases, rng, threads),
         ])  # fmt: skip
         print(f"{name:22} {' '.join(f'{share:15.3f}' for share in table[-1])}")
     print(f"{'all':22} {' '.join(f'{share:15.3f}' for share in np.mean(table, axis=0))}")
+
+
+def draw_entries(kinds: Any, whole: Any, ten: list[str], rng: Any) -> Any:
+    """One entry of each mineral, and others of all of the library (n,)."""
+    import numpy as np
+
+    one = [int(rng.choice(np.flatnonzero((kinds == name) & whole))) for name in ten]
+    return np.array([*one, *rng.choice(np.setdiff1d(np.arange(len(kinds)), one), ENTRIES - len(one), replace=False)])
+
+
+def by_draws(folder: Path, cases: int, first: int, draws: int, threads: int) -> None:
+    """The share named right against drawn entries, by many draws."""
+    import numpy as np
+
+    library, soils, good = load(folder)
+    kinds = np.array(minerals_of(library.names))
+    whole = np.isfinite(library.spectra[:, good]).all(axis=1)
+    ten, table = sorted(set(kinds) - {""}), []
+    for seed in range(first, first + draws):
+        rng = np.random.default_rng(seed)
+        chosen = draw_entries(kinds, whole, ten, rng)
+        table.append([share_right(library, soils, good, kinds, chosen, name, cases, rng, threads)[0] for name in ten])
+    shares = np.array(table)
+    print(f"best entry is of the right mineral, {cases} mixtures each, {draws} draws of {ENTRIES} entries from seed {first}: mean, standard error, worst, best")
+    for name, own in [*zip(ten, shares.T, strict=True), ("all", shares.mean(1))]:
+        error = own.std(ddof=1) / len(own) ** 0.5 if len(own) > 1 else float("nan")
+        print(f"{name:22} {own.mean():8.3f} {error:8.3f} {own.min():8.3f} {own.max():8.3f}")
 
 
 def share_right(library: Any, soils: Any, good: Any, kinds: Any, chosen: Any, name: str, cases: int, rng: Any, threads: int) -> tuple[float, float]:
@@ -174,6 +202,9 @@ def main() -> None:
     options = arguments()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
+    if options.draws is not None:
+        by_draws(options.data, options.cases, options.seed, options.draws, options.threads)
+        return
     if options.only in (None, "naming"):
         naming(options.data, options.cases, options.seed, options.threads)
     if options.only in (None, "speed"):

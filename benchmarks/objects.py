@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--save", type=Path, default=None, help="folder for the trained model; a training that was cut off goes on from its side folder")
     parser.add_argument("--preset", default="small")
     parser.add_argument("--only", choices=("classical", "network"), default=None)
+    parser.add_argument("--filters", nargs="+", choices=tuple(THRESHOLDS), default=tuple(THRESHOLDS))
+    parser.add_argument("--declared", action="store_true", help="objects that vary by 2 %% as a whole and 1 %% by band, in place of as water does")
     return parser.parse_args()
 
 
@@ -122,10 +125,11 @@ def tell(name: str, truth: Any, found: Any, classes: int) -> None:
     print(f"{name:30} {scored.ap:.3f} ({low:.3f} to {high:.3f}) {columns}  {each}", flush=True)
 
 
-def classical(training: Any, test: Any) -> None:
+def classical(training: Any, test: Any, filters: Sequence[str]) -> None:
     own, truth = truth_of(training), truth_of(test)
     known = {"": [kind.spectra for kind in training.classes], ", seen": seen_spectra(training)}
-    for detector, grid in THRESHOLDS.items():
+    for detector in filters:
+        grid = THRESHOLDS[detector]
         for (source, sought), rule in itertools.product(known.items(), (lambda scores: scores, one_class)):
             drawn = []
             for shrinkage in SHRINKAGES:
@@ -172,17 +176,19 @@ def network(options: argparse.Namespace, training: Any, test: Any) -> None:
 
 
 def main() -> None:
+    from hsikit.simulate.objects import Planting
     from hsikit.simulate.point_set import simulate_points
 
     options = arguments()
-    training = simulate_points(options.training, seed=options.seed)
-    test = simulate_points(options.test, seed=options.seed, part="test")
+    planting = Planting() if options.declared else None
+    training = simulate_points(options.training, seed=options.seed, planting=planting)
+    test = simulate_points(options.test, seed=options.seed, part="test", planting=planting)
     print(f"seed {options.seed}: {options.training} training and {options.test} test pictures, {len(truth_of(test))} objects")
     print(f"{'method':30} AP 50:95 (95 % interval)   AP25   AP50   AP75 AP2px  AP of each class")
     if options.only != "classical":
         network(options, training, test)
     if options.only != "network":
-        classical(training, test)
+        classical(training, test, options.filters)
 
 
 if __name__ == "__main__":

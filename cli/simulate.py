@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .console import Bar, say, wrote
 from .options import SceneArgs, grouped
 from .pairs import pairs
+
+if TYPE_CHECKING:
+    from hsikit.scene import Source
+    from hsikit.simulate.objects import ObjectClass, PlantedObject
 
 simulate = typer.Typer(name="simulate", help="Scenes with a known truth.", no_args_is_help=True)
 
@@ -50,16 +55,13 @@ def targets(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
     """Small objects of known place, class and abundance, planted into a scene."""
-    from hsikit.api import require_new, source_of
-    from hsikit.convert.write import write_scene
+    from hsikit.api import source_of
     from hsikit.errors import OptionError
     from hsikit.simulate.objects import ObjectClass, Planting
-    from hsikit.simulate.targets import full_spectra, planted_source, write_truth
+    from hsikit.simulate.targets import full_spectra, planted_source
     from hsikit.targets import read_targets
 
-    boxes = truth or output.with_name(f"{output.stem}_objects.gpkg")
-    for file in (output, boxes):
-        require_new(file, overwrite)
+    boxes = _boxes(output, truth, overwrite)
     if (target is None) == (not pixel):
         raise OptionError("targets", "both a library and pixels are given" if pixel else "nothing to plant is given", "Give one of --target and --pixel")
     source = source_of(background[0] if len(background) == 1 else background, **scene_args.options())
@@ -69,14 +71,9 @@ def targets(
         spectra = full_spectra(values, used, source.info)
         classes = [ObjectClass(each, row[None], tuple(size or range(5))) for each, row in zip(found.names, spectra, strict=True)]
         planted = planted_source(source, classes, planting=Planting(most=objects, brightness=brightness), seed=seed)
-        with Bar(quiet) as bar:
-            files = write_scene(planted, output, overwrite=overwrite, progress=bar)
-        write_truth(boxes, planted.objects, classes, source.info.grid, overwrite=overwrite)
+        _write(planted, planted.objects, classes, output, boxes, overwrite, quiet)
     finally:
         source.close()
-    if not quiet:
-        say(f"{len(planted.objects)} objects of {len(classes)} classes")
-    wrote([*files, boxes], quiet)
 
 
 @simulate.command()
@@ -90,25 +87,35 @@ def points(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
     """A set of pictures like SPOD's: eight classes of small objects on landscapes, for trying out detectors without any data."""
-    from hsikit.api import require_new, source_of
-    from hsikit.convert.write import write_scene
-    from hsikit.errors import OptionError
+    from hsikit.api import source_of
     from hsikit.simulate.point_set import as_scene, simulate_points
-    from hsikit.simulate.targets import write_truth
+
+    boxes = _boxes(output, truth, overwrite)
+    made = simulate_points(pictures, seed=seed, part=part)
+    cube, objects = as_scene(made)
+    _write(source_of(cube), objects, made.classes, output, boxes, overwrite, quiet)
+
+
+def _boxes(output: Path, truth: Path | None, overwrite: bool) -> Path:
+    """Where the boxes go; neither file exists, unless it may be replaced."""
+    from hsikit.api import require_new
 
     boxes = truth or output.with_name(f"{output.stem}_objects.gpkg")
     for file in (output, boxes):
         require_new(file, overwrite)
-    if pictures < 1 or seed < 0:
-        raise OptionError("--pictures" if pictures < 1 else "--seed", f"{pictures if pictures < 1 else seed} is too small", "Give 1 or more, and a seed from 0")
-    made = simulate_points(pictures, seed=seed, part=part)
-    cube, objects = as_scene(made)
-    source = source_of(cube)
+    return boxes
+
+
+def _write(scene: Source, objects: Sequence[PlantedObject], classes: Sequence[ObjectClass], output: Path, boxes: Path, overwrite: bool, quiet: bool) -> None:
+    """Writes a scene and the objects in it."""
+    from hsikit.convert.write import write_scene
+    from hsikit.simulate.targets import write_truth
+
     with Bar(quiet) as bar:
-        files = write_scene(source, output, overwrite=overwrite, progress=bar)
-    write_truth(boxes, objects, made.classes, source.info.grid, overwrite=overwrite)
+        files = write_scene(scene, output, overwrite=overwrite, progress=bar)
+    write_truth(boxes, objects, classes, scene.info.grid, overwrite=overwrite)
     if not quiet:
-        say(f"{len(objects)} objects of {len(made.classes)} classes in {pictures} pictures")
+        say(f"{len(objects)} objects of {len(classes)} classes")
     wrote([*files, boxes], quiet)
 
 

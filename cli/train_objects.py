@@ -23,7 +23,7 @@ def train_objects(
     encoder: Annotated[
         Path | None, typer.Option(help="Folder of `hsikit pretrain`: its encoder, with a LoRA, reads the bands of any sensor.", show_default=False)
     ] = None,
-    rank: Annotated[int, typer.Option(help="Of the encoder's LoRA.")] = 4,
+    rank: Annotated[int | None, typer.Option(help="Of the encoder's LoRA; 4.", show_default=False)] = None,
     class_field: Annotated[str, typer.Option(help="Attribute of the class.")] = "class",
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, or cuda:1.")] = "auto",

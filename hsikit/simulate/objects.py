@@ -128,10 +128,14 @@ def draw_objects(shape: tuple[int, int], classes: Sequence[ObjectClass], plantin
         Objects that touch neither one another nor the border, from the top block of 128 x 128 pixels to the last.
 
     Raises:
-        OptionError: no class, classes of several numbers of bands, or a picture with no room inside its border.
+        OptionError: no class, classes of several numbers of bands or another one than the planting, or a picture with no room inside its border.
     """
-    if len({spectra.spectra.shape[1] for spectra in classes}) != 1:
+    bands = {spectra.spectra.shape[1] for spectra in classes}
+    if len(bands) != 1:
         raise OptionError("classes", "none, or of several numbers of bands", "Give one or more at the same bands")
+    for option, shares in (("common", planting.common), ("banded", planting.banded)):
+        if np.ndim(shares) and {np.size(shares)} != bands:
+            raise OptionError(option, f"{np.size(shares)} deviations for {bands.pop()} bands", "Give one number, or one for each band")
     if min(shape) <= 2 * planting.border:
         raise OptionError("--border", f"a picture of {shape[0]} x {shape[1]} pixels has no room inside a border of {planting.border}", "Give a smaller border")
     found: list[PlantedObject] = []

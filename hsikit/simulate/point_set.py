@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hsikit.errors import OptionError
 from hsikit.simulate.landscape import WATER, Landscape, draw_landscape
 from hsikit.simulate.library import resampled_library
 from hsikit.simulate.light import cosine_of_incidence, diffuse_share, lit
@@ -63,10 +64,16 @@ def simulate_points(count: int, *, seed: int = 0, part: str = "training", planti
         seed: of everything; the spectra of the classes follow from it alone.
         part: a name, such as "training" or "test": other parts have other landscapes and objects.
         planting: how many objects, and how varied; as varied as water unless told.
+
+    Raises:
+        OptionError: no picture, or a seed below 0.
     """
+    for option, value, least in (("--pictures", count, 1), ("--seed", seed, 0)):
+        if value < least:
+            raise OptionError(option, f"{value} is too small", f"Give {least} or more")
     wavelength, fwhm = np.linspace(FIRST, LAST, BANDS), np.full(BANDS, FWHM)
     classes = eight_classes(wavelength, np.random.default_rng([seed, SPECTRA_STREAM]))
-    name = int.from_bytes(part.encode()[:8], "big")
+    name = _stream(part)
     images = np.empty((count, BANDS, SIDE, SIDE), np.float32)
     for first in range(0, count, ALONG**2):
         _, land = _landscape(wavelength, fwhm, np.random.SeedSequence([seed, LAND_STREAM, name, first]))
@@ -125,15 +132,10 @@ def as_scene(points: PointSet, across: int = ACROSS) -> tuple[xr.DataArray, list
 
     Returns:
         A cube, and the objects in its rows and columns.
-
-    Raises:
-        ValueError: there is no picture.
     """
     import xarray as xr
 
     count = len(points.images)
-    if not count:
-        raise ValueError("the set has no picture")
     across = min(across, count)
     high, side = -(-count // across), points.images.shape[2]
     values, moved = np.full((points.images.shape[1], high * side, across * side), np.nan, np.float32), []
@@ -146,12 +148,16 @@ def as_scene(points: PointSet, across: int = ACROSS) -> tuple[xr.DataArray, list
     return xr.DataArray(values, dims=(axis, "y", "x"), coords=coords, attrs={"quantity": "surface_reflectance"}, name="points"), moved
 
 
+def _stream(part: str) -> int:
+    """What chance begins with for a part; another for every name."""
+    return int.from_bytes(part.encode(), "big")
+
+
 def _as_water(wavelength: Floats, fwhm: Floats, seed: int) -> Planting:
     """Objects as varied as the pixels of the largest water of the first training landscape, around its middle."""
     from scipy.ndimage import binary_erosion, label
 
-    training = int.from_bytes(b"training", "big")
-    plan, land = _landscape(wavelength, fwhm, np.random.SeedSequence([seed, LAND_STREAM, training, 0]))
+    plan, land = _landscape(wavelength, fwhm, np.random.SeedSequence([seed, LAND_STREAM, _stream("training"), 0]))
     waters, _ = label(binary_erosion(plan.truth() == WATER, iterations=SHORE))
     rows, cols = np.nonzero(waters == np.bincount(waters[waters > 0]).argmax())
     nearest = np.argsort((rows - np.median(rows)) ** 2 + (cols - np.median(cols)) ** 2, kind="stable")[:PATCH]

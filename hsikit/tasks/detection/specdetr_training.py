@@ -191,7 +191,7 @@ def train_on_pictures(
     seed: int = 0,
     adapter: str = "",
     encoder: str | Path | None = None,
-    rank: int = RANK,
+    rank: int | None = None,
     device: str = "auto",
     workspace: Path | None = None,
     progress: Progress | None = None,
@@ -206,7 +206,7 @@ def train_on_pictures(
         seed: of everything random.
         adapter: name of a spectral adapter, for a network that reads other sensors too; "" for a weight of each band.
         encoder: folder that `hsikit pretrain` wrote: its encoder reads the bands, of any sensor, frozen but for its norms and a LoRA.
-        rank: of that LoRA.
+        rank: of that LoRA; `hsikit.nn.body.RANK` unless told.
         device: as for `hsikit.nn.fit.fit`.
         workspace: folder for snapshots: the same call after a kill goes on from there.
         progress: told of each step.
@@ -227,6 +227,9 @@ def train_on_pictures(
         raise LabelError("objects", "the pictures hold none", "Give scenes with objects")
     if adapter and encoder:
         raise OptionError("adapter", "an encoder reads bands by its own", "Give --adapter or --encoder")
+    if rank is not None and not encoder:
+        raise OptionError("rank", "it is that of an encoder's LoRA, and there is no encoder", "Give --encoder too, or leave it out")
+    rank = RANK if rank is None else rank
     if rank < 1:
         raise OptionError("rank", f"{rank} is no rank", "Give 1 or more")
     body = load_body(encoder) if encoder else None

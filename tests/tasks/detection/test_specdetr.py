@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import hsikit
+from hsikit.engine import compute
 from hsikit.errors import LabelError, MethodError, ModelError, OptionError
 from hsikit.geo.grid import Grid
 from hsikit.nn.specdetr.boxes import kept
@@ -59,8 +60,10 @@ def test_the_shared_encoder_reads_the_bands(base, tmp_path) -> None:
     assert all(name.startswith(("stages.", "norms.")) for name in changed)
     hsikit.save_method(model, tmp_path / "model")
     again, other = hsikit.load_method(tmp_path / "model"), make_scene(90, 110, 9, seed=4)
-    scores = hsikit.run(again, source, tmp_path / "scores.tif", tile=64)
-    assert scores.files[0].exists()
+    job = again.bind({"cube": source.info})
+    whole, tiled = (compute(job, {"cube": source}, tile=tile, layers=["scores"]).layers["scores"] for tile in (192, 96))
+    np.testing.assert_array_equal(whole, tiled)
+    assert np.isfinite(whole).mean() > 0.5
     of_other_bands = as_source(other.values, np.linspace(430, 2300, 9), TRANSFORM, "other.tif")
     assert hsikit.run(again, of_other_bands, tmp_path / "other.tif").files[0].exists()
 
@@ -70,6 +73,8 @@ def test_an_encoder_and_an_adapter_exclude_one_another(base, tmp_path) -> None:
     truth = write_truth(tmp_path / "objects.gpkg", source.objects, kinds, source.info.grid)
     with pytest.raises(OptionError, match="--adapter or --encoder"):
         train_objects([(source, truth)], steps=1, network=SMALL, encoder=base, adapter="grid")
+    with pytest.raises(OptionError, match="there is no encoder"):
+        train_objects([(source, truth)], steps=1, network=SMALL, rank=2)
     with pytest.raises(OptionError, match="0 is no rank"):
         train_objects([(source, truth)], steps=1, network=SMALL, encoder=base, rank=0)
     with pytest.raises(ModelError):
@@ -106,6 +111,8 @@ def test_objects_vary_as_a_lake_does() -> None:
     np.testing.assert_allclose(np.concatenate([o.spectra for o in drawn]).std(0), measured, rtol=0.05)
     with pytest.raises(OptionError, match="is no share"):
         Planting(banded=(0.1, 1.2))
+    with pytest.raises(OptionError, match="4 deviations for 3 bands"):
+        draw_objects((64, 64), [ObjectClass("one", np.ones((1, 3)))], planting, np.random.default_rng(1))
 
 
 def test_a_set_of_points_is_a_scene_of_its_pictures(tmp_path) -> None:
@@ -126,8 +133,9 @@ def test_a_set_of_points_is_a_scene_of_its_pictures(tmp_path) -> None:
     for picture, labels, boxes in zip(own.images, own.labels, own.boxes, strict=True):
         place = next(i for i, each in enumerate(cut.images) if torch.equal(each, picture))
         torch.testing.assert_close(cut.boxes[place][cut.labels[place] >= 0], boxes[labels >= 0], rtol=0, atol=1e-5)
-    again = simulate_points(3, seed=2, part="test")
+    again, longer = simulate_points(3, seed=2, part="test"), simulate_points(1, seed=2, part="training, again")
     assert not np.array_equal(again.images, points.images)
+    assert not np.array_equal(longer.images, points.images[:1])  # a name that begins like another is another
     np.testing.assert_array_equal(again.classes[0].spectra, points.classes[0].spectra)
 
 
