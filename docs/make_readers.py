@@ -12,7 +12,7 @@ from hsikit.sensors.products import METADATA, PRODUCTS, REAL, SPECIFICATION
 
 PAGE = Path(__file__).with_name("readers.md")
 CONTAINERS = {
-    "hdf5": "HDF5, NetCDF-4", "tiff": "GeoTIFF", "envi": "ENVI", "folder": "folder", "zip": "zip", "tar": "tar", "xml": "its XML file",
+    "hdf5": "HDF5, NetCDF-4, or a zip of one", "tiff": "GeoTIFF", "envi": "ENVI", "folder": "folder", "zip": "zip", "tar": "tar", "xml": "its XML file",
     "json": "its JSON file", "text": "its text file", "other": "file",
 }  # fmt: skip
 STATES = {
@@ -29,6 +29,20 @@ Made from the code by `python docs/make_readers.py`. A product is recognised by 
 `--scale --offset --nodata --quantity --wavelengths --sensor --variable --res --detector-overlap --dem`.
 
 ## Products
+"""
+
+ARCHIVES = """
+## In archives
+
+Products of several files are read out of their zip or tar, and an HDF5 or NetCDF-4 file (also one of MATLAB v7.3) out of the zip that
+holds it, alone or with texts and pictures beside; nothing is unpacked into your folders. An archive is checked first: names that lead
+outside, links, encryption, and sizes that no product has are refused. A scene is known by its archive: when that changes, a run does
+not resume.
+
+An HDF5 file that was stored in its zip without compression is read where it lies. A compressed one cannot be: it is unpacked once for
+every process that reads it, into a file without a name in the folder for temporary files, and is gone when the scene is closed. The
+room is checked first; `TMPDIR` names another folder. Who reads such a scene often unpacks it once instead. A zip with several HDF5
+files is refused, with their names.
 """
 
 SENSORS = """
@@ -50,7 +64,7 @@ def page() -> str:
         lines.append(f"| `{product.name}` | {product.description} | {containers} | {product.state} |")
     lines += ["", "## General formats", "", "| name | what it is |", "|---|---|"]
     lines += [f"| `{name}` | {form.description} |" for name, form in FORMATS.items()]
-    lines += [SENSORS]
+    lines += [ARCHIVES.rstrip(), SENSORS]
     for entry in list_sensors():
         responses = "measured" if entry.measured else "Gaussian"
         lines.append(f"| `{entry.name}` | {entry.bands} | {entry.range[0]:.0f} to {entry.range[1]:.0f} | {responses} | {entry.description} |")

@@ -410,11 +410,14 @@ async def _from_http(path: RemotePath, facts: RemoteFacts, start: int, end: int)
 
 
 def openable(path: Path) -> Any:
-    """What a library is given that takes paths and file objects: a remote file by its ranges, a path on a disk as it is.
+    """What a library is given that takes paths and file objects: a remote file by its ranges, one in a zip by its bytes, a path on a disk as it is.
 
     Raises:
-        SceneError: there is no such remote file, or it cannot be reached.
+        SceneError: there is no such remote file, or it cannot be reached; the archive is damaged, or there is no room to unpack it.
     """
     from hsikit.geo.remote import RemotePath
+    from hsikit.geo.zipped import ZippedPath
 
+    if isinstance(path, ZippedPath):
+        return path.raw()
     return RangeFile(path) if isinstance(path, RemotePath) else path

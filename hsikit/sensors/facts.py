@@ -21,6 +21,7 @@ from hsikit.errors import OptionError, SceneError
 from hsikit.geo.grid import Grid, Window
 from hsikit.geo.remote import RemotePath
 from hsikit.geo.swath import Swath
+from hsikit.geo.zipped import ZippedPath
 from hsikit.scene import QUANTITIES, Decoding, Floats, Indices, Quality, Raw, SceneInfo
 from hsikit.sensors.bands import BandClaims, Interpretation, interpret
 
@@ -243,13 +244,14 @@ def layout(facts: FileFacts, options: Options) -> Layout:
 
 
 def file_identity(files: Sequence[Path]) -> tuple[Any, ...]:
-    """(absolute path, size in bytes, time of change in ns; of a remote file its ETag) of each file."""
+    """(absolute path, size in bytes, time of change in ns; of a remote file its ETag) of each file; of one in a zip, those of the archive."""
     return tuple(_state(path) for path in files)
 
 
 def _state(path: Path) -> tuple[str, int, int | str]:
     if isinstance(path, RemotePath):
         return (str(path), *path.state())
+    path = path.archive if isinstance(path, ZippedPath) else path
     stat = path.stat()
     return str(path.absolute()), stat.st_size, stat.st_mtime_ns
 

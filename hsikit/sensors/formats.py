@@ -6,6 +6,7 @@ Readers of other packages are entry points of the group `hsikit.readers`: each n
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -14,11 +15,13 @@ from typing import Any, Protocol
 
 from hsikit.errors import OptionError, SceneError
 from hsikit.scene import Source
+from hsikit.sensors.archive import Delivery
 from hsikit.sensors.damage import damage_named
 from hsikit.sensors.facts import Options, WatchedOptions
 from hsikit.sensors.probe import HDF5, Probe, read_head
 from hsikit.sensors.products import product_reader
 from hsikit.sensors.products.names import named_like
+from hsikit.sensors.zipped_hdf5 import hdf5_inside
 
 GROUP = "hsikit.readers"
 HEAD_BYTES = 1024
@@ -66,9 +69,16 @@ def reader_for(path: Path) -> SceneReader:
     foreign = _plugin(path, head)
     if foreign is not None:
         return foreign  # type: ignore[no-any-return]
-    probe = Probe(path, head)
+    return _reader(Probe(path, head))
+
+
+def _reader(probe: Probe) -> SceneReader:
     found = product_reader(probe)
-    return GuardedReader(found[1], found[0].description) if found is not None else load_reader(_own(path, head))
+    if found is not None:
+        return GuardedReader(found[1], found[0].description)
+    if probe.container == "zip" and hdf5_inside(probe.delivery) is not None:
+        return ZippedReader()
+    return load_reader(_own(probe.path, probe.head))
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,26 @@ class GuardedReader:
         except OptionError:
             source.close()
             raise
+        return source
+
+
+class ZippedReader:
+    """Opens the one HDF5 file of a zip by the reader that would open the file itself; readers of other packages are not asked, which take paths."""
+
+    @staticmethod
+    def open(path: Path, options: Options) -> Source:
+        """See `SceneReader`.
+
+        Raises:
+            SceneError: there is no such file in it, or several.
+        """
+        inside = hdf5_inside(Delivery(path))
+        if inside is None:
+            raise SceneError(path, "holds no HDF5 file", "Check what is in it")
+        with nullcontext(inside.keep()):  # one unpacked copy serves all that look into it
+            source = _reader(Probe(inside, read_head(inside, HEAD_BYTES))).open(inside, options)
+        # Whoever reads the name in a map's provenance can open the archive, not what is in it.
+        source.info = source.info.with_(name=str(path), notices=(*source.info.notices, *inside.costs()))
         return source
 
 

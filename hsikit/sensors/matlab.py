@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hsikit.errors import SceneError
 from hsikit.geo.grid import Grid, Window
+from hsikit.geo.remote_files import openable
 from hsikit.scene import Indices, Source
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.container import choose_variable, find_wavelengths, to_band_axes
@@ -48,7 +49,7 @@ def _open_hdf5(path: Path, options: Options) -> Source:
     import h5py
 
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(openable(path), "r") as file:
             # MATLAB writes its axes in the opposite order.
             found = {
                 key: item for key, item in file.items() if isinstance(item, h5py.Dataset) and item.dtype.kind in "iufb" and "MATLAB_empty" not in item.attrs
@@ -87,7 +88,7 @@ class Hdf5Source(OrderedSource):
             chosen[axis] = part
         try:
             with self._lock:
-                self._file = self._file or h5py.File(self._path, "r")
+                self._file = self._file or h5py.File(openable(self._path), "r")
                 dataset = self._file[self._variable]
                 values = dataset[tuple(reversed(chosen))] if dataset.ndim == 3 else dataset[chosen[1], chosen[0]][np.newaxis]
         except (OSError, RuntimeError, KeyError):

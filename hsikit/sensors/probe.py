@@ -35,6 +35,11 @@ def read_head(path: Path, count: int) -> bytes:
     return head
 
 
+def holds_hdf5(head: bytes) -> bool:
+    """Whether a file that begins with these bytes (520 or more) is HDF5, be it behind the 512 bytes of MATLAB's header."""
+    return head.startswith(HDF5) or head[512:520] == HDF5
+
+
 @dataclass(frozen=True)
 class Hdf5Root:
     """The root of an HDF5 file.
@@ -69,7 +74,7 @@ class Probe:
         """One of "hdf5", "tiff", "envi", "xml", "json", "text", "zip", "tar", "folder", "other"."""
         if self.path.is_dir():
             return "folder"
-        if self.head.startswith(HDF5) or (len(self.head) >= 520 and self.head[512:520] == HDF5):
+        if holds_hdf5(self.head):
             return "hdf5"
         kinds: dict[str, tuple[bytes, ...]] = {"tiff": TIFF, "zip": (b"PK\x03\x04", b"PK\x05\x06"), "envi": (b"ENVI", b"\xef\xbb\xbfENVI")}
         for kind, marks in kinds.items():

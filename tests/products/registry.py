@@ -22,6 +22,7 @@ from tests.products import (
     tanager,
     worldview,
     wyvern,
+    zipped,
 )
 from tests.products.case import Case
 
@@ -45,4 +46,5 @@ CASES: tuple[Case, ...] = (
     *planetscope.CASES,
     *worldview.CASES,
     *wyvern.CASES,
+    *zipped.CASES,
 )

@@ -40,7 +40,7 @@ _HERE = "hsikit.sensors.products."
 DELIVERED = ("folder", "zip", "tar")
 PRODUCTS: tuple[Product, ...] = (
     Product("enmap", f"{_HERE}enmap:Reader", (*DELIVERED, "xml", "tiff"), "EnMAP, levels 1B, 1C and 2A", METADATA),
-    Product("prisma", f"{_HERE}prisma:Reader", ("hdf5", "zip"), "PRISMA, levels 1, 2B, 2C and 2D", METADATA),
+    Product("prisma", f"{_HERE}prisma:Reader", ("hdf5",), "PRISMA, levels 1, 2B, 2C and 2D", METADATA),
     Product("desis", f"{_HERE}desis:Reader", (*DELIVERED, "xml", "tiff"), "DESIS, levels 1B, 1C and 2A", SPECIFICATION),
     Product("hyperion", f"{_HERE}hyperion:Reader", (*DELIVERED, "text", "other"), "EO-1 Hyperion, levels 1T and 1Gst", SPECIFICATION),
     Product("ahsi", f"{_HERE}ahsi:Reader", (*DELIVERED, "tiff"), "GF-5, GF-5B and ZY1-02D AHSI, level 1", SPECIFICATION),

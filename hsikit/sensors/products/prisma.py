@@ -108,9 +108,7 @@ class Reader:
 
     @staticmethod
     def recognises(probe: Probe) -> bool:
-        """Whether there is a swath of PRISMA, or an archive of a product."""
-        if probe.container == "zip":
-            return probe.delivery.find(r"PRS_L\w+\.he5") is not None
+        """Whether there is a swath of PRISMA."""
         return any(key.startswith(SWATHS) for key in probe.hdf5.keys)
 
     @staticmethod
@@ -118,13 +116,9 @@ class Reader:
         """Opens a product.
 
         Raises:
-            SceneError: it is incomplete, or still in its archive.
+            SceneError: it is incomplete.
         """
         file = Hdf5File(path, WHAT)
-        with path.open("rb") as stream:
-            archive = stream.read(2) == b"PK"
-        if archive:
-            raise SceneError(path, "holds a PRISMA product, which cannot be read by windows out of an archive", "Unpack it, and open its .he5 file")
         attrs = file.attributes()
         level = next((level for level in ("1", "2B", "2C", "2D") if file.has(f"{SWATHS}{level}_HCO")), None)
         if level is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 
 import h5py
@@ -183,14 +182,6 @@ def test_water_vapour_bands_are_named_once_and_only_of_reflectance(tmp_path: Pat
     np.testing.assert_allclose(info.bands.wavelength[~info.bands.good], [1394.754, 1868.1732], atol=1e-3)
     assert sum("water vapour" in notice for notice in info.notices) == 1
     assert whole(prisma.product(tmp_path, "1").path)[0].bands.good.all()
-
-
-def test_archive_is_refused_with_advice(l2d: Path) -> None:
-    archive = l2d.with_suffix(".zip")
-    with zipfile.ZipFile(archive, "w") as target:
-        target.write(l2d, l2d.name)
-    with pytest.raises(SceneError, match="Unpack it"):
-        open_source(archive)
 
 
 @pytest.mark.parametrize(
