@@ -7,9 +7,12 @@ import inspect
 from collections.abc import Callable, Collection
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
+
+if TYPE_CHECKING:
+    from hsikit.scene import Source
 
 SCENE, RUN, MASKS, LABELS, SPLIT = "Reading the scene", "The run", "What is hidden", "Labels", "The split"
 
@@ -39,6 +42,17 @@ class SceneArgs:
     def options(self) -> dict[str, Any]:
         """Keyword arguments of `hsikit.open_scene`."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def opened(self, scene: str | list[str]) -> Source:
+        """The scene, or several tiles as one, open.
+
+        Raises:
+            SceneError: it cannot be opened.
+            OptionError: an option makes no sense.
+        """
+        from hsikit.api import source_of
+
+        return source_of(scene, **self.options())
 
 
 @dataclass

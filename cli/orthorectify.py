@@ -25,11 +25,11 @@ def orthorectify(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
     """Puts a scene of the sensor's own grid on a map, by its lookup table or the positions of its pixels."""
-    from hsikit.api import require_new, source_of
+    from hsikit.api import require_new
     from hsikit.convert.orthorectify import orthorectify as put_on_map
 
     require_new(output, overwrite)
-    source = source_of(scene, **scene_args.options())
+    source = scene_args.opened(scene)
     try:
         if not quiet:
             for notice in source.info.notices:

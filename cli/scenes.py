@@ -21,11 +21,11 @@ def write_cube(scene: list[str], output: Path, scene_args: SceneArgs, change: Ca
         overwrite: whether an existing output is replaced.
         quiet: say nothing but errors.
     """
-    from hsikit.api import require_new, source_of
+    from hsikit.api import require_new
     from hsikit.convert.write import write_scene
 
     require_new(output, overwrite)
-    source = source_of(scene[0] if len(scene) == 1 else scene, **scene_args.options())
+    source = scene_args.opened(scene[0] if len(scene) == 1 else scene)
     try:
         changed = change(source)
         if not quiet:

@@ -17,6 +17,7 @@ from hsikit.sensors import open_source
 
 from ..convert.scenes import scene
 from ..convert.swaths import swath_scene
+from ..products import prisma, sentinel2
 from .verbs import run
 
 
@@ -101,6 +102,37 @@ def test_a_scene_is_written_on_the_grid_of_another(mapped, swath, tmp_path):
 def test_what_makes_no_grid_is_refused(arguments, words, mapped, tmp_path):
     done = run("warp", mapped, "-o", tmp_path / "out.tif", *arguments)
     assert done.code == 2 and words in done.err and not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def several_grids(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return sentinel2.level_1(tmp_path_factory.mktemp("several")).path
+
+
+@pytest.mark.parametrize(("words", "read"), [(("--scene-res", "10"), 10.0), (("--scene-res", "60"), 60.0), ((), None)], ids=["10", "60", "usual"])
+def test_which_of_the_grids_of_a_product_is_read(words, read, several_grids, tmp_path):
+    out = tmp_path / "warped.tif"
+    done = run("warp", several_grids, "-o", out, "--res", "30", "--resampling", "average", *words)
+    assert done.code == 0, done.err
+    source = open_source(several_grids, resolution=read, inspect=False)
+    assert source.info.grid.pixel_size[0] == (read or 20)
+    wanted = warped(source, grid_for(source, resolution=30.0), "average")
+    found = open_source(out)
+    assert found.info.grid.pixel_size == (30, 30)
+    np.testing.assert_array_equal(values_of(found), values_of(wanted))
+
+
+@pytest.mark.parametrize("verb", [("warp", "--res", "30"), ("orthorectify",)], ids=["warp", "orthorectify"])
+def test_a_grid_that_a_product_has_not_is_said_of_the_option_as_typed(verb, several_grids, tmp_path):
+    for value, words in (("30", "--scene-res: Sentinel-2 is delivered at 10, 20 and 60 m, not 30"), ("-1", "--scene-res: -1.0 is no size of a pixel")):
+        done = run(*verb, several_grids, "-o", tmp_path / "out.tif", "--scene-res", value)
+        assert done.code == 2 and words in done.err and not list(tmp_path.iterdir())
+
+
+def test_a_swath_of_one_grid_refuses_the_choice_of_one(tmp_path):
+    built = prisma.product(tmp_path, "1")
+    done = run("orthorectify", built.path, "-o", tmp_path / "map.tif", "--scene-res", "30")
+    assert done.code == 2 and "--scene-res: PRISMA" in done.err and "no such choice" in done.err
 
 
 def test_a_damaged_swath_leaves_nothing_behind(swath, tmp_path):
