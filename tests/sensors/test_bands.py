@@ -93,13 +93,20 @@ def test_tables_that_are_none(tmp_path: Path, text: str) -> None:
 
 def test_every_table_of_ours_is_whole() -> None:
     entries = {entry.name: entry for entry in list_sensors()}
-    counts = {"aviris": 220, "aviris-indian-pines": 200, "enmap": 224, "emit": 285, "desis": 235, "sentinel-2": 13, "landsat-8": 7}
+    counts = {"aviris": 220, "aviris-indian-pines": 200, "enmap": 224, "emit": 285, "desis": 235, "sentinel-2": 13, "landsat-8": 7, "neon": 426}
     assert {name: entries[name].bands for name in counts} == counts
     assert len(entries) == len(list(TABLES.glob("*.csv")))
     for entry in entries.values():
         table = sensor_bands(entry.name)
         assert entry.description and 300 < entry.range[0] < entry.range[1] < 2600
         assert ((table.fwhm > 1) & (table.fwhm < 300)).all()
+
+
+def test_neon_is_the_list_of_one_even_instrument() -> None:
+    table = sensor_bands("NEON")
+    np.testing.assert_allclose(table.wavelength, 382.2587 + 5.008687 * np.arange(426), atol=1e-3)
+    assert (table.fwhm[0], table.fwhm.min(), table.fwhm[-1]) == (5.6785, 5.6323, 6.4291)
+    assert np.abs(np.diff(table.fwhm, 2)).max() < 3e-4
 
 
 def test_indian_pines_lacks_the_water_bands() -> None:

@@ -113,7 +113,7 @@ def _facts(file: Hdf5File, base: str, part: Part, quantity: str) -> FileFacts:
     unit = str(file.attributes(f"{base}/Metadata/Spectral_Data/Wavelength").get("Units", "nm"))
     return FileFacts(
         name=str(file.path), driver="neon", grid=_grid(file, base, part_shape(file, part)), dtype=file.dataset(part.name).dtype,
-        claims=BandClaims(part_bands(file, part), centres.tolist(), unit, widths.tolist()), quantity=quantity,
+        claims=BandClaims(part_bands(file, part), centres.tolist(), unit, widths.tolist(), sensor="neon"), quantity=quantity,
         acquired=_acquired(file.path.name), files=(file.path,), attrs={"product": file.path.stem, "site": base.partition("/")[0], **_sun(file, base)},
     )  # fmt: skip
 
