@@ -139,8 +139,18 @@ class _Product:
             self.images.setdefault(found[1], {})[int(found[2] or usual)] = file
 
     def open(self, resolution: int, options: Options) -> Source:
-        """The scene on the grid of a resolution (m)."""
+        """The scene on the grid of a resolution (m).
+
+        Raises:
+            SceneError: an image that the metadata names is missing, the metadata's bands are not those of its images, or none has this resolution.
+        """
         wanted = sorted((band for band in self.bands if _padded(band.name) in self.images), key=lambda band: band.centre)
+        described = {_padded(band.name): band.name for band in self.bands}
+        if unknown := [name for name in self.images if name not in described and name != "SCL"]:
+            raise SceneError(self.name, f"describes no {', '.join(unknown)} in its metadata, of which it names an image", "Fetch the product again")
+        lost = [name for key, name in described.items() if key not in self.images]
+        if lost and self.level == "L1C":  # Level 2A never has B10, and what a user made of it may lack others
+            raise SceneError(self.name, f"names no image of {', '.join(lost)} in its metadata", "Fetch the product again")
         chosen = [_chosen(self.images[_padded(band.name)], resolution) for band in wanted]
         for _, file in chosen:
             if file not in self.delivery.names:

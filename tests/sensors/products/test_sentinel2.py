@@ -132,6 +132,18 @@ def test_a_missing_band_is_named(copy: Path) -> None:
         opened(copy)
 
 
+def test_a_band_without_an_image_in_the_metadata_is_named(copy: Path) -> None:
+    edit(next(copy.glob("MTD_MSIL1C.xml")), "_B05</IMAGE_FILE>", "_C05</IMAGE_FILE>")
+    with pytest.raises(SceneError, match="names no image of B5 in its metadata"):
+        opened(copy)
+
+
+def test_a_band_that_the_metadata_does_not_describe_is_named(copy: Path) -> None:
+    edit(next(copy.glob("MTD_MSIL1C.xml")), 'physicalBand="B5"', 'physicalBand="B15"')
+    with pytest.raises(SceneError, match="describes no B05 in its metadata"):
+        opened(copy)
+
+
 def test_a_folder_with_two_products_is_refused(product: Path, tmp_path: Path) -> None:
     for name in ("a.SAFE", "b.SAFE"):
         shutil.copytree(product, tmp_path / name)
