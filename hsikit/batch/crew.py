@@ -128,7 +128,7 @@ def _signal(number: int) -> str:
 
 
 def environment_of(threads: int, memory: int) -> dict[str, str]:
-    """Variables for a worker: as many threads for the libraries as for the engine, a block cache for its memory."""
-    from hsikit.engine.resources import MIB, gdal_cache
+    """Variables for a worker: as many threads for the libraries as for the engine, a block cache for its memory, little memory kept."""
+    from hsikit.engine.resources import MIB, gdal_cache, malloc_variables
 
-    return {**dict.fromkeys(THREAD_VARIABLES, str(threads)), "GDAL_CACHEMAX": str(gdal_cache(memory) // MIB)}
+    return {**dict.fromkeys(THREAD_VARIABLES, str(threads)), "GDAL_CACHEMAX": str(gdal_cache(memory) // MIB), **malloc_variables()}

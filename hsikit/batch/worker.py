@@ -26,8 +26,9 @@ from hsikit.engine.resources import resident_bytes
 from hsikit.errors import HsikitError
 
 LOADED_FIRST = (
-    "torch", "rasterio", "pyproj", "pystac", "shapely.geometry", "hsikit.api", "hsikit.engine", "hsikit.models", "hsikit.sensors.geotiff",
-    "hsikit.train.labelled", "hsikit.writers.geotiff",
+    "numpy.ma", "numpy.random", "torch", "safetensors.torch", "rasterio", "rasterio.shutil", "pyproj", "pystac", "shapely.geometry", "hsikit.api",
+    "hsikit.engine", "hsikit.models", "hsikit.prepared", "hsikit.sensors.geotiff", "hsikit.sensors.quality", "hsikit.spectral.resample",
+    "hsikit.tasks.classification.basis", "hsikit.train.extract", "hsikit.train.labelled", "hsikit.writers.geotiff",
 )  # fmt: skip
 """What takes seconds to load, and would count as the first scene's time; what is loaded between two tiles' arrays would hold them apart for good."""
 

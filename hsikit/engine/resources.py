@@ -11,6 +11,8 @@ from hsikit.errors import OptionError
 
 MIB = 2**20
 LARGE_BLOCK = 32 * MIB
+WORKER_BLOCK = 8 * MIB
+_TUNABLES, _MALLOC = "GLIBC_TUNABLES", "glibc.malloc"  # see glibc's manual, "Memory Allocation Tunables"
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
 _UNITS = {"": 1, "K": 2**10, "M": MIB, "G": 2**30, "T": 2**40}
 
@@ -93,14 +95,29 @@ def keep_freed_memory_small() -> None:
     """Makes the C library give large blocks back to the system when they are freed.
 
     glibc keeps them otherwise, in an arena for each thread, and a process grows to about twice what it uses at any time.
-    Where there is another C library, nothing is done.
+    Where there is another C library, or the environment says how glibc keeps memory, nothing is done.
     """
+    if _MALLOC in os.environ.get(_TUNABLES, ""):
+        return
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return
     for parameter, value in ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, LARGE_BLOCK), (_M_TRIM_THRESHOLD, 2 * LARGE_BLOCK)):
         mallopt(parameter, value)
+
+
+def malloc_variables() -> dict[str, str]:
+    """Variables by which a process that does scene after scene takes as much memory for the last as for the first; what the environment says wins.
+
+    Holes between arrays in the heap grow with the scenes, so all but small arrays get pages of their own; they cost a network some hundredths of
+    its processor time. Large pages would pay for that, but the system fills holes with them: memory grows again.
+    """
+    said = os.environ.get(_TUNABLES, "")
+    if _MALLOC in said:
+        return {}
+    values = {"arena_max": 1, "mmap_threshold": WORKER_BLOCK, "trim_threshold": 2 * LARGE_BLOCK}
+    return {_TUNABLES: ":".join([*filter(None, [said]), *(f"{_MALLOC}.{name}={value}" for name, value in values.items())])}
 
 
 def gdal_cache(memory: int) -> int:
