@@ -78,27 +78,43 @@ def _reader(probe: Probe) -> SceneReader:
         return GuardedReader(found[1], found[0].description)
     if probe.container == "zip" and hdf5_inside(probe.delivery) is not None:
         return ZippedReader()
-    return load_reader(_own(probe.path, probe.head))
+    name = _own(probe.path, probe.head)
+    return WatchedReader(load_reader(name), FORMATS[name].description)
 
 
 @dataclass(frozen=True)
-class GuardedReader:
-    """A reader of products that lets no other error out than ours."""
+class WatchedReader:
+    """A reader that refuses choices which have no effect on what it opens."""
 
     reader: Any
     what: str
 
     def open(self, path: Path, options: Options) -> Source:
-        """See `SceneReader`."""
+        """See `SceneReader`.
+
+        Raises:
+            OptionError: a choice was made that the reader does not look at.
+        """
         watched = WatchedOptions.of(options)
-        with damage_named(path, self.what):
-            source: Source = self.reader.open(path, watched)
+        source = self._opened(path, watched)
         try:
             watched.refuse_unused(self.what)
         except OptionError:
             source.close()
             raise
         return source
+
+    def _opened(self, path: Path, options: Options) -> Source:
+        source: Source = self.reader.open(path, options)
+        return source
+
+
+class GuardedReader(WatchedReader):
+    """A reader of products that lets no other error out than ours, besides."""
+
+    def _opened(self, path: Path, options: Options) -> Source:
+        with damage_named(path, self.what):
+            return super()._opened(path, options)
 
 
 class ZippedReader:

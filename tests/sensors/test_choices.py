@@ -14,6 +14,8 @@ from hsikit.errors import OptionError, SceneError
 from hsikit.scene import read_window
 from hsikit.sensors import open_source
 from tests.products import emit, landsat, sentinel2
+from tests.products.envi import write_envi
+from tests.products.geotiff import write_geotiff
 
 
 @pytest.mark.parametrize(("choice", "option"), [({"variable": "foo"}, "variable"), ({"resolution": 45.0}, "res"), ({"dem": "heights.tif"}, "dem")])
@@ -21,6 +23,19 @@ def test_a_choice_without_effect_is_refused(tmp_path: Path, choice: dict[str, ob
     built = landsat.level_2(tmp_path)
     with pytest.raises(OptionError, match=rf"{option}: Landsat .* has no such choice"):
         open_source(built.path, **choice)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("choice", "option"), [({"variable": "foo"}, "variable"), ({"resolution": 45.0}, "res"), ({"dem": "heights.tif"}, "dem")])
+def test_a_choice_that_a_plain_format_has_not_is_refused(tmp_path: Path, choice: dict[str, object], option: str) -> None:
+    cube = np.ones((3, 4, 5), np.int16)
+    write_envi(tmp_path / "scene.hdr", cube)
+    tiles = tmp_path / "tiles"
+    tiles.mkdir()
+    for number in range(2):
+        write_geotiff(tiles / f"{number}.tif", cube, transform=(30.0, 0.0, 500_000.0 + 150 * number, 0.0, -30.0, 4e6), crs="EPSG:32633")
+    for path, what in ((tmp_path / "scene.hdr", "ENVI"), (tiles, "GeoTIFF")):
+        with pytest.raises(OptionError, match=rf"{option}: {what}.* has no such choice"):
+            open_source(path, **choice)  # type: ignore[arg-type]
 
 
 def test_a_choice_that_a_reader_knows_is_taken(tmp_path: Path) -> None:
