@@ -17,6 +17,7 @@ COMMAND = (sys.executable, "-m", "hsikit.batch.worker")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 READ_AT_ONCE = 65536
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+LEAST_CACHE = 16 << 20
 LAST_WORDS = 400
 """Characters of a dead worker's last output that are told."""
 
@@ -131,4 +132,5 @@ def environment_of(threads: int, memory: int) -> dict[str, str]:
     """Variables for a worker: as many threads for the libraries as for the engine, a block cache for its memory, little memory kept."""
     from hsikit.engine.resources import MIB, gdal_cache, malloc_variables
 
-    return {**dict.fromkeys(THREAD_VARIABLES, str(threads)), "GDAL_CACHEMAX": str(gdal_cache(memory) // MIB), **malloc_variables()}
+    cache = max(LEAST_CACHE, gdal_cache(memory) // 2)  # its small blocks, freed at various times, are what leaves holes among a scene's arrays
+    return {**dict.fromkeys(THREAD_VARIABLES, str(threads)), "GDAL_CACHEMAX": str(cache // MIB), **malloc_variables()}

@@ -111,7 +111,7 @@ def malloc_variables() -> dict[str, str]:
     """Variables by which a process that does scene after scene takes as much memory for the last as for the first; what the environment says wins.
 
     Holes between arrays in the heap grow with the scenes, so all but small arrays get pages of their own; they cost a network some hundredths of
-    its processor time. Large pages would pay for that, but the system fills holes with them: memory grows again.
+    its processor time. (Large pages would pay for that, but the system fills holes with them, and memory grows again.)
     """
     said = os.environ.get(_TUNABLES, "")
     if _MALLOC in said:

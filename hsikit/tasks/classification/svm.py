@@ -77,12 +77,12 @@ class Svm(PixelClassifier):
         import torch
 
         learned = self.tensors(spectra.device)
-        scaled = (spectra.double() - learned["mean"]) / learned["scale"]
+        scaled = spectra.double().sub_(learned["mean"]).div_(learned["scale"])
         total = learned["intercepts"].expand(len(scaled), -1).clone()
-        norm = scaled.square().sum(1, keepdim=True)
+        norm = torch.linalg.vector_norm(scaled, dim=1, keepdim=True).square_()
         for start in range(0, len(learned["vectors"]), VECTORS):
             vectors, weights = learned["vectors"][start : start + VECTORS], learned["weights"][start : start + VECTORS]
-            distance = torch.addmm(vectors.square().sum(1), scaled, vectors.T, alpha=-2.0).add_(norm).clamp_(min=0.0)
+            distance = torch.addmm(torch.linalg.vector_norm(vectors, dim=1).square_(), scaled, vectors.T, alpha=-2.0).add_(norm).clamp_(min=0.0)
             total.addmm_(distance.mul_(-self.settings["kernel_width"]).exp_(), weights)
         return total
 
