@@ -24,6 +24,8 @@ from hsikit.batch.orders import Order
 from hsikit.engine.ledger import FolderInUse
 from hsikit.engine.resources import resident_bytes
 from hsikit.errors import HsikitError
+from hsikit.geo.footprint import footprint
+from hsikit.geo.grid import Grid
 
 LOADED_FIRST = (
     "numpy.ma", "numpy.random", "torch", "safetensors.torch", "rasterio", "rasterio.shutil", "pyproj", "pystac", "shapely.geometry", "hsikit.api",
@@ -103,6 +105,11 @@ def give_back_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+def set_up_once() -> None:
+    """Has PROJ and GEOS set up what they keep for good: among the first scene's arrays it would hold those of all later scenes apart."""
+    footprint(Grid((2, 2), (30.0, 0.0, 500_000.0, 0.0, -30.0, 4_000_000.0), "EPSG:32633"))
+
+
 def _listen(lines: TextIO, orders: queue.Queue[Mapping[str, Any] | None], reporter: Reporter, busy: threading.Event) -> None:
     """Takes what the driving process says; when it is gone in the middle of a scene, ends this process."""
     for line in lines:
@@ -126,6 +133,7 @@ def main() -> None:
     threading.Thread(target=_listen, args=(sys.stdin, orders, reporter, busy), daemon=True).start()
     for name in LOADED_FIRST:
         import_module(name)
+    set_up_once()
     reporter.say("ready")
     with suppress(BrokenPipeError):
         serve(orders, reporter, busy)
