@@ -129,8 +129,11 @@ def _signal(number: int) -> str:
 
 
 def environment_of(threads: int, memory: int) -> dict[str, str]:
-    """Variables for a worker: as many threads for the libraries as for the engine, a block cache for its memory, little memory kept."""
+    """Variables for a worker: as many threads for the libraries as for the engine, a block cache for its memory, little memory kept.
+
+    The cache is half of what a single run has: its small blocks, freed at various times, leave holes among a scene's arrays.
+    """
     from hsikit.engine.resources import MIB, gdal_cache, malloc_variables
 
-    cache = max(LEAST_CACHE, gdal_cache(memory) // 2)  # its small blocks, freed at various times, are what leaves holes among a scene's arrays
-    return {**dict.fromkeys(THREAD_VARIABLES, str(threads)), "GDAL_CACHEMAX": str(cache // MIB), **malloc_variables()}
+    cache = {} if "GDAL_CACHEMAX" in os.environ else {"GDAL_CACHEMAX": str(max(LEAST_CACHE, gdal_cache(memory) // 2) // MIB)}
+    return {**dict.fromkeys(THREAD_VARIABLES, str(threads)), **cache, **malloc_variables()}

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from hsikit.batch.crew import environment_of
-from hsikit.engine.resources import malloc_variables
+from hsikit.engine.resources import gdal_cache, malloc_variables
 
 WHERE = """
 import ctypes, re
@@ -43,4 +43,11 @@ def test_what_the_environment_says_of_memory_wins(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.cpu.x86_ibt=off")
     assert malloc_variables()["GLIBC_TUNABLES"].startswith("glibc.cpu.x86_ibt=off:glibc.malloc.arena_max=1:")
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=1048576")
-    assert "GLIBC_TUNABLES" not in environment_of(1, 2**31)
+    monkeypatch.setenv("GDAL_CACHEMAX", "77")
+    assert not {"GLIBC_TUNABLES", "GDAL_CACHEMAX"} & set(environment_of(1, 2**31))
+
+
+def test_a_worker_has_half_of_the_block_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GDAL_CACHEMAX", raising=False)
+    assert environment_of(1, 8 << 30)["GDAL_CACHEMAX"] == str((gdal_cache(8 << 30) >> 20) // 2)
+    assert environment_of(1, 1 << 30)["GDAL_CACHEMAX"] == "16"
