@@ -77,7 +77,7 @@ class Svm(PixelClassifier):
         import torch
 
         learned = self.tensors(spectra.device)
-        scaled = spectra.double().sub_(learned["mean"]).div_(learned["scale"])
+        scaled = spectra.to(torch.float64, copy=True).sub_(learned["mean"]).div_(learned["scale"])
         total = learned["intercepts"].expand(len(scaled), -1).clone()
         norm = torch.linalg.vector_norm(scaled, dim=1, keepdim=True).square_()
         for start in range(0, len(learned["vectors"]), VECTORS):
