@@ -18,6 +18,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 READ_AT_ONCE = 65536
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 LEAST_CACHE = 16 << 20
+"""Bytes of GDAL's block cache that a worker has at least."""
 LAST_WORDS = 400
 """Characters of a dead worker's last output that are told."""
 

@@ -9,7 +9,6 @@ import asyncio
 import atexit
 import functools
 import hashlib
-import io
 import logging
 import os
 import re
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hsikit.errors import MissingExtraError, SceneError
+from hsikit.geo.raw_file import RawFile
 
 if TYPE_CHECKING:
     from hsikit.geo.remote import RemotePath
@@ -312,7 +312,7 @@ def _sync(files: Any, ask: Callable[[], Awaitable[Answer]]) -> Answer:
     return sync(files.loop, ask)  # type: ignore[no-any-return]
 
 
-class RangeFile(io.RawIOBase):
+class RangeFile(RawFile):
     """A remote file to read and seek in, for one thread at a time. Small reads come in blocks that are kept, larger ones as they are asked for.
 
     Raises:
@@ -320,30 +320,12 @@ class RangeFile(io.RawIOBase):
     """
 
     def __init__(self, path: RemotePath) -> None:
-        super().__init__()
-        self.path = path
         facts = facts_of(path)
-        self.size, self._at = facts.size, 0
+        super().__init__(facts.size)
+        self.path = path
         self._files = s3_filesystem() if path.on_s3 else _http(os.getpid())
         self._fetch = partial(_from_s3 if path.on_s3 else _from_http, path, facts)
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-
-    def readable(self) -> bool:
-        """True."""
-        return True
-
-    def seekable(self) -> bool:
-        """True."""
-        return True
-
-    def tell(self) -> int:
-        """Where the next read begins."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Sets where the next read begins."""
-        self._at = max(0, offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence])
-        return self._at
 
     def readinto(self, buffer: Any) -> int:
         """Fills a buffer, but for the end of the file."""

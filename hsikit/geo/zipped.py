@@ -18,6 +18,7 @@ from pathlib import Path, PosixPath
 from typing import IO, Any
 
 from hsikit.errors import SceneError
+from hsikit.geo.raw_file import RawFile
 
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Those whose memory is bounded when they are unpacked; of the others Python's module unpacks as much as the bytes give."""
@@ -41,7 +42,7 @@ class Stretch:
         weakref.finalize(self, file.close)
 
 
-class StretchFile(io.RawIOBase):
+class StretchFile(RawFile):
     """A stretch as a file to read and seek in, for one thread at a time; several may be open on one stretch.
 
     Args:
@@ -50,27 +51,9 @@ class StretchFile(io.RawIOBase):
     """
 
     def __init__(self, stretch: Stretch, name: str) -> None:
-        super().__init__()
+        super().__init__(stretch.size)
         self._stretch: Stretch | None = stretch
-        self._name, self._at = name, 0
-
-    def readable(self) -> bool:
-        """True."""
-        return True
-
-    def seekable(self) -> bool:
-        """True."""
-        return True
-
-    def tell(self) -> int:
-        """Where the next read begins."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Sets where the next read begins."""
-        size = 0 if self._stretch is None else self._stretch.size
-        self._at = max(0, offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: size}[whence])
-        return self._at
+        self._name = name
 
     def readinto(self, buffer: Any) -> int:
         """Fills a buffer, but for the end of the stretch.

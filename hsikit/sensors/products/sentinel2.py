@@ -145,12 +145,7 @@ class _Product:
             SceneError: an image that the metadata names is missing, the metadata's bands are not those of its images, or none has this resolution.
         """
         wanted = sorted((band for band in self.bands if _padded(band.name) in self.images), key=lambda band: band.centre)
-        described = {_padded(band.name): band.name for band in self.bands}
-        if unknown := [name for name in self.images if name not in described and name != "SCL"]:
-            raise SceneError(self.name, f"describes no {', '.join(unknown)} in its metadata, of which it names an image", "Fetch the product again")
-        lost = [name for key, name in described.items() if key not in self.images]
-        if lost and self.level == "L1C":  # Level 2A never has B10, and what a user made of it may lack others
-            raise SceneError(self.name, f"names no image of {', '.join(lost)} in its metadata", "Fetch the product again")
+        self._require_images()
         chosen = [_chosen(self.images[_padded(band.name)], resolution) for band in wanted]
         for _, file in chosen:
             if file not in self.delivery.names:
@@ -167,6 +162,15 @@ class _Product:
         facts = self._facts(wanted, [file for _, file in chosen], grids[own], rasters[own], notices)
         facts.quality = quality(self.delivery, self.granule, self.level, self.images.get("SCL", {}), resolution, grids[own], named)
         return MsiSource(layout(facts, options), bands, rasters[own].block)
+
+    def _require_images(self) -> None:
+        """Raises SceneError where the bands that the metadata describes are not those of the images that it names."""
+        described = {_padded(band.name): band.name for band in self.bands}
+        if unknown := [name for name in self.images if name not in described and name != "SCL"]:
+            raise SceneError(self.name, f"describes no {', '.join(unknown)} in its metadata, of which it names an image", "Fetch the product again")
+        lost = [name for key, name in described.items() if key not in self.images]
+        if lost and self.level == "L1C":  # Level 2A never has B10, and what a user made of it may lack others
+            raise SceneError(self.name, f"names no image of {', '.join(lost)} in its metadata", "Fetch the product again")
 
     def _facts(self, bands: Sequence[_Spectral], files: Sequence[str], grid: Grid, raster: RasterFacts, notices: list[str]) -> FileFacts:
         divisor, offsets = _scaling(self.fields, self.level)
