@@ -18,6 +18,7 @@ from hsikit.geo.swath import NOTHING, Locate, Lookup
 from hsikit.scene import Indices
 from hsikit.sensors.damage import damage_named
 from hsikit.sensors.facts import Layout, OrderedSource
+from hsikit.sensors.hdf5_chunks import inflates, read_inflated
 from hsikit.sensors.probe import attributes_of, holds_lists, plain
 
 
@@ -39,7 +40,9 @@ class Hdf5File:
             dataset = self.dataset(name)
             if holds_lists(dataset.dtype):
                 raise SceneError(self.path, f"has lists in {name}, which {self.what} has not", "Fetch the file again")
-            return np.asarray(dataset[selection])
+            ranges = selection and all(isinstance(piece, slice) and piece.step in (None, 1) for piece in selection)
+            found = read_inflated(dataset, selection) if ranges and len(selection) == dataset.ndim and inflates(dataset) else None
+            return np.asarray(dataset[selection]) if found is None else found
 
     def dataset(self, name: str) -> Any:
         """An array, unread.
