@@ -163,8 +163,10 @@ class _Sweep:
         return (self.tiff.start + self.block * (first * tiles + rank * count + band - first)).astype(np.uint64)
 
     def run(self, told: Callable[[int], None]) -> None:
-        """Sweeps the groups of bands down the track, one behind the other in one ring: while the last tiles of one are put together,
-        the first rows of the next are read."""
+        """Sweeps the groups of bands down the track, one behind the other in one ring.
+
+        While the last tiles of one group are put together, the first rows of the next are read.
+        """
         plan, ring, local = self.plan, _Ring(self.mapped, self.plan), threading.local()
         track = -(-self.rows // plan.strip) * plan.strip
 

@@ -81,7 +81,8 @@ def test_chunks_that_are_stored_otherwise_are_the_librarys(path: Path, name: str
 @pytest.mark.parametrize("change", ["longer", "shorter", "cut", "nonsense"])
 def test_damage_is_named_in_bounded_memory(tmp_path: Path, change: str) -> None:
     path, size = tmp_path / "a.h5", 3 * 4 * 2 * 8
-    stored = {"longer": zlib.compress(bytes(1 << 24)), "shorter": zlib.compress(bytes(8)), "cut": zlib.compress(DATA.tobytes()[:size])[:-9], "nonsense": b"0" * 40}
+    whole = zlib.compress(DATA.tobytes()[:size])
+    stored = {"longer": zlib.compress(bytes(1 << 24)), "shorter": zlib.compress(bytes(8)), "cut": whole[:-9], "nonsense": b"0" * 40}
     with h5py.File(path, "w") as file:
         dataset = file.create_dataset("a", SHAPE, "<i8", chunks=CHUNKS, compression="gzip")
         dataset[:] = DATA
@@ -90,3 +91,24 @@ def test_damage_is_named_in_bounded_memory(tmp_path: Path, change: str) -> None:
     if change in ("cut", "nonsense"):
         with pytest.raises(SceneError, match="a\\.h5"):
             Hdf5File(path).read("a", (slice(0, 1), slice(0, 1), slice(0, 1)))
+
+
+@given(data=st.data(), shuffle=st.booleans())
+def test_flipped_bytes_give_what_the_library_gives(path: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, shuffle: bool) -> None:
+    damaged = tmp_path_factory.mktemp("damaged") / "a.h5"
+    with h5py.File(path) as file:
+        info = file[f"<f4{shuffle}"].id.get_chunk_info(data.draw(st.integers(0, 26)))
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[info.byte_offset + data.draw(st.integers(0, info.size - 1))] ^= data.draw(st.integers(1, 255))
+    damaged.write_bytes(content)
+    selection = tuple(slice(0, size) for size in SHAPE)
+    with pytest.MonkeyPatch.context() as patch, h5py.File(damaged) as file:
+        patch.setattr(hdf5_chunks, "SMALLEST", 0)
+        try:
+            wanted = file[f"<f4{shuffle}"][selection]
+        except OSError:
+            with pytest.raises(SceneError):
+                Hdf5File(damaged).read(f"<f4{shuffle}", selection)
+        else:
+            np.testing.assert_array_equal(Hdf5File(damaged).read(f"<f4{shuffle}", selection), wanted)
