@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hsikit.errors import SceneError
-from hsikit.geo.grid import Grid, Window
+from hsikit.geo.grid import Grid
 from hsikit.geo.remote_files import openable
-from hsikit.scene import Indices, Source
+from hsikit.scene import Source
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.container import choose_variable, find_wavelengths, to_band_axes
-from hsikit.sensors.facts import FileFacts, Layout, Options, OrderedSource, layout
+from hsikit.sensors.facts import FileFacts, Options, layout
+from hsikit.sensors.hdf5 import Hdf5File, Hdf5Source, Part
 from hsikit.sensors.mat5 import arrays_of, read_mat5
 from hsikit.sensors.numpy_file import array_scene
 
@@ -61,50 +59,11 @@ def _open_hdf5(path: Path, options: Options) -> Source:
             own = None if key is None or flat else np.ravel(found[key][()])
             shape = (*shapes[chosen], 1) if flat else shapes[chosen]
             axes = to_band_axes(str(path), shape, options, None if own is None else len(own))
-            dtype, chunks = found[chosen].dtype, found[chosen].chunks
+            dtype = found[chosen].dtype
     except (OSError, RuntimeError, KeyError):
         raise SceneError(path, "is no MATLAB v7.3 file, or it is truncated or damaged", "Save it again") from None
     bands, rows, cols = (shape[axis] for axis in axes)
     claims = BandClaims(bands, wavelength=None if own is None else own.tolist())
     facts = FileFacts(str(path), "matlab", Grid((rows, cols)), dtype, claims, files=(path,))
-    return Hdf5Source(layout(facts, options), path, chosen, axes, _block(chunks, axes, (rows, cols)))
-
-
-class Hdf5Source(OrderedSource):
-    """An image in a MATLAB v7.3 file. The HDF5 library serves one thread at a time, so all share one handle."""
-
-    def __init__(self, scene: Layout, path: Path, variable: str, axes: tuple[int, int, int], block: tuple[int, int]) -> None:
-        super().__init__(scene)
-        self._path, self._variable, self._axes, self.block = path, variable, axes, block
-        self._file: Any = None
-        self._lock = threading.Lock()
-
-    def _stored(self, window: Window, bands: Indices) -> NDArray[Any]:
-        import h5py
-
-        wanted = np.unique(bands)
-        chosen: list[Any] = [None, None, None]
-        for axis, part in zip(self._axes, (wanted, *window.slices()), strict=True):
-            chosen[axis] = part
-        try:
-            with self._lock:
-                self._file = self._file or h5py.File(openable(self._path), "r")
-                dataset = self._file[self._variable]
-                values = dataset[tuple(reversed(chosen))] if dataset.ndim == 3 else dataset[chosen[1], chosen[0]][np.newaxis]
-        except (OSError, RuntimeError, KeyError):
-            raise SceneError(self.info.name, f"is truncated or damaged: rows {window.row} to {window.row_end} cannot be read", "Fetch the file again") from None
-        return np.asarray(values).transpose(2, 1, 0).transpose(self._axes)[np.searchsorted(wanted, bands)]
-
-    def close(self) -> None:
-        """Closes the file; a later read opens it again."""
-        with self._lock:
-            if self._file is not None:
-                self._file.close()
-                self._file = None
-
-
-def _block(chunks: tuple[int, ...] | None, axes: tuple[int, int, int], shape: tuple[int, int]) -> tuple[int, int]:
-    if chunks is None or len(chunks) != 3:
-        return shape
-    order = tuple(reversed(chunks))
-    return min(order[axes[1]], shape[0]), min(order[axes[2]], shape[1])
+    order: tuple[int | None, int, int] = (None, 1, 0) if flat else (2 - axes[0], 2 - axes[1], 2 - axes[2])
+    return Hdf5Source(layout(facts, options), Hdf5File(path, "a MATLAB v7.3 file"), [Part(chosen, order)])

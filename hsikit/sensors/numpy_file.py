@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hsikit.errors import SceneError
 from hsikit.geo.grid import Grid
+from hsikit.geo.remote import RemotePath
 from hsikit.scene import Source
 from hsikit.sensors.array import ArraySource
 from hsikit.sensors.bands import BandClaims
@@ -48,6 +49,8 @@ def array_scene(path: Path, driver: str, values: NDArray[Any], wavelengths: NDAr
 
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
+    if isinstance(path, RemotePath):
+        raise SceneError(path, "is a NumPy file, which cannot be read from a server", "Download it first")
     try:
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(loaded, np.ndarray):
