@@ -125,8 +125,10 @@ class Layer(nn.Module):
         if torch.is_grad_enabled() or query.shape[1] * self.up.out_features <= AT_ONCE:
             learned: Tensor = self.down(self.up(query).relu_())
             return learned
-        parts = torch.split(query, max(1, AT_ONCE // self.up.out_features), 1)
-        return torch.cat([self.down(self.up(part).relu_()) for part in parts], 1)
+        out, count = torch.empty_like(query), max(1, AT_ONCE // self.up.out_features)
+        for first in range(0, query.shape[1], count):
+            out[:, first : first + count] = self.down(self.up(query[:, first : first + count]).relu_())
+        return out
 
 
 class Heads(nn.Module):

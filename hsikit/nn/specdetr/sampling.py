@@ -72,17 +72,57 @@ class DeformableAttention(nn.Module):
             Shape (B, Q, width).
         """
         images, queries, width = query.shape
-        heads, points, deep = self.heads, self.points, width // self.heads
+        heads, points = self.heads, self.points
         value = self.value(tokens)
-        pixels = value[:, :-1].view(images, *shape, heads, deep).permute(0, 3, 4, 1, 2).reshape(images * heads, deep, *shape)
         offsets = self.offsets(query).view(images, queries, heads, LEVELS, points, 2)
         weights = self.weights(query).view(images, queries, heads, LEVELS * points).softmax(-1).view(images, queries, heads, LEVELS, points)
-        near = offsets[:, :, :, 0] if reach is None else offsets[:, :, :, 0] * reach[:, :, None, None]
-        places = (centres[:, :, None, None] + near).transpose(1, 2).reshape(images * heads, queries, points, 2)
-        read = sample_points(pixels, places)
-        shares = weights[:, :, :, 0].transpose(1, 2).reshape(images * heads, 1, queries, points)
-        found = (read * shares).sum(-1).view(images, heads, deep, queries).permute(0, 3, 1, 2)
+        places = centres[:, :, None, None] + (offsets[:, :, :, 0] if reach is None else offsets[:, :, :, 0] * reach[:, :, None, None])
         # Bilinear sampling of a map of one token is a triangle around its middle.
-        whole = (weights[:, :, :, 1] * (1 - offsets[:, :, :, 1].abs()).clamp(min=0).prod(-1)).sum(-1, keepdim=True)
-        out: Tensor = self.out((found + whole * value[:, -1].view(images, 1, heads, deep)).reshape(images, queries, width))
+        whole = (weights[:, :, :, 1] * (1 - offsets[:, :, :, 1].abs()).clamp(min=0).prod(-1)).sum(-1)
+        # Sums of rows are faster, and sampled maps have the faster gradient.
+        read = read_sampled if torch.is_grad_enabled() else read_summed
+        out: Tensor = self.out(read(value.unflatten(-1, (heads, -1)), shape, places, weights[:, :, :, 0], whole).reshape(images, queries, width))
         return out
+
+
+def read_sampled(value: Tensor, shape: tuple[int, int], places: Tensor, weights: Tensor, whole: Tensor) -> Tensor:
+    """Weighted sums of bilinear values of a map, and of its mean, by sampling the map of each head.
+
+    Args:
+        value: of the map's pixels row by row, then of its mean; shape (B, rows * cols + 1, heads, D).
+        shape: (rows, cols).
+        places: (x, y) in pixels, shape (B, Q, heads, P, 2).
+        weights: of the places, shape (B, Q, heads, P).
+        whole: weight of the mean, shape (B, Q, heads).
+
+    Returns:
+        Shape (B, Q, heads, D).
+    """
+    images, _, heads, deep = value.shape
+    queries, points = places.shape[1], places.shape[3]
+    pixels = value[:, :-1].view(images, *shape, heads, deep).permute(0, 3, 4, 1, 2).reshape(images * heads, deep, *shape)
+    read = sample_points(pixels, places.transpose(1, 2).reshape(images * heads, queries, points, 2))
+    shares = weights.transpose(1, 2).reshape(images * heads, 1, queries, points)
+    return (read * shares).sum(-1).view(images, heads, deep, queries).permute(0, 3, 1, 2) + whole[..., None] * value[:, -1:]
+
+
+def read_summed(value: Tensor, shape: tuple[int, int], places: Tensor, weights: Tensor, whole: Tensor) -> Tensor:
+    """The same as `read_sampled`, as one weighted sum over the four pixels around each place: no map is laid out anew, no sample is held."""
+    images, tokens, heads, deep = value.shape
+    (rows, cols), low = shape, (places - 0.5).floor()
+    part, corner = places - 0.5 - low, low.int()
+    near = torch.stack((1 - part, part), -1)
+    number = torch.stack((corner, corner + 1), -1)
+    limit = number.new_tensor([cols, rows]).unsqueeze(-1)
+    share = near * ((number >= 0) & (number < limit))
+    number = number.clamp(min=0).minimum(limit - 1)
+    # x and y each have two numbers; a corner has one of each.
+    row = (number[..., 1, :, None] * cols + number[..., 0, None, :]).flatten(3)
+    share = ((weights[..., None] * share[..., 1, :])[..., None] * share[..., 0, None, :]).flatten(3)
+    row = torch.cat((row, torch.full_like(row[..., :1], tokens - 1)), -1)
+    first = torch.arange(images, device=row.device, dtype=row.dtype)[:, None, None, None] * tokens
+    head = torch.arange(heads, device=row.device, dtype=row.dtype)[:, None]
+    row, share = (row + first) * heads + head, torch.cat((share, whole[..., None]), -1)
+    table = value.reshape(-1, deep).float()
+    summed = functional.embedding_bag(row.flatten(0, 2), table, mode="sum", per_sample_weights=share.flatten(0, 2).float())
+    return summed.view(*places.shape[:3], deep)

@@ -11,7 +11,7 @@ import torch
 from hsikit.nn.specdetr.boxes import kept, overlaps, whole_pixels
 from hsikit.nn.specdetr.matching import rounds
 from hsikit.nn.specdetr.network import SpecDetr, build_network
-from hsikit.nn.specdetr.sampling import sample_points
+from hsikit.nn.specdetr.sampling import read_sampled, read_summed, sample_points
 from hsikit.nn.specdetr.training import Training, Truth, cut_and_turned, on_foreign_ground
 
 
@@ -35,6 +35,20 @@ def test_sampling_equals_a_loop() -> None:
     found = sample_points(torch.from_numpy(value), torch.from_numpy(places)).numpy()
     for n, q, p in np.ndindex(2, 4, 3):
         np.testing.assert_allclose(found[n, :, q, p], looped(value[n], *places[n, q, p]), atol=1e-12)
+
+
+def test_sums_of_rows_equal_sampled_maps() -> None:
+    rng, shape = np.random.default_rng(0), (5, 7)
+    value, places = torch.tensor(rng.normal(size=(2, 36, 3, 4)), dtype=torch.float32), torch.tensor(rng.uniform(-3, 10, (2, 6, 3, 4, 2)), dtype=torch.float32)
+    weights, whole = torch.rand(2, 6, 3, 4), torch.rand(2, 6, 3)
+    torch.testing.assert_close(read_summed(value, shape, places, weights, whole), read_sampled(value, shape, places, weights, whole), atol=1e-5, rtol=1e-5)
+
+
+def test_a_network_answers_as_it_learns() -> None:
+    network, picture, there = little(), torch.randn(2, 6, 9, 8), torch.ones(2, 9, 8, dtype=torch.bool)
+    with torch.no_grad():
+        without = network.encode(picture, there)
+    torch.testing.assert_close(without, network.encode(picture, there), atol=1e-5, rtol=1e-5)
 
 
 def test_the_published_network_has_its_parameters() -> None:
