@@ -50,7 +50,7 @@ def make_scenes(folder: Path, args: argparse.Namespace) -> None:
     hsikit.train("svm", str(trial.scene), trial.fields, class_field="class").save(folder / "model")
     begun = time.monotonic()
     hsikit.run(str(folder / "model"), str(trial.scene), folder / "trial_map.tif", threads=1)
-    rows = int(TRIAL_ROWS * args.seconds * 1.25 / (time.monotonic() - begun))
+    rows = int(TRIAL_ROWS * args.seconds * 1.45 / (time.monotonic() - begun))
     for kind in range(KINDS):
         simulate_scene(folder / f"landscape{kind}.tif", rows=max(rows, 48), cols=COLS, seed=kind, fields=folder / f"fields{kind}.gpkg")
     (folder / "granules").mkdir()
