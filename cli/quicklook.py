@@ -19,7 +19,7 @@ def quicklook(
     max_size: Annotated[int, typer.Option(help="Pixels of the longer side, at most.")] = 1024,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a picture that exists.")] = False,
 ) -> None:
-    """A picture of a scene in natural colours, or false ones where it has no visible bands."""
+    """A picture of a scene in natural colours, or false ones where it has no visible bands; of a class map with its legend."""
     from hsikit.api import draw_quicklook
 
     note = draw_quicklook(scene[0] if len(scene) == 1 else scene, output, max_size=max_size, overwrite=overwrite, **scene_args.options())

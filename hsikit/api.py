@@ -106,15 +106,19 @@ def check(scene: Scene, labels: Any = None, *, label_options: Mapping[str, Any] 
 
 
 def draw_quicklook(scene: Scene, output: str | Path, *, max_size: int = 1024, overwrite: bool = False, **reading: Any) -> str:
-    """Writes a PNG of a scene; returns what its colours are.
+    """Writes a PNG of a scene, or of a class map in its own colours; returns what its colours are.
 
     Raises:
         OutputError: the picture exists, or its folder is missing.
     """
+    from hsikit.viz.maps import class_map, stated_legend
     from hsikit.viz.quicklook import quicklook
     from hsikit.writers import check_target
 
     check_target(Path(output), overwrite)
+    if isinstance(scene, str | Path) and (legend := stated_legend(scene)) is not None:
+        class_map(scene, legend, output, max_size)
+        return "classes of the map"
     with opened(scene, **reading) as source:
         return quicklook(source, Path(output), max_size=max_size).name
 

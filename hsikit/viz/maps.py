@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsikit.errors import OutputError, SceneError
+from hsikit.errors import OptionError, OutputError, SceneError
 from hsikit.geo.grid import Coefficients
 from hsikit.layers import NODATA, RESERVED, Colour, Legend
 
@@ -90,6 +91,20 @@ def class_map(raster: str | Path, legend: Legend, path: str | Path, max_size: in
     _save(figure, Path(path))
 
 
+def stated_legend(raster: str | Path) -> Legend | None:
+    """The legend that a class map of hsikit carries; None for any other file."""
+    import rasterio
+    from rasterio.errors import RasterioError
+
+    if not Path(raster).is_file():
+        return None
+    try:
+        with rasterio.open(raster) as data:
+            return Legend.from_json(json.loads(data.tags()["classes"])) if data.count == 1 and data.dtypes[0] == "uint8" else None
+    except (RasterioError, OSError, ValueError, TypeError, LookupError):
+        return None
+
+
 def read_codes(raster: Path, max_size: int) -> tuple[NDArray[np.uint8], Coefficients | None]:
     """Codes of a class map, every n-th pixel of a large one, and their transform (None without a CRS).
 
@@ -99,11 +114,14 @@ def read_codes(raster: Path, max_size: int) -> tuple[NDArray[np.uint8], Coeffici
 
     Raises:
         SceneError: it cannot be read, or holds no codes.
+        OptionError: no size.
     """
     import rasterio
     from rasterio.enums import Resampling
     from rasterio.errors import RasterioError
 
+    if max_size < 1:
+        raise OptionError("max_size", f"{max_size} is not a size in pixels", "Give 1 or more")
     try:
         with rasterio.open(raster) as data:
             if data.dtypes[0] != "uint8":

@@ -1,15 +1,18 @@
 """Class maps as pictures: colours, legend entries, and what is refused."""
 
+import json
+
 import numpy as np
 import pytest
 import rasterio
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from hsikit.errors import OutputError, SceneError
+from hsikit.api import draw_quicklook
+from hsikit.errors import OptionError, OutputError, SceneError
 from hsikit.geo.grid import Grid
 from hsikit.layers import Legend
-from hsikit.viz.maps import class_map, draw_class_map
+from hsikit.viz.maps import class_map, draw_class_map, stated_legend
 
 GRID = Grid((40, 60), (30.0, 0.0, 300_000.0, 0.0, -30.0, 5_800_000.0), "EPSG:32633")
 LEGEND = Legend.of({1: "water", 3: "wood", 9: "town"}, {1: (0, 0, 255), 3: (0, 128, 0), 9: (200, 0, 0)})
@@ -50,3 +53,16 @@ def test_refusals_name_the_file(tmp_path):
         class_map(write(tmp_path / "f.tif", codes().astype(np.float32)), LEGEND, tmp_path / "map.png")
     with pytest.raises(OutputError, match=r"map\.png.*does not exist"):
         class_map(write(tmp_path / "map.tif", codes()), LEGEND, tmp_path / "no" / "map.png")
+    with pytest.raises(OptionError, match="0 is not a size"):
+        class_map(write(tmp_path / "map.tif", codes()), LEGEND, tmp_path / "map.png", max_size=0)
+
+
+def test_a_quicklook_of_a_class_map_has_its_colours(tmp_path):
+    path = write(tmp_path / "map.tif", codes())
+    assert stated_legend(path) is None
+    with rasterio.open(path, "r+") as data:
+        data.update_tags(classes=json.dumps(LEGEND.to_json()))
+    assert stated_legend(path) == LEGEND and stated_legend(tmp_path / "none.tif") is None
+    assert draw_quicklook(path, tmp_path / "map.png", max_size=20) == "classes of the map"
+    picture = (imread(tmp_path / "map.png")[..., :3] * 255).round().astype(int).reshape(-1, 3)
+    assert {(0, 0, 255), (0, 128, 0)} <= set(map(tuple, np.unique(picture, axis=0).tolist()))
