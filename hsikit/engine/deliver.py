@@ -28,6 +28,8 @@ from hsikit.writers.qgis import bundle_paths
 ClassAreas = Mapping[int, tuple[int, float | None]]
 """Code -> (pixels, hectares); hectares are None without georeference."""
 Pair = tuple[Path, Path]
+LEARNED = "learned_unlabelled"
+"""What a method says that it learned from the scene's unlabelled pixels."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,7 @@ def _describe(place: _Place, main: Path, assets: list[Asset], areas: Mapping[str
         model=context.job.provenance.get("model", ""),
         parameters={
             **context.job.identity,
+            **{key: text for key, text in context.job.provenance.items() if key == LEARNED},
             **context.job.findings(context.store),
             **where,
             **({"areas": {name: _areas(context.job.layer(name), found) for name, found in areas.items()}} if areas else {}),

@@ -57,6 +57,9 @@ def test_a_library_spectrum_is_found_where_it_is(made: tuple[Path, Scene], tmp_p
     with rasterio.open(tmp_path / "scores.tif") as file:
         scores = file.read(1)
         assert file.count == 1 and file.descriptions == ("mineral one",) and file.crs.to_epsg() == 32633
+        threshold = float(file.tags()["threshold_value"])
+    assert (np.nan_to_num(scores, nan=-1) > threshold).sum() == len(PLACES)
+    assert float(json.loads((tmp_path / "scores.json").read_text())["properties"]["hsikit:parameters"]["threshold_value"]) == threshold
     np.testing.assert_array_equal(np.isnan(scores), (scene.values == NODATA).sum(0) > 4)
     if method == "matched-filter":
         assert [scores[place] for place in PLACES] == pytest.approx([SHARE] * 4, abs=0.12)

@@ -10,7 +10,7 @@ fewer than five pixels for each band, which the targets themselves soon would be
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -81,7 +81,7 @@ class HierarchicalCem(Cem):
             layers += [Layer(POSITIVE, delivered=False), hit_layer(self.pfa)]
             stages.append(Map("best", ("scores",), (POSITIVE,), lambda tile, store: {POSITIVE: positive(tile.inner("scores"))}))
             stages += hit_stages(POSITIVE, self.pfa)
-        return Job(plain.method, plain.identity, "cube", {"cube": Input(tuple(int(i) for i in used))}, tuple(layers), tuple(stages), own.cost, plain.provenance)
+        return replace(plain, inputs={"cube": Input(tuple(int(i) for i in used))}, layers=tuple(layers), stages=tuple(stages), cost=own.cost)
 
 
 @dataclass(frozen=True, eq=False)

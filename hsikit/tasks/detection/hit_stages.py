@@ -37,6 +37,11 @@ def hit_provenance(pfa: float | None) -> dict[str, str]:
     return {} if pfa is None else {"pfa": f"{pfa:g}", "threshold": "the scene's own quantile"}
 
 
+def hit_findings(store: Store) -> dict[str, str]:
+    """What the metadata say of the threshold that was found; nothing where none was asked for."""
+    return {"threshold_value": f"{float(store[LAST_QUANTILE]['threshold']):.9g}"} if LAST_QUANTILE in store else {}
+
+
 def hit_stages(scores: str, pfa: float, **told: float) -> list[Stage]:
     """Stages that find the threshold of a layer and the groups of pixels above it.
 

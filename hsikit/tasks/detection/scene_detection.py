@@ -11,7 +11,7 @@ from hsikit.layers import Layer
 from hsikit.method import Cost, Input, Job, Partial, Stage, Store, Tile
 from hsikit.scene import SceneInfo
 from hsikit.tasks.detection.background import scene_moments
-from hsikit.tasks.detection.hit_stages import hit_layer, hit_provenance, hit_stages
+from hsikit.tasks.detection.hit_stages import hit_findings, hit_layer, hit_provenance, hit_stages
 
 CostOf = Callable[[tuple[int, int]], Cost]
 
@@ -96,4 +96,5 @@ class SceneDetection:
             stages=(*stages, *(hit_stages("scores", self.pfa, **told) if self.pfa is not None else ())),
             cost=cost,
             provenance={**provenance, **hit_provenance(self.pfa), **({name: f"{value:.6g}" for name, value in told.items()} if hits else {})},
+            findings=hit_findings,
         )

@@ -9,7 +9,7 @@ from hsikit.layers import Layer
 from hsikit.method import Cost, Input, Job, Stage
 from hsikit.tasks.detection.cluster_background import ClusterBackground
 from hsikit.tasks.detection.global_background import GlobalBackground
-from hsikit.tasks.detection.hit_stages import hit_layer, hit_provenance, hit_stages
+from hsikit.tasks.detection.hit_stages import hit_findings, hit_layer, hit_provenance, hit_stages
 from hsikit.tasks.detection.local_background import LocalBackground
 from hsikit.tasks.detection.quantile import quantile_stages
 from hsikit.tasks.detection.sought import EXCLUDED, POSITIVE, Sought
@@ -69,6 +69,7 @@ def target_job(sought: Sought) -> Job:
         stages=tuple(stages),
         cost=background.cost,
         provenance=_provenance(sought, background.says),
+        findings=hit_findings,
     )  # fmt: skip
 
 
