@@ -1,4 +1,4 @@
-"""Deflated arrays of HDF5 files, inflated here: without the HDF5 library's lock, and with a third of the memory that the library takes.
+"""Deflated arrays of HDF5 files, inflated here: without the HDF5 library's lock, faster, and in less memory.
 
 The library inflates a chunk into a buffer that it doubles as it goes, orders its bytes in another and copies what was asked for out of
 it, while no other thread may call it. Here a chunk is fetched as it is stored, inflated a piece at a time into one buffer of the size
@@ -15,21 +15,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SMALLEST = 1 << 20
-"""Bytes of the chunks that are worth it: smaller ones the library keeps in its cache, for the next window."""
 PIECE = 1 << 18
 
 
 def inflates(dataset: Any) -> bool:
-    """Whether an array of h5py can be read by `read_inflated`: large chunks, deflated, shuffled or not, and nothing else done to them."""
+    """Whether an array of h5py is to be read by `read_inflated`: its chunks are deflated, shuffled or not, and nothing else was done to them.
+
+    Chunks that fit the library's cache are left to the library, which keeps them for the next window.
+    """
     import h5py
 
-    if dataset.chunks is None or dataset.dtype.kind not in "iuf" or np.prod(dataset.chunks) * dataset.dtype.itemsize < SMALLEST:
+    if dataset.chunks is None or dataset.dtype.kind not in "iuf" or np.prod(dataset.chunks) * dataset.dtype.itemsize <= _cache(dataset):
         return False
     made = dataset.id.get_create_plist()
     filters = [made.get_filter(number)[0] for number in range(made.get_nfilters())]
     deflated = filters in ([h5py.h5z.FILTER_DEFLATE], [h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE])
     return deflated and bool(dataset.id.get_type() == h5py.h5t.py_create(dataset.dtype))
+
+
+def _cache(dataset: Any) -> int:
+    """Bytes of chunks that the library keeps."""
+    return int(dataset.id.get_access_plist().get_chunk_cache()[1])
 
 
 def read_inflated(dataset: Any, selection: tuple[slice, ...]) -> NDArray[Any] | None:

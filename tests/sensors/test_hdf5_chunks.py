@@ -42,7 +42,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of any size are inflated, a few bytes at a time."""
-    monkeypatch.setattr(hdf5_chunks, "SMALLEST", 0)
+    monkeypatch.setattr(hdf5_chunks, "_cache", lambda dataset: 0)
     monkeypatch.setattr(hdf5_chunks, "PIECE", 7)
 
 
@@ -51,7 +51,7 @@ def test_any_part_as_the_library_reads_it(path: Path, data: st.DataObject, kind:
     starts = [data.draw(st.integers(0, size)) for size in SHAPE]
     selection = tuple(slice(start, data.draw(st.integers(start, size))) for start, size in zip(starts, SHAPE, strict=True))
     with pytest.MonkeyPatch.context() as patch, h5py.File(path) as file:
-        patch.setattr(hdf5_chunks, "SMALLEST", 0)
+        patch.setattr(hdf5_chunks, "_cache", lambda dataset: 0)
         dataset = file[f"{kind}{shuffle}"]
         assert inflates(dataset)
         found = read_inflated(dataset, selection)
@@ -104,7 +104,7 @@ def test_flipped_bytes_give_what_the_library_gives(path: Path, tmp_path_factory:
     damaged.write_bytes(content)
     selection = tuple(slice(0, size) for size in SHAPE)
     with pytest.MonkeyPatch.context() as patch, h5py.File(damaged) as file:
-        patch.setattr(hdf5_chunks, "SMALLEST", 0)
+        patch.setattr(hdf5_chunks, "_cache", lambda dataset: 0)
         try:
             wanted = file[f"<f4{shuffle}"][selection]
         except OSError:
@@ -112,3 +112,13 @@ def test_flipped_bytes_give_what_the_library_gives(path: Path, tmp_path_factory:
                 Hdf5File(damaged).read(f"<f4{shuffle}", selection)
         else:
             np.testing.assert_array_equal(Hdf5File(damaged).read(f"<f4{shuffle}", selection), wanted)
+
+
+def test_chunks_of_the_cache_are_the_librarys(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    with h5py.File(path) as file:
+        assert not inflates(file["<f4True"])
+    with h5py.File(path, rdcc_nbytes=3 * 4 * 2 * 4 - 1) as file:
+        assert inflates(file["<f4True"])
+    with h5py.File(path, rdcc_nbytes=3 * 4 * 2 * 4) as file:
+        assert not inflates(file["<f4True"])

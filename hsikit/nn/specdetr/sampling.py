@@ -123,6 +123,6 @@ def read_summed(value: Tensor, shape: tuple[int, int], places: Tensor, weights: 
     first = torch.arange(images, device=row.device, dtype=row.dtype)[:, None, None, None] * tokens
     head = torch.arange(heads, device=row.device, dtype=row.dtype)[:, None]
     row, share = (row + first) * heads + head, torch.cat((share, whole[..., None]), -1)
-    table = value.reshape(-1, deep).float()
-    summed = functional.embedding_bag(row.flatten(0, 2), table, mode="sum", per_sample_weights=share.flatten(0, 2).float())
+    kind = torch.promote_types(value.dtype, torch.float32)
+    summed = functional.embedding_bag(row.flatten(0, 2), value.reshape(-1, deep).to(kind), mode="sum", per_sample_weights=share.flatten(0, 2).to(kind))
     return summed.view(*places.shape[:3], deep)
