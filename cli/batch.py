@@ -180,6 +180,7 @@ def _finish(outcome: Outcome, orders: list[Order], summary: Path | None, collect
 
 def _pages(found: Status, summary: Path | None, collection: Path | None, overwrite: bool, quiet: bool) -> None:
     """Writes the page and the collection that were asked for."""
+    items = 0
     if summary is not None:
         from hsikit.batch.summary import write_summary
 
@@ -189,8 +190,8 @@ def _pages(found: Status, summary: Path | None, collection: Path | None, overwri
 
         items = write_collection(collection, found, overwrite=overwrite)
         if not quiet:
-            say(f"{items} items in {collection}")
-    written = [path for path in (summary, collection if found.done else None) if path is not None]
+            say(f"{items} items in {collection}" if items else f"note: no output has a place on the ground, so that {collection} is not written")
+    written = [path for path in (summary, collection if found.done and items else None) if path is not None]
     if written and not quiet:
         say("wrote " + ", ".join(map(str, written)))
 
@@ -208,6 +209,8 @@ def show_plan(plan: BatchPlan) -> None:
         rows, cols = scene.shape
         sizes = f"{rows} x {cols} pixels, {scene.tiles} tiles, reads {size_text(scene.read)}, writes {size_text(scene.written)}"
         say(f"{head}  {sizes}, {scene.memory // MIB} MiB, about {duration(scene.seconds)}")
+        for warning in scene.warnings:
+            say(f"{'':<{width}}  warning: {warning}")
     good = plan.good
     say(f"{len(plan.scenes)} to do, {len(plan.scenes) - len(good)} of them cannot be done; {plan.kept} done already, {len(plan.failed)} failed before")
     if good:

@@ -40,10 +40,10 @@ def write_collection(path: str | Path, status: Status, *, overwrite: bool = Fals
         overwrite: whether a file that no batch wrote may be replaced.
 
     Returns:
-        The number of items; outputs without a place on the ground have none.
+        The number of items; outputs without a place on the ground have none. Without any item no collection is written.
 
     Raises:
-        OutputError: see `check_collection`; or no output has an item.
+        OutputError: see `check_collection`.
     """
     import pystac
 
@@ -51,7 +51,7 @@ def write_collection(path: str | Path, status: Status, *, overwrite: bool = Fals
     check_collection(target, overwrite=overwrite)
     items = [(file, document) for file in _item_files(status) if (document := _document(file)).get("type") == "Feature"]
     if not items:
-        raise OutputError(target, "none of the outputs has a STAC item: none is done, or none has a place on the ground", "Run the batch first")
+        return 0
     documents = [document for _, document in items]
     collection = pystac.Collection(
         target.parent.name or "batch", f"{len(items)} maps of a batch of hsikit.", _extent(documents), title=target.parent.name or "batch",

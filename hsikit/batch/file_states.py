@@ -10,7 +10,7 @@ from hsikit.geo.remote import RemotePath, place_of
 from hsikit.geo.remote_files import folder_state
 from hsikit.writers.remote import is_done, states_in
 
-__all__ = ["State", "is_there", "state_of", "states_in", "unchanged"]
+__all__ = ["State", "changed", "is_there", "state_of", "states_in"]
 
 State = tuple[str, int, int | str]
 """Path, bytes, time of the last change (ns) or ETag; -1 and -1 where there is nothing."""
@@ -32,9 +32,10 @@ def state_of(path: str | Path) -> State:
     return str(found), sum(stat.st_size for stat in stats), max((stat.st_mtime_ns for stat in stats), default=0)
 
 
-def unchanged(states: Iterable[State]) -> bool:
-    """Whether all files are as they were."""
-    return all(state_of(path) == (path, size, changed) for path, size, changed in states)
+def changed(states: Iterable[State]) -> bool:
+    """Whether a file is another one than it was; one that is gone, or cannot be reached, says nothing."""
+    found = ((state_of(path), before) for path, *before in states)
+    return any(now[1:] not in (tuple(before), _MISSING) for now, before in found)
 
 
 def is_there(output: Path) -> bool:

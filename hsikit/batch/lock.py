@@ -12,12 +12,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hsikit.errors import OptionError, OutputError, RunError
+from hsikit.geo.remote import RemotePath, place_of
 
 NETWORK = {
-    "nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "afs", "panfs", "fuse.sshfs", "fuse.s3fs", "fuse.glusterfs",
-    "fuse.gcsfuse",
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "afs", "panfs", "9p", "virtiofs", "fuse.sshfs", "fuse.s3fs",
+    "fuse.glusterfs", "fuse.gcsfuse", "fuse.rclone", "fuse.juicefs", "fuse.ceph", "fuse.ceph-fuse", "fuse.goofys", "fuse.blobfuse2", "fuse.lustre",
+    "mountpoint-s3",
 }  # fmt: skip
 """File systems on which SQLite's locks and shared memory cannot be relied on."""
+PLAIN_FUSE = "fuse"
+"""The kind of those that say what they are by their source only, such as mountpoint-s3."""
 TRIES, PAUSE = 5, 0.05
 """How often, and after how many seconds, the lock is tried again: `holder_of` takes it for a moment."""
 
@@ -103,8 +107,10 @@ def require_local(ledger: Path) -> None:
     """Refuses a ledger on a network file system.
 
     Raises:
-        OptionError: it lies on one.
+        OptionError: it lies on one, or on a server.
     """
+    if isinstance(place_of(ledger), RemotePath):
+        raise OptionError("ledger", f"{place_of(ledger)} lies on a server", "Give --ledger a file on a local disk")
     kind = file_system_of(ledger.parent)
     if kind in NETWORK:
         raise OptionError("ledger", f"{ledger} lies on a network file system ({kind})", "Give --ledger a file on a local disk")
@@ -121,5 +127,6 @@ def file_system_of(folder: Path) -> str:
         before, _, after = line.partition(" - ")
         mount = Path(re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), before.split()[4]))
         if place.is_relative_to(mount) and len(mount.parts) >= best:
-            best, kind = len(mount.parts), after.split()[0]
+            names = after.split()
+            best, kind = len(mount.parts), names[1] if names[0] == PLAIN_FUSE else names[0]
     return kind

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hsikit.batch.executor import Assignment
-from hsikit.batch.file_states import State, is_there, state_of, unchanged
+from hsikit.batch.file_states import State, changed, is_there, state_of
 from hsikit.batch.ledger import DONE, FAILED, RUNNING, Row, request_of
 from hsikit.batch.orders import Order
 from hsikit.errors import OutputError
@@ -65,8 +65,8 @@ def find_missing(orders: Sequence[Order], rows: Mapping[Path, Row], *, retry_fai
 
 
 def _same(order: Order, row: Row) -> bool:
-    """Whether the ledger's row is about this work on these inputs."""
-    return row.key == order.key and unchanged(row.inputs)
+    """Whether the ledger's row is about this work on these inputs; what is done stays so where they cannot be looked at."""
+    return row.key == order.key and not changed(row.inputs)
 
 
 def _resumable(order: Order, row: Row) -> bool:

@@ -41,6 +41,7 @@ class ScenePlan:
         written: bytes of all outputs, uncompressed.
         memory: estimated peak of the worker (bytes).
         seconds: estimated time of one worker; None where no pace is known.
+        warnings: what `hsikit check` warns of.
     """
 
     order: Order
@@ -51,6 +52,7 @@ class ScenePlan:
     written: int = 0
     memory: int = 0
     seconds: float | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,7 @@ class _Planner:
     def _planned(self, order: Order, job: Job, source: Source, area: Window, hidden: HiddenPixels | None) -> ScenePlan:
         import numpy as np
 
+        from hsikit.check import check_scene
         from hsikit.engine.plan import plan_run
 
         basis = self._basis(order)
@@ -202,7 +205,8 @@ class _Planner:
         written = sum(int(area.size * layer.zoom**2) * layer.bands * np.dtype(layer.dtype).itemsize for layer in rasters)
         read = area.size * len(job.inputs[job.reference].bands) * np.dtype(source.info.dtype).itemsize
         tiles = -(-area.rows // plan.tile[0]) * -(-area.cols // plan.tile[1])
-        return ScenePlan(order, "", area.shape, tiles, read, written, basis.memory(plan.peak, area.cols), basis.seconds(area.size))
+        warnings = tuple(f"{found.name}: {found.what}" for found in check_scene(source) if found.state == "warn")
+        return ScenePlan(order, "", area.shape, tiles, read, written, basis.memory(plan.peak, area.cols), basis.seconds(area.size), warnings)
 
     def _basis(self, order: Order) -> _Basis:
         """What the task of an order is estimated from; a calibration on its scene where there is nothing else."""

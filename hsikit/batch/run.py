@@ -14,7 +14,8 @@ from hsikit.batch.crew import COMMAND, environment_of
 from hsikit.batch.executor import LEAST_MEMORY, TOLERANCE, Assignment, Executor, Limits
 from hsikit.batch.file_states import State, state_of, states_in
 from hsikit.batch.filling import parts_folder
-from hsikit.batch.ledger import LEDGER, BatchLedger
+from hsikit.batch.ledger import LEDGER, BatchLedger, read_rows
+from hsikit.batch.lock import require_local
 from hsikit.batch.missing import Found, arrived, find_missing, take_over
 from hsikit.batch.orders import METHODS, TASKS, Order
 from hsikit.batch.supervisor import Supervisor
@@ -136,6 +137,8 @@ def run_batch(orders: Sequence[Order], *, ledger: str | Path | None = None, jobs
         with _executor(limits, cluster, command) as executor:
             hands = executor.jobs if split_above else min(executor.jobs, len(found.missing))
             recorder.watcher.begin(*before, hands)
+            if split_above and any(isinstance(assignment.order.output, RemotePath) for assignment in found.missing):
+                recorder.watcher.note("outputs on a server are made in one piece each, whatever their size")
             recorder.outcome.finished = executor.run(found.missing, recorder)
         for output in recorder.outcome.failed:  # also what a worker still wrote when its scene had failed
             if not isinstance(output, RemotePath):
@@ -159,14 +162,21 @@ def _executor(limits: Limits, cluster: Cluster | None, command: Sequence[str]) -
 
 
 def ledger_of(orders: Sequence[Order]) -> Path:
-    """Where the ledger lies unless it is named: in the folder that holds all outputs.
+    """Where the ledger lies unless it is named: where one is that knows any of the outputs; else in the folder that holds them all.
+
+    So a list that grows, or is shortened, goes on with its ledger.
 
     Raises:
-        OptionError: outputs lie on a server.
+        OptionError: outputs lie on a server, or several ledgers know some of them.
     """
     if remote := [order.output for order in orders if isinstance(order.output, RemotePath)]:
         raise OptionError("ledger", f"{remote[0]} lies on a server, where no ledger can lie", "Name one on a local disk: --ledger batch.sqlite")
-    return Path(os.path.commonpath([order.output.parent for order in orders])) / LEDGER
+    outputs = {order.output for order in orders}
+    folders = dict.fromkeys(folder for output in outputs for folder in output.parents)
+    known = [path for path in (folder / LEDGER for folder in folders) if path.is_file() and any(row.output in outputs for row in read_rows(path))]
+    if len(known) > 1:
+        raise OptionError("ledger", f"{known[0]} and {known[1]} both know outputs of this list", "Name one with --ledger, or map the folders apart")
+    return known[0] if known else Path(os.path.commonpath([output.parent for output in outputs])) / LEDGER
 
 
 def make_folders(orders: Sequence[Order], ledger: Path) -> None:
@@ -174,7 +184,9 @@ def make_folders(orders: Sequence[Order], ledger: Path) -> None:
 
     Raises:
         OutputError: one cannot be made.
+        OptionError: the ledger would not lie on a local disk.
     """
+    require_local(ledger)
     for folder in dict.fromkeys([*(order.output.parent for order in orders if not isinstance(order.output, RemotePath)), ledger.absolute().parent]):
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hsikit.batch.file_states import is_there, state_of, unchanged
+from hsikit.batch.file_states import changed, is_there, state_of
 from hsikit.geo.remote import place_of
 from hsikit.writers import commit
 from tests.remote_servers import Traffic, bucket, put  # noqa: F401 - a fixture
@@ -25,13 +25,14 @@ def test_states_on_s3_follow_the_contents_and_no_clock(bucket: Traffic, tmp_path
     before = [state_of(address), state_of(folder), state_of("s3://data/no")]
     assert before[0][:2] == (address, 3) and before[1][1] == 3 and before[2] == ("s3://data/no", -1, -1)
     put(tmp_path / "a", "in/a")
-    assert unchanged(before)
+    assert not changed(before)
     (tmp_path / "a").write_text("two")
     put(tmp_path / "a", "in/a")
     put(tmp_path / "a", "in/store.zarr/a")
-    assert [unchanged([state]) for state in before] == [False, False, True]
+    assert [changed([state]) for state in before] == [True, True, False]
     bucket.refuse = lambda method, path, key: 403
     assert state_of(address)[1:] == (-1, -1)
+    assert not changed(before)  # who cannot look does not know
 
 
 def test_an_output_on_s3_is_there_with_its_record(bucket: Traffic, tmp_path: Path) -> None:  # noqa: F811

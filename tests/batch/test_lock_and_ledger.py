@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from hsikit.batch.file_states import state_of, states_in, unchanged
+from hsikit.batch.file_states import changed, state_of, states_in
 from hsikit.batch.ledger import BatchLedger, read_rows
 from hsikit.batch.lock import NETWORK, Lock, file_system_of, holder_of, require_local
 from hsikit.errors import HsikitError, OptionError, OutputError, RunError
@@ -55,6 +56,9 @@ def test_ledgers_on_network_file_systems_are_refused(tmp_path: Path, monkeypatch
     with pytest.raises(OptionError, match=r"network file system \(nfs4\)"):
         BatchLedger(tmp_path / "deep" / "l.sqlite")
     assert file_system_of(tmp_path.parent) == "ext4"
+    table = table.replace("nfs4 server:/x", "fuse mountpoint-s3")
+    with pytest.raises(OptionError, match=r"network file system \(mountpoint-s3\)"):
+        require_local(tmp_path / "l.sqlite")
 
 
 def test_rows_tell_what_became_of_a_scene(tmp_path: Path, orders: Make) -> None:
@@ -121,9 +125,13 @@ def test_states_of_files_and_folders(tmp_path: Path) -> None:
     assert state_of(tmp_path / "f") == (str(tmp_path / "f"), 5, 20)
     assert state_of(tmp_path / "none") == (str(tmp_path / "none"), -1, -1) and state_of("a\0b")[1:] == (-1, -1)
     known = [state_of(tmp_path / "f"), state_of(tmp_path / "none")]
-    assert unchanged(known)
+    assert not changed(known)
     (tmp_path / "f" / "a").write_text("124")
-    assert not unchanged(known)
+    assert changed(known)
+    shutil.rmtree(tmp_path / "f")
+    assert not changed(known)  # what is gone says nothing of what was made of it
+    (tmp_path / "none").write_text("new")
+    assert changed(known)
 
 
 def test_states_in_the_identity_of_a_scene() -> None:

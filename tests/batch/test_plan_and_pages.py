@@ -45,6 +45,12 @@ def test_the_plan_opens_every_scene_and_writes_nothing(place: Place, tmp_path: P
     assert 100 * 2**20 < pace.base < good.memory <= pace.peak < 2**31
 
 
+def test_the_plan_tells_what_check_warns_of(place: Place, tmp_path: Path) -> None:
+    (order,) = place.orders(tmp_path, "a.tif")
+    (scene,) = plan_batch([replace(order, options={**order.options, "scale": 1.0})], paces={"classify": PACE}).scenes
+    assert not scene.error and any("scale" in warning for warning in scene.warnings)
+
+
 def test_a_pace_is_used_instead_of_a_calibration(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hsikit.batch.plan.calibrate", None)
     plan = plan_batch(place.orders(tmp_path, "a.tif", "b.tif"), paces={"classify": PACE})
@@ -182,8 +188,7 @@ def test_a_collection_that_cannot_be(stood: Status, tmp_path: Path) -> None:
     for name, wrong in (("mine.json", "exists already"), ("c.txt", "ends in .json"), ("none/c.json", "does not exist")):
         with pytest.raises(OutputError, match=wrong):
             write_collection(tmp_path / name, stood)
-    with pytest.raises(OutputError, match="none of the outputs has a STAC item"):
-        write_collection(tmp_path / "c.json", replace(stood, rows=stood.failures))
+    assert write_collection(tmp_path / "c.json", replace(stood, rows=stood.failures)) == 0 and not (tmp_path / "c.json").exists()
     assert json.loads((tmp_path / "mine.json").read_text()) == {"type": "Collection"}
 
 
@@ -194,6 +199,8 @@ def test_pages_are_checked_before_the_batch(place: Place, tmp_path: Path) -> Non
         check_pages(made, None, None, tmp_path / "maps" / "a.json")
     with pytest.raises(HsikitError, match=r"ends in \.html"):
         check_pages(made, None, tmp_path / "s.txt", None)
+    with pytest.raises(OutputError, match=r"s3://data/c\.json: a page of a batch is written to a local disk"):
+        check_pages(made, None, None, Path("s3://data/c.json"))
 
 
 @pytest.mark.parametrize(

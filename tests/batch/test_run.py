@@ -62,6 +62,42 @@ def test_what_changed_or_is_missing_is_done_again(orders: Make) -> None:
     assert run(made).kept == [order.output for order in made[:3]]
 
 
+def test_what_is_done_stays_done_where_its_scene_cannot_be_looked_at(orders: Make) -> None:
+    made = orders("ok-a", "ok-b")
+    run(made)
+    Path(made[0].scene[0]).unlink()
+    assert run(made).kept == [order.output for order in made]
+    assert rows(made)["ok-a"].state == "done"
+
+
+def test_a_list_that_grows_or_shrinks_keeps_its_ledger(orders: Make, tmp_path: Path) -> None:
+    made = [Order(order.scene, order.task, tmp_path / "maps" / folder / order.output.name, {}) for order, folder in zip(orders("ok-a", "ok-b"), "xy", strict=True)]
+    first = run(made[:1])
+    assert first.ledger == tmp_path / "maps" / "x" / LEDGER
+    more = run(made)
+    assert more.ledger == first.ledger and more.kept == [made[0].output] and more.done == [made[1].output]
+    shutil.rmtree(first.ledger.parent)
+    whole = run(made, overwrite=True)
+    assert whole.ledger == tmp_path / "maps" / LEDGER and run(made[:1]).kept == [made[0].output]
+
+
+def test_two_ledgers_of_one_list_are_told(orders: Make, tmp_path: Path) -> None:
+    made = [Order(order.scene, order.task, tmp_path / "maps" / folder / order.output.name, {}) for order, folder in zip(orders("ok-a", "ok-b"), "xy", strict=True)]
+    run(made[:1])
+    run(made[1:])
+    with pytest.raises(OptionError, match="both know outputs of this list"):
+        run(made)
+    assert run(made, ledger=tmp_path / "one.sqlite", overwrite=True).finished
+
+
+@pytest.mark.parametrize("ledger", ["s3://bucket/l.sqlite", Path("s3://bucket/l.sqlite")])
+def test_a_ledger_on_a_server_is_refused_and_makes_no_folder(orders: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ledger: str | Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OptionError, match="lies on a server"):
+        run(orders("ok-a"), ledger=ledger)
+    assert not Path("s3:").exists()
+
+
 def test_a_map_of_somebody_else_is_not_replaced(orders: Make) -> None:
     made = orders("ok-a", "ok-b")
     made[0].output.write_text("precious")
