@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from .console import Bar, tell, wrote
-from .options import SceneArgs, grouped
+from .options import MaskArgs, SceneArgs, grouped
 
 
 @grouped
 def pretrain(
     output: Annotated[Path, typer.Option("--output", "-o", help="Base folder to write.")],
     scene_args: SceneArgs,
+    mask_args: MaskArgs,
     scenes: Annotated[list[str] | None, typer.Argument(help="Scenes of any sensors; none with --simulate.", show_default=False)] = None,
     simulate: Annotated[list[str] | None, typer.Option(help="Sensor whose scenes are simulated as needed; repeated.", show_default=False)] = None,
     preset: Annotated[str, typer.Option(help="Encoder: base, small, tiny, ...")] = "base",
@@ -42,7 +43,7 @@ def pretrain(
     with Bar(quiet) as bar:
         made = hsikit.pretrain(
             sources, output, simulate=simulate or [], minutes=minutes, device=device, licence=licence, progress=bar, preset=preset, objective=objective,
-            sensors=sensors, steps=steps, window=window, windows=windows, scenes_per_step=per_step, lr=lr, seed=seed,
+            sensors=sensors, steps=steps, window=window, windows=windows, scenes_per_step=per_step, lr=lr, seed=seed, **mask_args.options(),
         )  # fmt: skip
     wrote([made], quiet)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .console import Bar, say, tell, wrote
-from .options import SceneArgs, grouped
+from .options import MaskArgs, SceneArgs, grouped
+
+if TYPE_CHECKING:
+    from hsikit.scene import Source
 
 
 @grouped
@@ -17,6 +20,7 @@ def train_objects(
     objects: Annotated[list[Path], typer.Option(help="Boxes or points of the objects; repeated, one file for each scene.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Model folder to write.")],
     scene_args: SceneArgs,
+    mask_args: MaskArgs,
     preset: Annotated[str, typer.Option(help="small, or paper: the published network, for a CUDA device.")] = "small",
     steps: Annotated[int | None, typer.Option(help="Steps of 4 pictures; 14000 for small, 2500 for paper.", show_default=False)] = None,
     adapter: Annotated[str, typer.Option(help="Spectral adapter, for a model that reads other sensors too; none.", show_default=False)] = "",
@@ -44,7 +48,7 @@ def train_objects(
     if len(objects) != len(scenes):
         raise OptionError("--objects", f"{len(objects)} files for {len(scenes)} scenes", "Give one for each scene, in the same order")
     workspace = output.absolute().parent / f".{output.name}.training"
-    sources = [source_of(scene, **scene_args.options()) for scene in scenes]
+    sources = [_masked(source_of(scene, **scene_args.options()), mask_args, quiet) for scene in scenes]
     done = 0
 
     with Bar(quiet) as bar:
@@ -72,6 +76,18 @@ def train_objects(
     if not quiet:
         say(f"loss {model.training['losses'][0]:.3g} at first, {model.training['losses'][-1]:.3g} at last")
     wrote([output], quiet)
+
+
+def _masked(source: Source, mask_args: MaskArgs, quiet: bool) -> Source:
+    """The scene without what is hidden, of which the share is told."""
+    from hsikit.sensors.masking import MaskedSource, open_masks
+
+    hidden = open_masks(source.info, mask_args.mask, mask_args.dilate, mask_args.aoi)
+    if hidden is None:
+        return source
+    if not quiet:
+        tell(f"note: {source.info.name}: {hidden.told()}")
+    return MaskedSource(source, hidden)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -12,13 +12,14 @@ from hsikit.errors import OptionError
 if TYPE_CHECKING:
     from hsikit.pretrain.windows import Supply
     from hsikit.scene import Source
+    from hsikit.sensors.masking import Masks
 
 LIMITS = "Learned without labels from the scenes named here; what it was not shown (other surfaces, other wavelengths, clouds) it may not tell apart."
 
 
 def pretrain(
     scenes: Any, output: str | Path, *, simulate: str | Iterable[str] = (), minutes: float | None = None, device: str = "auto", licence: str = "",
-    workspace: Path | None = None, progress: Any = None, **options: Any,
+    workspace: Path | None = None, progress: Any = None, mask: Masks = None, dilate: int = 0, aoi: str | Path | None = None, **options: Any,
 ) -> Path:  # fmt: skip
     """Pretrains an encoder of any sensor without labels, on windows of many scenes, and writes its base folder.
 
@@ -34,7 +35,10 @@ def pretrain(
         device: "auto" (CUDA where it is there), "cpu", "cuda" or "cuda:1".
         licence: of the base, kept in its folder.
         workspace: folder for snapshots; beside the output unless told. The same call after a kill goes on from there.
-        progress: told of progress.
+        progress: told of progress, and of the share of each scene that is masked.
+        mask: what is not learned from, in every scene: quality flags, rasters, polygons; see `hsikit.run`.
+        dilate: pixels by which all that is grown.
+        aoi: polygons; nothing outside is learned from.
         **options: attributes of `hsikit.pretrain.recipe.Recipe`: `preset`, `objective`, `sensors` ("random" or "off"), `steps`, `window`, `lr`,
             `seed` and others.
 
@@ -42,7 +46,7 @@ def pretrain(
         The folder.
 
     Raises:
-        OptionError: an option that does not exist or is out of range, or nothing to learn from.
+        OptionError: an option that does not exist or is out of range, a mask that cannot be had, or nothing to learn from.
         OutputError: the folder exists, or something could not be written.
         SceneError: a scene is missing or damaged, or has no window with data.
         WavelengthError: a scene has fewer than four good bands between 380 and 2520 nm.
@@ -51,22 +55,30 @@ def pretrain(
     from hsikit.pretrain.recipe import Recipe, known_options
     from hsikit.pretrain.run import pretrain as run
     from hsikit.pretrain.windows import SceneSupply
+    from hsikit.sensors.masking import MaskedSource, open_masks
     from hsikit.tasks.telling import teller
 
     for name in sorted(set(options) - known_options()):
         raise OptionError(name, "is no option of a pretraining", f"There are {', '.join(sorted(known_options()))}")
     recipe = Recipe(**options)
     given = list(scenes) if isinstance(scenes, list | tuple) else [scenes]
+    tell, masked = teller(progress, "pretraining"), list[str]()
     with ExitStack() as opened:
         supplies: list[Supply] = []
         for scene in given:
             source, ours = _source_of(scene)
             if ours:
                 opened.callback(source.close)
+            if (hidden := open_masks(source.info, mask, dilate, aoi)) is not None:
+                opened.callback(hidden.close)
+                source = MaskedSource(source, hidden)
+                tell(0, 0, f"note: {source.info.name}: {hidden.told()}")
+                masked.append(hidden.said)
             supplies.append(SceneSupply(source))
+        if not given and (mask or dilate or aoi):
+            raise OptionError("--mask", "there is no scene to hide anything of", "Name scenes, or leave --mask, --dilate and --aoi out")
         supplies += simulated_supplies([simulate] if isinstance(simulate, str) else list(simulate))
-        about = {"licence": licence, "limits": LIMITS}
-        tell = teller(progress, "pretraining")
+        about = {"licence": licence, "limits": LIMITS, **({"masked": masked} if masked else {})}
         return run(supplies, recipe, Path(output), about=about, minutes=minutes, device=device, workspace=workspace, tell=tell)
 
 

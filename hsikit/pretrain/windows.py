@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hsikit.errors import SceneError, WavelengthError
 from hsikit.geo.grid import Window
 from hsikit.scene import Source, read_window
+from hsikit.sensors.masking import MaskedSource
 from hsikit.simulate.varied import draw_scene
 from hsikit.spectral.gaps import fill_gaps, valid_spectra
 
@@ -27,6 +28,8 @@ FEWEST = 4
 """Bands of a scene, at least."""
 TRIES = 30
 """Places that are tried for a window with enough data."""
+LOOKED = 1000
+"""Places that are looked at for one that a mask leaves open in half of its pixels, before its spectra are read."""
 USABLE = 0.5
 """Share of a window's pixels that must have data."""
 SAMPLED, SIDE = 48, 64
@@ -115,10 +118,11 @@ class SceneSupply:
         """From windows spread evenly over the scene."""
         rows, cols = self.source.info.grid.shape
         places = [(r, c) for r in range(0, rows, SIDE) for c in range(0, cols, SIDE)]
-        chosen = [places[k] for k in np.unique(np.linspace(0, len(places) - 1, SAMPLED).round().astype(int))]
+        windows = [Window(row, col, min(SIDE, rows - row), min(SIDE, cols - col)) for row, col in places]
+        windows = [window for window in windows if self._open(window) > 0] or windows
         parts = []
-        for row, col in chosen:
-            values, usable = self._read(Window(row, col, min(SIDE, rows - row), min(SIDE, cols - col)))
+        for place in np.unique(np.linspace(0, len(windows) - 1, SAMPLED).round().astype(int)):
+            values, usable = self._read(windows[place])
             parts.append(values[usable])
         spectra = np.concatenate(parts)
         if len(spectra) < 2:
@@ -144,11 +148,19 @@ class SceneSupply:
                 self.source.info.name, f"{rows} x {cols} pixels hold no window of {side} x {side}", "Leave the scene out, or give a smaller --window"
             )
         for _ in range(TRIES):
-            values, usable = self._read(Window(int(rng.integers(rows - side + 1)), int(rng.integers(cols - side + 1)), side, side))
+            for _ in range(LOOKED):
+                window = Window(int(rng.integers(rows - side + 1)), int(rng.integers(cols - side + 1)), side, side)
+                if self._open(window) >= USABLE:
+                    break
+            values, usable = self._read(window)
             if usable.mean() >= USABLE:
                 return values, usable
         wrong = f"{TRIES} windows were drawn, and none has data in half of its pixels"
         raise SceneError(self.source.info.name, wrong, "Clip the scene to where it has data, or leave it out")
+
+    def _open(self, window: Window) -> float:
+        """The share of a window that no mask hides."""
+        return 1.0 - float(self.source.mask.read(window).mean()) if isinstance(self.source, MaskedSource) else 1.0
 
     def _read(self, window: Window) -> tuple[Floats32, NDArray[np.bool_]]:
         """Spectra (rows, cols, C), 0 where not valid, and what is valid."""

@@ -65,6 +65,28 @@ def test_training_and_scoring_tell_what_they_leave_out(hsikit: Hsikit, place: Fi
     assert done.code == 0 and "label pixels were left out, the mask hides them" in done.err
 
 
+def test_pretraining_learns_from_nothing_hidden(hsikit: Hsikit, place: Field, files: Path, tmp_path: Path) -> None:
+    short = ("--preset", "tiny", "--steps", "2", "--window", "8", "--windows", "2", "--device", "cpu", "-o", tmp_path / "base")
+    done = hsikit("pretrain", place.scene, *short, "--mask", files / "clouds.gpkg", "--dilate", "2", "--aoi", files / "area.gpkg")
+    assert done.code == 0, done.err
+    assert "masked: " in done.err and "outside the area 70.0%" in done.err
+    about = json.loads((tmp_path / "base" / "base.json").read_text())["about"]
+    assert about["masked"] == ["clouds.gpkg, outside the area; grown by 2 pixels"]
+    done = hsikit("pretrain", "--simulate", "desis", *short[:-1], tmp_path / "other", "--mask", files / "clouds.gpkg")
+    assert done.code == 2 and "no scene to hide anything of" in done.err
+
+
+def test_objects_that_are_hidden_are_not_learned(hsikit: Hsikit, place: Field, files: Path, tmp_path: Path) -> None:
+    frame = geopandas.GeoDataFrame({"class": ["a", "b"]}, geometry=[square(33, 33, 3), square(10, 50, 2)], crs=CRS)
+    frame.to_file(tmp_path / "objects.gpkg")
+    words = ("train-objects", place.scene, "--objects", tmp_path / "objects.gpkg", "--steps", "1", "--device", "cpu")
+    done = hsikit(*words, "-o", tmp_path / "model", "--mask", files / "clouds.gpkg")
+    assert done.code == 0, done.err
+    assert "masked: 2.3% of the pixels" in done.err and "1 objects of 1 classes" in done.err and "note: 1 objects were left out" in done.err
+    done = hsikit(*words, "-o", tmp_path / "none", "--aoi", files / "area.gpkg", "--mask", files / "clouds.gpkg")
+    assert done.code == 2 and "nothing is measured where they lie" in done.err and not (tmp_path / "none").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "wrong"),
     [

@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from hsikit.errors import OptionError, SceneError, WavelengthError
+from hsikit.geo.grid import Window
 from hsikit.pretrain.verb import simulated_supplies
 from hsikit.pretrain.views import make_example, seen_by_chance
 from hsikit.pretrain.windows import SIDE, SceneSupply, SimulatedSupply
+from hsikit.sensors.masking import MaskedSource
 from hsikit.simulate.library import sensor_bands
 from tests.pretrain.scenes import scene
 
@@ -40,6 +42,27 @@ def test_statistics_leave_out_what_has_no_data() -> None:
     found = SceneSupply(source).statistics
     np.testing.assert_allclose(found.mean, known.mean(1), rtol=1e-5)
     np.testing.assert_allclose(found.covariance, np.cov(known, bias=True), rtol=1e-4)
+
+
+def test_windows_lie_where_a_mask_leaves_half_of_them() -> None:
+    source = scene(8, rows=300, cols=400)
+    inside = np.zeros((300, 400), bool)
+    inside[200:230, 300:330] = True  # less than one in a hundred
+
+    class Area:
+        identity, said = ("area",), "area"
+
+        def read(self, window: Window) -> np.ndarray:
+            return ~inside[window.slices()]
+
+        def close(self) -> None:
+            pass
+
+    supply = SceneSupply(MaskedSource(source, Area()))
+    found = supply.draw(0, 20, 16, 0)
+    assert (found.usable.mean((1, 2)) >= 0.5).all() and supply.identity != SceneSupply(source).identity
+    known = source._values[:, inside].astype(float)
+    np.testing.assert_allclose(supply.statistics.mean, known.mean(1), rtol=1e-5)
 
 
 def test_scenes_that_cannot_be_used() -> None:

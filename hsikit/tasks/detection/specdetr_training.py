@@ -52,6 +52,7 @@ class Pictures:
         wavelength: nm, shape (C,).
         fwhm: nm, shape (C,).
         quantity: of the values.
+        unseen: objects that were left out, as nothing is measured where they lie.
     """
 
     images: Tensor
@@ -62,6 +63,7 @@ class Pictures:
     wavelength: NDArray[np.float64]
     fwhm: NDArray[np.float64]
     quantity: str
+    unseen: int = 0
 
     @classmethod
     def of_set(cls, points: PointSet) -> Pictures:
@@ -116,6 +118,8 @@ def read_boxes(path: str | Path, grid: Grid, class_field: str = "class") -> tupl
 def cut_pictures(scenes: Sequence[tuple[Source, str | Path]], *, class_field: str = "class", seed: int = 0) -> Pictures:
     """Pictures out of scenes and their objects: all that hold objects, and as many that hold none.
 
+    Objects in whose box no pixel is measured, as a mask hides them or there are no data, are left out.
+
     Args:
         scenes: open scenes of one sensor, each with the vector file of its objects.
         class_field: attribute of the class.
@@ -132,7 +136,6 @@ def cut_pictures(scenes: Sequence[tuple[Source, str | Path]], *, class_field: st
         if not own.bands.spectral or len(own.bands.used) != len(first.bands.used) or own.quantity != first.quantity:
             raise SceneError(own.name, f"has other bands, or another quantity, than {first.name}, or no wavelengths", "Train on scenes of one sensor")
     found = [read_boxes(path, source.info.grid, class_field) for source, path in scenes]
-    names = tuple(sorted({name for own, _ in found for name in own}))
     side = min(SIDE, *(length for source, _ in scenes for length in source.info.grid.shape))
     rng, windows = np.random.default_rng(seed), []
     for number, (source, _) in enumerate(scenes):
@@ -145,21 +148,43 @@ def cut_pictures(scenes: Sequence[tuple[Source, str | Path]], *, class_field: st
     count, bands = len(windows), len(first.bands.used)
     if 4 * count * bands * side**2 > MOST_BYTES:
         raise OptionError("scenes", f"{count} pictures of {bands} bands need more than {MOST_BYTES >> 30} GiB", "Train on fewer or smaller scenes")
-    images, tables = np.empty((count, bands, side, side), np.float32), []
+    images = np.empty((count, bands, side, side), np.float32)
     for place, (number, window) in enumerate(windows):
-        source, (own_names, box) = scenes[number][0], found[number]
-        images[place] = read_window(source, window, source.info.bands.used)
-        inside = _within((box[:, :2] + box[:, 2:]) / 2, window)
-        labels = np.array([names.index(name) for name, held in zip(own_names, inside, strict=True) if held], float)
-        tables.append(np.column_stack((labels, box[inside] - np.array([window.col, window.row, window.col, window.row]))))
+        images[place] = read_window(scenes[number][0], window, scenes[number][0].info.bands.used)
     good, valid = first.bands.take(first.bands.used), np.asarray(np.isfinite(images).all(1))
     measured = [place for place in range(count) if valid[place].any()]
     if not measured:
         raise SceneError(first.name, "nothing is measured around its objects", "See that scene and objects are of one place")
+    names, tables, unseen = _tables(windows, found, valid)
     if len(measured) < count:
         images, valid, tables = images[measured], valid[measured], [tables[place] for place in measured]
     np.nan_to_num(images, copy=False, posinf=0.0, neginf=0.0)
-    return Pictures(torch.from_numpy(images), torch.from_numpy(valid), *_padded(tables), names, good.wavelength.copy(), good.fwhm.copy(), first.quantity)
+    shown = torch.from_numpy(images), torch.from_numpy(valid), *_padded(tables)
+    return Pictures(*shown, names, good.wavelength.copy(), good.fwhm.copy(), first.quantity, unseen)
+
+
+def _tables(windows: Sequence[tuple[int, Window]], found: Sequence[tuple[tuple[str, ...], NDArray[np.float64]]],
+            valid: NDArray[np.bool_]) -> tuple[tuple[str, ...], list[NDArray[np.float64]], int]:  # fmt: skip
+    """Classes of the objects that are measured; (label, left, top, right, bottom) of those in each picture; and how many are measured nowhere."""
+    held, seen = [], set[tuple[int, int]]()
+    for place, (number, window) in enumerate(windows):
+        box = found[number][1]
+        apart = box - np.array([window.col, window.row, window.col, window.row])
+        inside = [i for i in np.flatnonzero(_within((box[:, :2] + box[:, 2:]) / 2, window)).tolist() if _measured(valid[place], apart[i])]
+        seen.update((number, i) for i in inside)
+        held.append(([found[number][0][i] for i in inside], apart[inside]))
+    if not seen:
+        raise LabelError("objects", "nothing is measured where they lie", "See that no mask hides all of them")
+    names = tuple(sorted({found[number][0][i] for number, i in seen}))
+    tables = [np.column_stack((np.array([names.index(name) for name in own], float), box)) for own, box in held]
+    return names, tables, sum(len(own) for own, _ in found) - len(seen)
+
+
+def _measured(valid: NDArray[np.bool_], box: NDArray[np.float64]) -> bool:
+    """Whether any pixel of a box has data."""
+    left, top = np.maximum(np.floor(box[:2]), 0).astype(int)
+    right, bottom = np.ceil(box[2:]).astype(int)
+    return bool(valid[top:bottom, left:right].any())
 
 
 def _inward(window: Window, shape: tuple[int, int], side: int) -> Window:
@@ -303,4 +328,6 @@ def train_objects(scenes: Sequence[tuple[Source, str | Path]], *, class_field: s
     pictures = cut_pictures(scenes, class_field=class_field, seed=seed)
     if tell is not None:
         tell(f"{int((pictures.labels >= 0).sum())} objects of {len(pictures.names)} classes in {len(pictures.images)} pictures")
+        if pictures.unseen:
+            tell(f"note: {pictures.unseen} objects were left out: they are masked, or have no data")
     return train_on_pictures(pictures, seed=seed, **options)
