@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hsikit.convert.matching import scene_places
 from hsikit.convert.staged import write_staged
-from hsikit.errors import GridError
+from hsikit.errors import GridError, OutputError
 from hsikit.geo.bbox import window_of
 from hsikit.geo.grid import Grid, Window, tile_windows
 from hsikit.geo.inside import points_inside
@@ -62,9 +62,10 @@ class SceneSpectra:
         return self.info.bands
 
     def table(self) -> Features:
-        """Columns: wavelength_nm, good_band, one for each place, and for polygons their standard deviations behind each."""
-        columns: dict[str, NDArray[Any]] = {"wavelength_nm": np.round(self.bands.wavelength, 6), "good_band": self.bands.good.astype(np.uint8)}
-        for i, name in enumerate(_distinct(self.names)):
+        """Columns: wavelength_nm (band, the names, where bands have none), good_band, one for each place, and for polygons their deviations behind each."""
+        axis = ("wavelength_nm", np.round(self.bands.wavelength, 6)) if self.bands.spectral else ("band", np.array(self.bands.names))
+        columns: dict[str, NDArray[Any]] = {axis[0]: axis[1], "good_band": self.bands.good.astype(np.uint8)}
+        for i, name in enumerate(_distinct(self.names, columns, " sd" if self.spread is not None else "")):
             columns[name] = _shortest(self.values[i])
             if self.spread is not None:
                 columns[f"{name} sd"] = _shortest(self.spread[i])
@@ -88,9 +89,12 @@ class SceneSpectra:
         """Writes the table (.csv), or an ENVI library (.sli).
 
         Raises:
-            OutputError: another ending, a file exists without `overwrite`, or the disk does not take it.
+            OutputError: another ending, a file exists without `overwrite`, or the disk does not take it; a library of bands without wavelengths.
         """
         if Path(path).suffix.lower() == ".sli":
+            if not self.bands.spectral:
+                wrong = f"a library needs wavelengths, and bands of {self.info.name} have none"
+                raise OutputError(path, wrong, "Write a table (.csv), or name them with --sensor or --wavelengths")
             return self.library().save(path, overwrite=overwrite)
         return write_staged(Path(path), lambda staged: write_table(self.table(), staged), overwrite=overwrite)
 
@@ -110,13 +114,16 @@ def _shortest(values: NDArray[np.float32]) -> Floats:
     return np.array([float(str(value)) for value in values], np.float64)
 
 
-def _distinct(names: Sequence[str]) -> list[str]:
-    """Names as titles of columns: a second one of the same name gets its number."""
-    seen: dict[str, int] = {}
-    titles = []
+def _distinct(names: Sequence[str], taken: Iterable[str], behind: str = "") -> list[str]:
+    """Names as titles of columns: one that another column has gets a number; so does one whose second column, with `behind`, would."""
+    used, titles = set(taken), []
     for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        titles.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+        title, number = name, 1
+        while {title, title + behind} & used:
+            number += 1
+            title = f"{name} ({number})"
+        used |= {title, title + behind}
+        titles.append(title)
     return titles
 
 

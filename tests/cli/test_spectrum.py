@@ -55,6 +55,14 @@ def test_polygons_to_files(scene: Path, tmp_path: Path) -> None:
     assert again.code == 2 and "--overwrite" in again.err
 
 
+def test_layers_without_wavelengths(scene: Path, tmp_path: Path) -> None:
+    assert run("transform", scene, "--components", 2, "-o", tmp_path / "mnf.tif").code == 0
+    rows = table(run("spectrum", tmp_path / "mnf.tif", "--pixel", "1,1").out)
+    assert rows[0][0] == "band" and len(rows) == 3 and all(row[0] for row in rows[1:])
+    done = run("spectrum", tmp_path / "mnf.tif", "--pixel", "1,1", "-o", tmp_path / "c.sli")
+    assert done.code == 2 and "needs wavelengths" in done.err and not (tmp_path / "c.sli").exists()
+
+
 def test_mistakes(scene: Path) -> None:
     told = {
         "": "no place given", "--pixel 1,1 --xy 1,2": "--xy and --pixel given", "--pixel 1": "is not ROW,COL", "--lonlat a,b": "is not LON,LAT",

@@ -16,6 +16,7 @@ from hsikit.convert.sampling import at_pixels, at_points, polygon_means
 from hsikit.errors import GridError, OptionError, OutputError
 from hsikit.geo.grid import Grid
 from hsikit.geo.swath import swath_of_arrays
+from hsikit.scene import Bands
 from hsikit.sensors.array import ArraySource
 from hsikit.sensors.libraries import open_library
 from tests.laws.scenes import CRS, NODATA, SCALE, TRANSFORM, as_source
@@ -127,3 +128,26 @@ def test_table_library_and_plot(tmp_path: Path) -> None:
 def test_places_of_one_name_get_numbers() -> None:
     columns = at_pixels(scene(), [1, 2, 3], [1, 1, 1], ["a", "a", "b"]).table().columns
     assert list(columns) == ["wavelength_nm", "good_band", "a", "a (2)", "b"]
+
+
+def test_places_named_like_other_columns_get_numbers(tmp_path: Path) -> None:
+    names = ["wavelength_nm", "oats", "oats sd", "good_band"]
+    path = vector(tmp_path / "fields.gpkg", [block(4 * i, 5, 4, 3) for i in range(4)], crop=names)
+    found = polygon_means(scene(), path, "crop")
+    columns = found.table().columns
+    titles = [name for name in columns if not name.endswith(" sd")]
+    assert titles == ["wavelength_nm", "good_band", "wavelength_nm (2)", "oats", "oats sd (2)", "good_band (2)"] and len(columns) == 10
+    np.testing.assert_allclose(columns["wavelength_nm"], NM)
+    np.testing.assert_allclose(columns["oats sd"], found.spread[1], rtol=1e-6)
+
+
+def test_layers_without_wavelengths_are_told_by_name(tmp_path: Path) -> None:
+    source = scene()
+    bands = source.info.bands
+    source.info = source.info.with_(bands=Bands(np.full(40, np.nan), bands.fwhm, bands.good, tuple(f"layer {i}" for i in range(40))))
+    found = at_pixels(source, [0], [0])
+    lines = found.save(tmp_path / "out.csv")[0].read_text().splitlines()
+    assert lines[0] == "band,good_band,row 0 column 0" and lines[1].startswith("layer 0,1,")
+    with pytest.raises(OutputError, match=r"needs wavelengths.*--wavelengths"):
+        found.save(tmp_path / "out.sli")
+    assert not list(tmp_path.glob("out.[sh]*"))
