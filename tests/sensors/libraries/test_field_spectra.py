@@ -187,6 +187,24 @@ def test_splices_are_corrected_by_choice(tmp_path: Path) -> None:
         open_library(write_sed(tmp_path / "a.sed", {"Wvl": [350, 351], "Reflect. %": [1, 2]})).splice_corrected()
 
 
+def test_spectral_evolution_tells_where_detectors_meet(tmp_path: Path) -> None:
+    own = np.concatenate([np.linspace(350, 1000, 512), np.linspace(1003, 1900, 256), np.linspace(1903, 2500, 256)])
+    jump = np.where(own > 1001, 40.0, 38.0)
+    found = open_library(write_sed(tmp_path / "own.sed", {"Wvl": own, "Reflect. %": jump}))
+    assert found.metadata["splice_nm"] == ("1000 1900",)
+    np.testing.assert_allclose(found.splice_corrected().spectra, 0.4, rtol=1e-5)
+    over = np.concatenate([np.linspace(350, 1010, 512), np.linspace(970, 1900, 256), np.linspace(1903, 2500, 256)])
+    for detectors, want in (("512,256,256", "990 1900"), ("512,512", "990")):
+        joined = open_library(write_sed(tmp_path / "over.sed", {"Wvl": over, "Reflect. %": np.full(1024, 40.0)}, Detectors=detectors))
+        assert joined.metadata["splice_nm"] == (want,) and len(joined.wavelength) < 1024
+    for detectors in ("512,256,256", "512,256", "n/a", "2151"):
+        even = write_sed(tmp_path / "even.sed", {"Wvl": np.arange(350.0, 2501.0), "Reflect. %": np.full(2151, 40.0)}, Detectors=detectors)
+        with pytest.raises(OptionError, match="does not say where its detectors meet"):
+            open_library(even).splice_corrected()
+    downwards = open_library(write_sed(tmp_path / "down.sed", {"Wvl": own[::-1], "Reflect. %": jump[::-1]}, Detectors="n/a"))
+    assert len(downwards.wavelength) == 1024
+
+
 @pytest.mark.parametrize(
     ("text", "axis", "want"),
     [("5223.76N", "latitude", 52.396), ("52.396", "latitude", 52.396), ("-52.396", "latitude", -52.396), ("01303.96,W", "longitude", -13.066),
