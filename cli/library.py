@@ -45,9 +45,15 @@ def library(
     found = open_library(path, scale=scale, quantity=quantity, wavelengths=wavelengths, sensor=sensor, variable=variable)
     for notice in found.notices:
         tell(f"note: {notice}")
-    found = found.search(search, regex=regex) if search is not None else found
+    if search is not None:
+        found = found.search(search, regex=regex)
+        if not len(found):
+            _nothing(path, search, needed=output or plot or scene)
     found = found.splice_corrected(border or None) if splice else found
-    found = found.resample_to(to) if to is not None and len(found) else found
+    if to is not None and len(found):
+        known, found = len(found.notices), found.resample_to(to)
+        for notice in found.notices[known:]:
+            tell(f"note: {notice}")
     _show(found, everything)
     if scene is not None:
         _pixels(found, scene)
@@ -57,6 +63,16 @@ def library(
         from hsikit.convert.pictures import save_plot
 
         wrote(save_plot(found.plot, plot, overwrite=overwrite))
+
+
+def _nothing(path: Path, search: str, needed: object) -> None:
+    """Says that nothing was found; refuses what needs something."""
+    from hsikit.errors import OptionError
+
+    wrong = f"no spectrum of {path} has {search!r} in its name or metadata"
+    if needed:
+        raise OptionError("--search", wrong, f"Try other words; `hsikit library {path} --all` lists the names")
+    tell(f"note: {wrong}")
 
 
 def _show(found: Library, everything: bool) -> None:
@@ -75,9 +91,15 @@ def _show(found: Library, everything: bool) -> None:
 def _pixels(found: Library, scene: Path) -> None:
     """Where in a scene the spectra were taken."""
     from hsikit.convert.matching import match
+    from hsikit.errors import WavelengthError
     from hsikit.sensors import open_source
 
-    source = open_source(scene, inspect=False)
+    try:
+        source = open_source(scene, inspect=False)
+    except WavelengthError as error:
+        # --sensor and --wavelengths are the library's here
+        advice = f"Write the scene with them: `hsikit convert {scene} --wavelengths FILE.csv -o NEW.tif` (or --sensor NAME), and give --scene NEW.tif"
+        raise WavelengthError(str(scene), error.wrong, advice) from None
     try:
         matched = match(found, source)
     finally:

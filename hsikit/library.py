@@ -132,7 +132,8 @@ class Library:
     def resample_to(self, target: Wanted | Library, fwhm: ArrayLike | None = None, *, min_coverage: float = 0.8) -> Library:
         """What a sensor would measure: by its measured responses where they are at hand, else by Gaussians of its band widths.
 
-        Each spectrum answers for itself: where too much of a band lies in its deleted channels, it is NaN there.
+        Each spectrum answers for itself: where too much of a band lies in its deleted channels, it is NaN there. A notice tells how far
+        the bands are covered by the channels that any spectrum has, where any is not covered whole.
 
         Args:
             target: a name of `hsikit sensors`, a CSV file of bands, anything with `wavelength` and `fwhm` in nm (`Bands`, a
@@ -144,8 +145,8 @@ class Library:
             OptionError: neither a known sensor nor a table of bands.
             WavelengthError: no band can be answered for, or two band centres are the same.
         """
-        from hsikit.convert.resample import target_of
-        from hsikit.spectral.library import resample_spectra
+        from hsikit.convert.resample import coverage_notices, target_of
+        from hsikit.spectral.library import channel_spacing, resample_spectra
         from hsikit.spectral.resample import Resampling, gaussian_resampling, response_resampling
 
         wanted = target_of(target.bands if isinstance(target, Library) else target, fwhm)
@@ -159,7 +160,12 @@ class Library:
         if len(self) and not np.isfinite(values).any():
             low, high = self.wavelength[[0, -1]]
             raise WavelengthError(self.source, "its spectra answer for none of the bands asked for", f"They reach from {low:g} to {high:g} nm")
-        return replace(self, spectra=values, wavelength=wanted.bands.wavelength, fwhm=wanted.bands.fwhm)
+        notices = self.notices
+        if (good := self.bands.good).any():
+            widths = np.where(np.isnan(self.fwhm), channel_spacing(self.wavelength), self.fwhm)
+            coverage = weigh(self.wavelength[good], widths[good]).coverage
+            notices = (*notices, *coverage_notices(wanted.bands.names, coverage, coverage >= min_coverage))
+        return replace(self, spectra=values, wavelength=wanted.bands.wavelength, fwhm=wanted.bands.fwhm, notices=notices)
 
     def splice_corrected(self, borders: Sequence[float] | None = None) -> Library:
         """Field spectra without jumps at the borders of detectors; see `hsikit.spectral.splice`.
@@ -177,6 +183,8 @@ class Library:
             each = [tuple(borders) if borders is not None else tuple(float(part) for part in text.split()) for text in told]
         except ValueError as error:
             raise OptionError(self.source, f"its column {SPLICES!r} holds what is no wavelength ({error})", "Name the borders in nm") from None
+        if not len(self):
+            return self
         if not any(each):
             raise OptionError("splice", f"{self.source} does not say where its detectors meet", "Name the borders in nm, such as 1000 and 1830")
         values = np.stack([correct_splices(row[np.newaxis], self.wavelength, own)[0][0] for row, own in zip(self.spectra, each, strict=True)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +21,9 @@ from hsikit.spectral.resample import Resampling, gaussian_resampling, response_r
 
 MIN_COVERAGE = 0.8
 """The share of a band's response that must lie where the scene measured something."""
+WHOLE = 0.995
+"""What rounds to 100 %."""
+MOST_NAMED = 4
 WANTED = "bands to resample to"
 _TABLES = (".csv", ".txt", ".tsv")
 
@@ -110,7 +114,8 @@ def resampled(source: Source, to: Wanted, fwhm: ArrayLike | None = None, *, min_
 
     Only good bands are used. Where some of them are missing in a pixel, the others take over their weight, down to half of a
     response; below that the result is missing. All bands of the target come out, in its places: those that the scene cannot
-    answer for (outside its range, in its gaps) are missing throughout and marked bad, and a notice names them.
+    answer for (outside its range, in its gaps) are missing throughout and marked bad, and a notice names them. Another tells how far bands are
+    covered, where any is not covered whole; the attribute `coverage` has the share of each.
 
     Example:
         >>> as_sentinel = resampled(open_source("emit.hdr"), "sentinel-2")
@@ -140,7 +145,7 @@ def resampled(source: Source, to: Wanted, fwhm: ArrayLike | None = None, *, min_
         bands=bands,
         sensor=target.sensor,
         notices=(*info.notices, *_notices(target, means, answered, min_coverage)),
-        attrs={**info.attrs, "resampled_from": info.sensor or "unknown", "responses": kind},
+        attrs={**info.attrs, "resampled_from": info.sensor or "unknown", "responses": kind, "coverage": " ".join(f"{round(c, 2):g}" for c in means.coverage)},
     )
     return BandSumSource(source, used, kept, new, shared=True)
 
@@ -160,4 +165,20 @@ def _notices(target: Target, means: Resampling, answered: Booleans, least: float
         told = [f"{target.bands.names[i]} ({means.coverage[i]:.0%})" for i in lost[:8]]
         more = f" and {lost.size - 8} more" if lost.size > 8 else ""
         found.append(f"less than {least:.0%} of their response was measured, so they are missing: {', '.join(told)}{more}")
-    return found
+    return found + coverage_notices(target.bands.names, means.coverage, answered)
+
+
+def coverage_notices(names: Sequence[str], coverage: Floats, answered: Booleans) -> list[str]:
+    """How many bands are covered whole (to half a percent), and how far those are that are not but are answered for; nothing where all are whole.
+
+    Args:
+        names: of the bands.
+        coverage: the share of each band's response that lies where something was measured.
+        answered: whether it was enough.
+    """
+    whole, told = coverage >= WHOLE, [f"{names[int(i)]} to {coverage[i]:.0%}" for i in np.flatnonzero(answered & (coverage < WHOLE))]
+    if whole.all():
+        return []
+    partly = coverage[answered & ~whole]
+    more = f" and {len(told) - MOST_NAMED} more, all to {partly.min():.0%} or further" if len(told) > MOST_NAMED else ""
+    return [", ".join([f"{whole.sum()} of {len(whole)} bands are covered whole", *told[:MOST_NAMED]]) + more]

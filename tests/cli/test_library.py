@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from pyproj import Transformer
+from rasterio.transform import from_origin
 
 from hsikit.scene import read_window
 from hsikit.sensors import open_source
@@ -66,6 +68,34 @@ def test_a_library_is_looked_into(tmp_path: Path) -> None:
     }.items():
         wrong = run("library", header, *arguments.split())
         assert wrong.code == 2 and words in wrong.err
+
+
+def test_a_search_without_hits_says_so(campaign: Path, tmp_path: Path) -> None:
+    done = run("library", campaign, "--search", "zzz", "--splice", "--border", 1000)
+    assert done.code == 0 and "has 'zzz' in its name or metadata" in done.err and done.out.startswith("0 spectra")
+    for words in (("-o", tmp_path / "x.sli"), ("--plot", tmp_path / "x.png")):
+        wrong = run("library", campaign, "--search", "zzz", *words)
+        assert wrong.code == 2 and "Try other words" in wrong.err and not list(tmp_path.glob("x.*"))
+
+
+def test_a_scene_without_wavelengths_is_told_what_works(campaign: Path, tmp_path: Path) -> None:
+    bare, table = tmp_path / "bare.tif", tmp_path / "bands.csv"
+    with rasterio.open(
+        bare, "w", driver="GTiff", height=9, width=8, count=3, dtype="uint16", crs="EPSG:32633", transform=from_origin(365000, 5808000, 30, 30)
+    ) as made:
+        made.write(np.arange(216, dtype=np.uint16).reshape(3, 9, 8))
+    wrong = run("library", campaign, "--scene", bare)
+    assert wrong.code == 2 and f"hsikit convert {bare} --wavelengths FILE.csv" in wrong.err
+    table.write_text("wavelength\n500\n600\n700\n")
+    assert run("convert", bare, "--wavelengths", table, "-o", tmp_path / "new.tif").code == 0
+    done = run("library", campaign, "--scene", tmp_path / "new.tif")
+    assert done.code == 0 and "3 spectra lie in the scene" in done.err
+
+
+def test_resampling_tells_how_far_bands_are_covered(campaign: Path) -> None:
+    (campaign.parent / "bands.csv").write_text("name,wavelength,fwhm\nedge,352,10\nred,660,30\n")
+    done = run("library", campaign, "--to", campaign.parent / "bands.csv")
+    assert done.code == 0 and "note: 1 of 2 bands are covered whole" in done.err
 
 
 def test_field_spectra_are_matched_and_spliced(campaign: Path, scene: Path, tmp_path: Path) -> None:

@@ -58,6 +58,12 @@ def test_less_coverage_is_had_for_the_asking() -> None:
     wanted = Bands(np.array([550.0, 600.0]), np.array([40.0, 40.0]), np.ones(2, bool), ("a", "b"))
     assert resampled(source, wanted).info.bands.good.tolist() == [True, False]
     asked = resampled(source, wanted, min_coverage=0.3)
+    share = float(asked.info.attrs["coverage"].split()[1])
+    assert 0.3 < share < 0.8 and asked.info.notices[-1] == f"1 of 2 bands are covered whole, b to {share:.0%}"
+    assert resampled(source, wanted).info.notices[-1] == "1 of 2 bands are covered whole"
+    assert resampled(source, [550.0], 20.0).info.notices == ("resampled to 1 bands by Gaussians of the band widths",)
+    many = resampled(source, np.arange(570.0, 601.0, 3.0), 40.0, min_coverage=0.3).info.notices[-1]
+    assert "more, all to " in many and many.count(" to ") == 5
     assert asked.info.bands.good.all() and np.isfinite(spectra(asked)[1, 0, 0])
     for share in (0.0, 1.5, float("nan")):
         with pytest.raises(OptionError, match="min_coverage"):
@@ -136,6 +142,7 @@ def test_written_and_read_again(tmp_path: Path) -> None:
     made = resampled(scene(nm=NM), "sentinel-2")
     write_scene(made, tmp_path / "s2.tif")
     read = open_source(tmp_path / "s2.tif")
+    assert read.info.attrs["coverage"] == made.info.attrs["coverage"]
     assert read.info.sensor == "sentinel-2" and read.info.bands.names == made.info.bands.names
     np.testing.assert_array_equal(read.info.bands.good, made.info.bands.good)
     np.testing.assert_allclose(spectra(read), spectra(made), rtol=1e-6)
