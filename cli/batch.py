@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hsikit.batch import BatchPlan, Cluster, Order, Outcome, Status
 
 RUN, STATUS = "run", "status"
-TYPED = ("jobs", "threads", "timeout", "split_above", "asset", "ledger", "output", "task", "cluster", "cluster_option")
+TYPED = ("jobs", "threads", "timeout", "split_above", "asset", "ledger", "output", "task", "scheduler", "cluster", "cluster_option")
 MIB = 2**20
 _Summary = Annotated[Path | None, typer.Option(help="HTML page of all scenes and failures.", show_default=False)]
 _Collection = Annotated[Path | None, typer.Option(help="STAC collection of the outputs (.json).", show_default=False)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ KINDS = ("local", "slurm")
 LISTS = ("job_extra_directives", "job_script_prologue", "job_directives_skip", "worker_extra_args")
 """Options of dask-jobqueue that are lists; their parts are separated by `;`."""
 CONNECT_SECONDS = 30
+_SCHEDULER = re.compile(r"inproc://\S+|((tcp|tls|ucx|wss?)://)?(\[[0-9A-Fa-f:.%]+\]|[^\s:/@\[\]]+):(?P<port>\d{1,5})")
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Cluster:
         options: of the one that is made, by name, as `distributed.LocalCluster` and `dask_jobqueue.SLURMCluster` have them.
 
     Raises:
-        OptionError: neither or both are given, a kind that is not known, or options of none.
+        OptionError: neither or both are given, an address that can be none, a kind that is not known, or options of none.
     """
 
     scheduler: str = ""
@@ -40,6 +43,9 @@ class Cluster:
     def __post_init__(self) -> None:
         if bool(self.scheduler) == bool(self.kind):
             raise OptionError("cluster", "it is one that runs, or one that is made", "Give --scheduler ADDRESS, or --cluster local")
+        match = _SCHEDULER.fullmatch(self.scheduler)
+        if self.scheduler and (match is None or not 0 < int(match["port"] or 1) < 2**16):
+            raise OptionError("scheduler", f"'{self.scheduler}' is no address of a scheduler", "Write one such as tcp://host:8786")
         if self.kind and self.kind not in KINDS:
             raise OptionError("cluster", f"'{self.kind}' is not known", f"Known are {', '.join(KINDS)}")
         if self.options and not self.kind:
@@ -83,16 +89,29 @@ def connected(cluster: Cluster, *, jobs: int, threads: int, memory: int | None) 
         raise MissingExtraError("distributed", "batches on a cluster need it, and it is not installed", 'Run: pip install "hsikit[cluster]"') from None
     dask: Any = distributed
     if cluster.scheduler:
-        try:
-            client = dask.Client(cluster.scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
-        except (OSError, ValueError) as error:
-            advice = "Check the address, and that the scheduler runs: dask scheduler"
-            raise RunError(cluster.scheduler, f"no scheduler answers there ({_first_line(error)})", advice) from None
-        with client:
+        with _client(cluster.scheduler) as client:
             yield client
         return
     with made(cluster, jobs=jobs, threads=threads, memory=memory) as own, dask.Client(own, set_as_default=False) as client:
         yield client
+
+
+def _client(scheduler: str) -> Any:
+    """A connection to a scheduler that runs.
+
+    Raises:
+        RunError: it does not answer.
+    """
+    import distributed
+
+    dask: Any = distributed
+    try:
+        return dask.Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError, TypeError, ImportError) as error:  # the latter two of protocols that are not set up here: tls, ucx
+        why = _first_line(error)
+    # Dask closes a client that could not be made when it is forgotten: not by an error that refers to it, at the end of the process, where that hangs.
+    gc.collect()
+    raise RunError(scheduler, f"no scheduler answers there ({why})", "Check the address, and that the scheduler runs: dask scheduler")
 
 
 def made(cluster: Cluster, *, jobs: int, threads: int, memory: int | None) -> Any:

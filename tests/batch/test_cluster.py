@@ -223,9 +223,17 @@ def test_workers_of_another_version_are_refused(dask: Any, orders: Make, monkeyp
 
 def test_no_scheduler_answers(orders: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
-    for address in ("tcp://127.0.0.1:1", "nonsense://x:1"):
+    for address in ("tcp://127.0.0.1:1", "tls://127.0.0.1:1"):
         with pytest.raises(RunError, match="no scheduler answers there"):
             run_batch(orders("ok-a"), cluster=Cluster(address), command=FAKE)
+
+
+def test_a_client_that_could_not_be_made_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """Dask's own end of it, at the end of the process, takes a minute and prints a traceback."""
+    words = ["batch", str(tmp_path / "a.tif"), "--task", "superresolve", "-o", str(tmp_path / "maps"), "--scheduler", "tls://127.0.0.1:1"]
+    code = f"import sys; sys.argv = {['hsikit', *words]}; from hsikit_cli.main import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=50)
+    assert done.returncode == 2 and "no scheduler answers there" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_local_cluster_is_made_and_closed(orders: Make) -> None:
@@ -277,6 +285,11 @@ def test_mistaken_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
     for facts in ({}, {"scheduler": "tcp://x:1", "kind": "local"}, {"kind": "pbs"}, {"scheduler": "tcp://x:1", "options": {"a": 1}}):
         with pytest.raises(OptionError):
             Cluster(**facts)
+    for address in ("foo", "tcp://host", "host:many", "host:99999", "nonsense://x:1", "http://x:8787", "tcp://x:1/"):
+        with pytest.raises(OptionError, match="is no address of a scheduler"):
+            Cluster(address)
+    for address in ("host:8786", "tcp://10.0.0.1:1", "tls://[::1]:8786", "inproc://10.0.0.1/2/3"):
+        assert Cluster(address).scheduler == address
     for text in ("walltime", "=3", "queue="):
         with pytest.raises(OptionError, match="is no option"):
             cluster.read_option(text)
