@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -122,3 +125,58 @@ def test_a_batch_from_s3_to_s3_does_each_scene_once(bucket: Traffic, made: Path,
     bucket.clear()
     assert not run_batch(orders, ledger=tmp_path / "batch.sqlite").failed
     assert not [path for method, path, _ in bucket.sent if method == "PUT"]
+
+
+SIGNATURE, RENEWED = "X-Amz-Signature=SECRET%2Bb", "X-Amz-Signature=SECRET%2Bc"
+
+
+@pytest.fixture
+def signed(made: Path, tmp_path: Path) -> Iterator[str]:
+    """Address of a server that gives `a.tif` and `b.tif` to whoever has a signature."""
+    (tmp_path / "served").mkdir()
+    for name in ("a.tif", "b.tif"):
+        shutil.copy(made / "scene.tif", tmp_path / "served" / name)
+    with http_server(tmp_path / "served") as (address, traffic):
+        traffic.refuse = lambda method, path, key: None if path.partition("?")[2] in (SIGNATURE, RENEWED) else 403
+        yield address
+
+
+def leaks(folder: Path) -> list[Path]:
+    """Files in which the signature stands."""
+    return [path for path in folder.rglob("*") if path.is_file() and b"SECRET" in path.read_bytes()]
+
+
+def test_a_batch_of_signed_addresses_keeps_no_signature(signed: str, made: Path, tmp_path: Path) -> None:
+    words = ["--model", made / "model", "-o", tmp_path / "maps" / "{stem}.tif", "--summary", tmp_path / "maps.html"]
+    scenes = [f"{signed}/{name}?{SIGNATURE}" for name in ("a.tif", "absent.tif")]
+    done = run("batch", *scenes, *words)
+    assert done.code == 1 and f"failed: {signed}/absent.tif (classify)" in done.text and "SECRET" not in done.text
+    np.testing.assert_array_equal(pixels(tmp_path / "maps" / "a.tif"), pixels(made / "map.tif"))
+    assert not leaks(tmp_path) and "SECRET" not in run("batch", "status", tmp_path / "maps").text
+    again = run("batch", f"{signed}/a.tif?{RENEWED}", *words)
+    assert again.code == 0 and "0 done, 1 were done before" in again.text
+    again = run("batch", f"{signed}/absent.tif?{SIGNATURE}", *words, "--dry-run")
+    assert "cannot be done" in again.text and "SECRET" not in again.text
+
+
+def test_signed_addresses_of_items_keep_no_signature(signed: str, made: Path, tmp_path: Path) -> None:
+    items = [{"type": "Feature", "id": name, "assets": {"data": {"href": f"{signed}/{name}?{SIGNATURE}"}}} for name in ("a.tif", "b.tif")]
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "items.json").write_text(json.dumps({"type": "FeatureCollection", "features": items}))
+    done = run("batch", tmp_path / "lists" / "items.json", "--model", made / "model", "-o", tmp_path / "maps" / "{stem}.tif")
+    assert done.code == 0 and "2 done" in done.text and leaks(tmp_path) == [tmp_path / "lists" / "items.json"]
+
+
+def test_a_plan_of_a_signed_address_keeps_no_signature(signed: str, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    done = run("plan", f"{signed}/a.tif?{SIGNATURE}", "--model", made / "model", "--save-pace", tmp_path / "pace.json")
+    assert done.code == 0 and "SECRET" not in done.text
+    assert json.loads((tmp_path / "pace.json").read_text())["scene"] == f"{signed}/a.tif" and not leaks(tmp_path)
+
+
+def test_signed_addresses_on_a_cluster(signed: str, made: Path, tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    words = ["--model", made / "model", "-o", tmp_path / "maps" / "{stem}.tif", "--cluster", "local", "-j", 1]
+    done = run("batch", f"{signed}/a.tif?{SIGNATURE}", *words)
+    assert done.code == 0 and "1 done" in done.text and not leaks(tmp_path) and "SECRET" not in done.text
+    np.testing.assert_array_equal(pixels(tmp_path / "maps" / "a.tif"), pixels(made / "map.tif"))

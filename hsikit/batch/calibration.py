@@ -2,7 +2,8 @@
 
     python -m hsikit.batch.calibration FOLDER
 
-reads FOLDER/request.json and writes FOLDER/answer.json. A fresh process has a worker's memory, and its peak is that of the work.
+reads FOLDER/request.json, and on stdin the signatures of its addresses as JSON, and writes FOLDER/answer.json. A fresh process has a worker's
+memory, and its peak is that of the work.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from hsikit.batch.filling import job_of, open_order
 from hsikit.batch.orders import Order
 from hsikit.batch.pace import Pace
 from hsikit.errors import EmptySceneError, HsikitError, RunError
+from hsikit.geo.remote import take_signatures
 
 if TYPE_CHECKING:
     from hsikit.engine.options import HiddenPixels, RunOptions
@@ -57,7 +59,8 @@ def calibrate(order: Order, *, threads: int, memory: int) -> Pace:
         request = {"order": order.to_json(), "threads": threads, "memory": memory, "begun": time.time()}
         Path(folder, REQUEST).write_text(json.dumps(request), encoding="utf-8")
         command = [sys.executable, "-m", __name__, folder]
-        ended = subprocess.run(command, env=environment_of_child(threads, memory), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+        signatures, variables = json.dumps(order.signatures).encode(), environment_of_child(threads, memory)
+        ended = subprocess.run(command, env=variables, input=signatures, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
         try:
             answer = json.loads(Path(folder, ANSWER).read_text(encoding="utf-8"))
         except OSError:
@@ -337,6 +340,7 @@ def main(arguments: Sequence[str]) -> None:
 
     folder = Path(arguments[0])
     request: dict[str, Any] = json.loads((folder / REQUEST).read_text(encoding="utf-8"))
+    take_signatures(json.load(sys.stdin))
     for name in LOADED_FIRST:
         import_module(name)
     try:

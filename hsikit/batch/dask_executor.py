@@ -144,8 +144,8 @@ class DaskExecutor:
         token = f"{self._run}-{secrets.token_hex(8)}"
         ticket = dask.Queue(token, client=self._client)
         ticket.put(True)
-        order = assignment.order.absolute.to_json()  # the worker's folder is another
-        asked = node.Ticket(self._run, token, order, self._limits.how(assignment), self._limits, self._command)
+        order = assignment.order.absolute  # the worker's folder is another
+        asked = node.Ticket(self._run, token, order.to_json(), self._limits.how(assignment), self._limits, self._command, order.signatures)
         future = self._client.submit(node.attend, asked, key=token, pure=False)
         self._attempts[token] = _Attempt(assignment, place, future, ticket)
         future.add_done_callback(lambda _: self._events.put((token, None)))

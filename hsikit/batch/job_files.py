@@ -14,7 +14,7 @@ from typing import Any
 from hsikit.batch.item_lists import scenes_in
 from hsikit.batch.orders import READING, RUNNING, TASKS, Order, make_order, require_distinct
 from hsikit.errors import OptionError
-from hsikit.geo.remote import RemotePath, place_of
+from hsikit.geo.remote import RemotePath, place_of, set_aside
 
 TABLES = (".toml", ".yaml", ".yml")
 """Endings of lists that name their tasks themselves."""
@@ -79,7 +79,7 @@ def _require_outside(pattern: str, orders: Sequence[Order]) -> None:
         pairs = zip(order.output.parts, wanted.parts, strict=False)
         deep = "**" in pattern and fnmatch.fnmatchcase(str(order.output), str(wanted).replace("**/", "*"))
         if deep or (len(order.output.parts) == len(wanted.parts) and all(fnmatch.fnmatchcase(*pair) for pair in pairs)):
-            raise OptionError("output", f"{order.output} would be one of the scenes {pattern} in the next run", "Write into another folder")
+            raise OptionError("output", f"{order.output} would be one of the scenes {set_aside(pattern)} in the next run", "Write into another folder")
 
 
 def _matching(pattern: str, where: str | Path) -> list[str]:
@@ -88,7 +88,7 @@ def _matching(pattern: str, where: str | Path) -> list[str]:
     Raises:
         OptionError: a pattern that nothing matches.
     """
-    place = place_of(pattern)
+    place, pattern = place_of(pattern), set_aside(pattern)
     if not glob.has_magic(pattern) or place.exists():
         return [pattern]
     found = sorted(str(path) for path in place.parent.glob(place.name)) if isinstance(place, RemotePath) else sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
@@ -196,7 +196,7 @@ def _paths(path: Path, line: Mapping[str, Any]) -> list[str]:
     parts = [found] if isinstance(found, str) else found
     if not isinstance(parts, list) or not parts or not all(isinstance(part, str) and part for part in parts):
         raise OptionError(path, "a [[scene]] has no path", 'Write it like path = "granules/b.tif", or as a list of tiles')
-    return parts
+    return [set_aside(part) for part in parts]
 
 
 @contextmanager

@@ -37,6 +37,7 @@ class Ticket:
         how: as a worker process is told, see `Limits.how`; its memory may be said here only.
         limits: as for workers of one machine.
         command: how a worker process is started.
+        signatures: see `Order.signatures`; not shown where Dask shows a ticket.
     """
 
     run: str
@@ -45,6 +46,7 @@ class Ticket:
     how: Mapping[str, Any]
     limits: Limits
     command: tuple[str, ...]
+    signatures: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def attend(ticket: Ticket) -> dict[str, Any]:
@@ -61,7 +63,7 @@ def attend(ticket: Ticket) -> dict[str, Any]:
     memory = ticket.limits.memory or _share()
     worker = _hire(environment_of(ticket.limits.threads, memory), ticket.command)
     watch = _Watch(worker, ticket)
-    worker.send({"order": ticket.order, "how": {**ticket.how, "memory": memory}})
+    worker.send({"order": ticket.order, "how": {**ticket.how, "memory": memory}, "signatures": ticket.signatures})
     answer = watch.through()
     if answer["is"] == "stopped":  # it would stop the next scene as well
         worker.kill()

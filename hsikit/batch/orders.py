@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 from hsikit.errors import OptionError
-from hsikit.geo.remote import place_of
+from hsikit.geo.remote import place_of, set_aside, signatures_of
 
 Kind = type[bool] | type[int] | type[float] | type[str] | str
 """Type of an option; "texts": one or several texts, "numbers": four numbers, "ranges": pairs of numbers, "table": options of a method by name."""
@@ -56,7 +56,7 @@ _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 @dataclass(frozen=True)
 class Order:
-    """One scene and what is to be done with it.
+    """One scene and what is to be done with it. Signatures of addresses are set aside: none stands in any text of it.
 
     Attributes:
         scene: the scene; or several tiles on one grid.
@@ -69,6 +69,15 @@ class Order:
     task: str
     output: Path
     options: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scene", tuple(set_aside(part) for part in self.scene))
+        object.__setattr__(self, "options", _each_text(self.options, set_aside))
+
+    @property
+    def signatures(self) -> dict[str, str]:
+        """What opens its signed addresses, for the process that does it: never to be shown or written."""
+        return signatures_of(_texts([self.scene, self.options]))
 
     @property
     def name(self) -> str:
@@ -180,6 +189,24 @@ def require_distinct(orders: Sequence[Order]) -> None:
                 advice = "Put {stem}, {parent} or {task} into the output, or give one of them an output of its own"
                 raise OptionError("output", f"{seen[path].name} ({seen[path].task}) and {order.name} ({order.task}) would both write {path}", advice)
             seen[path] = order
+
+
+def _each_text(value: Any, change: Callable[[str], str]) -> Any:
+    """A value as JSON has it, with each text in it changed."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {name: _each_text(part, change) for name, part in value.items()}
+    return [_each_text(part, change) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in a value as JSON has it."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(part)
 
 
 def _typed(value: Any, kind: Kind, where: str) -> Any:

@@ -87,7 +87,8 @@ class Supervisor:
     def _assign(self, post: _Post, assignment: Assignment) -> None:
         post.assignment, post.started, post.steps, post.total, post.verdict = assignment, time.monotonic(), 0, 0, ""
         post.worker.begin_scene()
-        post.worker.send({"order": assignment.order.to_json(), "how": self._limits.how(assignment)})
+        order = assignment.order
+        post.worker.send({"order": order.to_json(), "how": self._limits.how(assignment), "signatures": order.signatures})
 
     def _hear(self, post: _Post) -> None:
         """Takes what a worker says."""

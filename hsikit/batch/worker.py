@@ -26,6 +26,7 @@ from hsikit.engine.resources import resident_bytes
 from hsikit.errors import HsikitError
 from hsikit.geo.footprint import footprint
 from hsikit.geo.grid import Grid
+from hsikit.geo.remote import take_signatures
 
 LOADED_FIRST = (
     "numpy.ma", "numpy.random", "torch", "safetensors.torch", "rasterio", "rasterio.shutil", "pyproj", "pystac", "shapely.geometry", "hsikit.api",
@@ -80,6 +81,7 @@ def serve(orders: queue.Queue[Mapping[str, Any] | None], reporter: Reporter, bus
     while (message := orders.get()) is not None:
         started = time.monotonic()
         try:
+            take_signatures(message.get("signatures", {}))
             answer = fill(Order.from_json(message["order"]), reporter, message["how"])
         except KeyboardInterrupt:
             answer = {"is": "stopped"}

@@ -11,7 +11,7 @@ import io
 import os
 import re
 import stat as modes
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PosixPath
 from typing import IO, Any
 from urllib.parse import parse_qsl
@@ -182,6 +182,26 @@ def without_query(text: str) -> str:
     rest = match[2] if match[1].lower() == "s3" else match[2].partition("?")[0]
     host, slash, key = rest.partition("/")
     return f"{match[1].lower()}://{host.rpartition('@')[2]}{slash}{key}"
+
+
+def set_aside(text: str) -> str:
+    """An address without its signature, which this process keeps for reading; other texts as they are.
+
+    Raises:
+        SceneError: see `place_of`.
+    """
+    found = place_of(text)
+    return str(found) if isinstance(found, RemotePath) else text
+
+
+def signatures_of(texts: Iterable[str]) -> dict[str, str]:
+    """The signed queries of these addresses, for another process that is to read them: never to be shown or written."""
+    return {text: _queries[text] for text in texts if text in _queries}
+
+
+def take_signatures(signatures: Mapping[str, str]) -> None:
+    """Keeps what `signatures_of` gave in another process."""
+    _queries.update(signatures)
 
 
 def _refuse_unsafe(scheme: str, rest: str, doubled: bool, shown: str) -> None:

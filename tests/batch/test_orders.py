@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +107,16 @@ def test_absolute_paths_for_a_worker_of_another_folder(tmp_path: Path, monkeypat
     assert found.scene == (str(tmp_path / "a" / "s.tif"),) and found.output == one.output
     assert found.options == {"model": str(tmp_path / "m"), "mask": ["cloud,shadow", str(tmp_path / "clouds.gpkg")], "confidence": True}
     assert found.key == one.key and found.absolute == found
+
+
+SIGNED = "http://host/a.tif?X-Amz-Signature=SECRET"
+
+
+def test_signatures_stand_in_no_text_of_an_order() -> None:
+    made = make_order([SIGNED], "anomaly", "m/{stem}.tif", {"dem": SIGNED.replace("/a.", "/d.")}, "")
+    bare = make_order(["http://host/a.tif"], "anomaly", "m/{stem}.tif", {"dem": "http://host/d.tif"}, "")
+    assert made == bare and made.key == bare.key and "SECRET" not in repr(made) + json.dumps(made.to_json())
+    assert made.signatures == made.absolute.signatures == dict.fromkeys(("http://host/a.tif", "http://host/d.tif"), "X-Amz-Signature=SECRET")
+    masked = Order(("b.tif",), "anomaly", Path("/m.tif"), {"mask": ["cloud", SIGNED.replace("/a.", "/m.")]})
+    assert masked.options == {"mask": ["cloud", "http://host/m.tif"]} and masked.signatures == {"http://host/m.tif": "X-Amz-Signature=SECRET"}
+    assert Order(("a?b.tif", "s3://data/a?b.tif"), "anomaly", Path("/m.tif"), {}).scene == ("a?b.tif", "s3://data/a?b.tif")
