@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from hsikit.errors import OptionError
+from hsikit.geo.remote import set_aside
 
 ROLES = ("data", "reflectance")
 """Roles of an asset that is the scene."""
@@ -67,8 +69,11 @@ def _roles(asset: Mapping[str, Any]) -> list[str]:
 
 
 def _resolved(path: Path, href: str) -> str:
-    """An asset's path; an address as it is."""
+    """An asset's path; an address as it is. Many write names of files into relative addresses as they are: one that is there is meant."""
     parts = urlsplit(href)
     if parts.scheme == "file":
         return unquote(parts.path)
-    return href if "://" in href else str(path.parent / href)
+    if "://" in href:
+        return set_aside(href)
+    plain = path.parent / href
+    return str(plain if os.path.lexists(plain) else path.parent / unquote(href))

@@ -81,3 +81,9 @@ def test_what_is_no_yaml_list(text: str, wrong: str, tmp_path: Path) -> None:
     (tmp_path / "j.yml").write_text(text)
     with pytest.raises(OptionError, match=wrong):
         read_orders([tmp_path / "j.yml"])
+
+
+def test_relative_addresses_are_decoded_unless_a_file_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "50%25.tif").touch()
+    path = write(tmp_path / "l.json", item("a", a={"href": "sp%20ace/x.tif"}), item("b", b={"href": "./50%25.tif"}), item("c", c={"href": "caf%C3%A9%23.tif"}))
+    assert scenes([path]) == [str(tmp_path / name) for name in ("sp ace/x.tif", "50%25.tif", "café#.tif")]
