@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hsikit.batch.item_lists import scenes_in
-from hsikit.batch.orders import READING, RUNNING, TASKS, Order, make_order, require_distinct
+from hsikit.batch.orders import READING, RUNNING, TASKS, Order, make_order, method_options, require_distinct
 from hsikit.errors import OptionError
 from hsikit.geo.remote import RemotePath, place_of, set_aside
 
@@ -86,8 +86,10 @@ def _matching(pattern: str, where: str | Path) -> list[str]:
     """The paths of a pattern, sorted; a path without one stands for itself, whether it exists or not: a missing scene fails by itself.
 
     Raises:
-        OptionError: a pattern that nothing matches.
+        OptionError: a pattern that nothing matches, or that is no text of a path.
     """
+    if "\0" in pattern:
+        raise OptionError(where, "a pattern holds a NUL character", "Remove it: no file can be called so")
     place, pattern = place_of(pattern), set_aside(pattern)
     if not glob.has_magic(pattern) or place.exists():
         return [pattern]
@@ -103,7 +105,7 @@ def _from_csv(path: Path, task: str, output: str, given: Mapping[str, Any]) -> I
         lines = csv.DictReader(file, strict=True)
         columns = [name.strip() for name in lines.fieldnames or ()]
         rows = [(lines.line_num, row) for row in lines]
-    known = {"scene", "output", "task", *_SHARED, *(name for own in TASKS.values() for name, kind in own.items() if kind != "table")}
+    known = {"scene", "output", "task", *_SHARED, *(name for own in TASKS.values() for name in own)}
     wrong = [name for name in columns if name not in known]
     if "scene" not in columns or wrong or len(set(columns)) < len(columns):
         none = f"it has no column 'scene', but {', '.join(columns) or 'nothing'}"
@@ -113,12 +115,25 @@ def _from_csv(path: Path, task: str, output: str, given: Mapping[str, Any]) -> I
         where = f"{path}, line {number}"
         if None in row or None in row.values():
             raise OptionError(where, f"it has not the {len(columns)} cells of the first line", "Put cells that hold a comma into quotes")
-        cells = {name.strip(): text.strip() for name, text in row.items() if text.strip()}
+        cells: dict[str, Any] = {name.strip(): text.strip() for name, text in row.items() if text.strip()}
         scene = [part.strip() for part in cells.pop("scene", "").split(";") if part.strip()]
         if not scene:
             raise OptionError(where, "it names no scene", "Fill in the column 'scene', or remove the line")
         chosen, pattern = cells.pop("task", task), cells.pop("output", output)
-        yield make_order(scene, chosen, pattern, {**given, **cells}, where)
+        if "param" in cells:
+            cells["param"] = method_options(cells["param"], f"{where}: param")
+        yield make_order(scene, chosen, pattern, _over(given, cells), where)
+
+
+def _over(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of several places, of which a later one wins; also of each option of the method."""
+    found: dict[str, Any] = {}
+    for layer in layers:
+        before, above = found.get("param"), layer.get("param")
+        found |= layer
+        if isinstance(before, Mapping) and isinstance(above, Mapping):
+            found["param"] = {**before, **above}
+    return found
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -159,7 +174,7 @@ def _from_tables(path: Path, output: str, given: Mapping[str, Any]) -> list[Orde
     for scene in listed:
         for line in own.get(scene, [{}]):
             for task in (task for task in tables if line.get("task", task) == task):
-                layers = {**shared, **tables[task], **given, **line}
+                layers = _over(shared, tables[task], given, line)
                 pattern = line.get("output") or output or layers.get("output", "") or document.get("output", "")
                 options = {name: value for name, value in layers.items() if name not in ("path", "task", "output")}
                 orders.append(make_order(scene, task, pattern, options, str(path)))

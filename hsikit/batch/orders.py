@@ -134,6 +134,8 @@ def make_order(scene: Sequence[str], task: str, pattern: str, options: Mapping[s
     Raises:
         OptionError: an unknown task or option, a value of another type, no model, no output.
     """
+    if any("\0" in text for text in _texts([scene, task, pattern, options])):
+        raise OptionError(where, "a text of it holds a NUL character", "Remove it: no file can be called so")
     if task not in TASKS:
         raise OptionError(where, f"'{task}' is no task of a batch", f"Its tasks are {', '.join(TASKS)}")
     known = {**READING, **RUNNING, **TASKS[task]}
@@ -152,6 +154,22 @@ def make_order(scene: Sequence[str], task: str, pattern: str, options: Mapping[s
     if "hits" in checked:
         checked["hits"] = str(output_path(checked["hits"], scene[0], task, f"{where}: hits"))
     return Order(tuple(scene), task, output, checked)
+
+
+def method_options(text: str, where: str) -> dict[str, Any]:
+    """Options of a method as one text: name=value, separated by spaces or `;`; a value is a number, true, false, or text.
+
+    Raises:
+        OptionError: a part is not of that form.
+    """
+    found: dict[str, Any] = {}
+    for part in text.replace(";", " ").split():
+        name, equals, value = part.partition("=")
+        if not (name and equals):
+            raise OptionError(where, f"'{part}' is not name=value", "Write it like components=40; several are separated by spaces or ';'")
+        typed = (_scalar(value, kind) for kind in (bool, int, float))
+        found[name.replace("-", "_")] = next((one for one in typed if one is not None), value)
+    return found
 
 
 def output_path(pattern: str, scene: str, task: str, where: str) -> Path:

@@ -160,3 +160,36 @@ def test_lists_that_cannot_be_read() -> None:
         read_orders(["j.toml", "g/a.tif"], output="m")
     with pytest.raises(OptionError, match="says its tasks by its tables"):
         read_orders(["j.toml"], task="anomaly", output="m")
+
+
+def test_options_of_the_method_in_a_csv() -> None:
+    Path("jobs.csv").write_text('scene,param\ng/a.tif,components=40 window-size=3;ridge=1e-3\ng/b.tif,"ridge=0.5;exact=true name=x=y"\ng/c.tif,\n')
+    found = [options["param"] for *_, options in briefly(["jobs.csv"], task="anomaly", output="{stem}_m.tif", param={"ridge": 0.1, "bands": 5})]
+    assert found == [
+        {"ridge": 1e-3, "bands": 5, "components": 40, "window_size": 3}, {"ridge": 0.5, "bands": 5, "exact": True, "name": "x=y"}, {"ridge": 0.1, "bands": 5},
+    ]  # fmt: skip
+    Path("jobs.csv").write_text("scene,param\ng/a.tif,ridge 3\n")
+    with pytest.raises(OptionError, match="line 2: param: 'ridge' is not name=value"):
+        briefly(["jobs.csv"], task="anomaly", output="{stem}_m.tif")
+    Path("jobs.csv").write_text("scene,task,absorption,param\ng/a.tif,gas,methane.csv,ridge=3\n")
+    with pytest.raises(OptionError, match="gas has no option 'ridge'"):
+        briefly(["jobs.csv"], output="{stem}_m.tif")
+
+
+def test_a_line_of_a_table_changes_single_options_of_the_method() -> None:
+    Path("jobs.toml").write_text('output = "{stem}_m.tif"\n[anomaly]\nparam = {ridge = 0.1, bands = 5}\n[[scene]]\npath = "g/a.tif"\nparam = {bands = 6}\n')
+    assert briefly(["jobs.toml"], param={"ridge": 0.2})[0][3] == {"param": {"ridge": 0.2, "bands": 6}}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("j.csv", "scene,sieve\ng/a\0.tif,1\n"), ("j.csv", "scene,output\ng/a.tif,m\0.tif\n"), ("j.csv", "scene,mask\ng/a.tif,c\0.gpkg\n"),
+        ("j.toml", 'scenes = ["g\\u0000/*.tif"]\n[anomaly]\n'), ("j.toml", '[anomaly]\n[[scene]]\npath = "a\\u0000.tif"\n'),
+        ("j.json", '{"type": "Feature", "assets": {"a": {"href": "a%00.tif"}}}'),
+    ],
+)  # fmt: skip
+def test_no_name_holds_a_nul(name: str, text: str) -> None:
+    Path(name).write_text(text)
+    with pytest.raises(OptionError, match="holds a NUL character"):
+        read_orders([name], output="m/{stem}.tif", **({} if name == "j.toml" else {"model": "x"}))
