@@ -131,6 +131,15 @@ class SceneInfo:
     quality: Quality | None = None
 
     @property
+    def cloud_cover(self) -> float | None:
+        """Percent of the scene under clouds, as its metadata says (`attrs["cloud_cover"]`); None where it says no such number."""
+        try:
+            percent = float(self.attrs.get("cloud_cover", "nan"))
+        except ValueError:
+            return None
+        return percent if 0 <= percent <= 100 else None
+
+    @property
     def units(self) -> str:
         """Unit of the pixel values."""
         return QUANTITIES[self.quantity]

@@ -179,9 +179,10 @@ def _tags(context: Context, layer: Layer) -> dict[str, str]:
 
 
 def _seen(context: Context) -> dict[str, str]:
-    """When the scene was seen, and at what angle (degrees from the vertical), as far as it says."""
+    """When the scene was seen, at what angle (degrees from the vertical), and how much of it under clouds (percent), as far as it says."""
     info = context.sources[context.job.reference].info
-    seen = {"acquired": info.acquired, "view_zenith": info.attrs.get("view_zenith", "")}
+    cover = "" if info.cloud_cover is None else f"{info.cloud_cover:g}"
+    seen = {"acquired": info.acquired, "view_zenith": info.attrs.get("view_zenith", ""), "cloud_cover": cover}
     return {key: text for key, text in seen.items() if text}
 
 
@@ -206,8 +207,8 @@ def _describe(place: _Place, main: Path, assets: list[Asset], areas: Mapping[str
     final = main.with_suffix(".json")
     staged = folder / final.name
     if grid.georeferenced:
-        acquired = context.sources[context.job.reference].info.acquired
-        write_item(staged, grid, assets, provenance, acquired=acquired, final=final)
+        info = context.sources[context.job.reference].info
+        write_item(staged, grid, assets, provenance, acquired=info.acquired, cloud_cover=info.cloud_cover, final=final)
     else:
         write_provenance(staged, provenance, [asset.path.name for asset in assets])
     return [(staged, final)]

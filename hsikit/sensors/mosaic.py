@@ -80,7 +80,8 @@ def open_tiles(paths: Sequence[Path], options: Options, name: str) -> Source:
         raise SceneError(name, f"its {len(paths)} tiles lie so far apart that they fill less than a thousandth of their extent", "Open them as separate scenes")
     tiles = [Tile(source, Window(w.row - row, w.col - col, w.rows, w.cols)) for source, w in zip(sources, windows, strict=True)]
     grid = Grid(shape, first.grid.crop(Window(row, col, *shape)).transform, first.grid.crs)
-    attrs = {**first.attrs, "tiles": str(len(tiles))}
+    # The clouds over one tile say nothing of the whole.
+    attrs = {**{key: text for key, text in first.attrs.items() if key != "cloud_cover"}, "tiles": str(len(tiles))}
     identity = tuple(dict.fromkeys(part for source in sources for part in source.info.identity))  # how they are read is one for all
     return MosaicSource(first.with_(name=name, grid=grid, driver="mosaic", identity=identity, attrs=attrs, quality=None), tiles)
 

@@ -1,6 +1,6 @@
 """A STAC item beside the products: where and when they are, what the files hold, how they were made.
 
-STAC 1.1 with the extensions projection, processing and classification; the item names its files relative to itself.
+STAC 1.1 with the extensions projection, processing, classification and electro-optical; the item names its files relative to itself.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ __all__ = ["Asset", "Provenance", "write_item", "write_provenance"]
 PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
 PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 CLASSIFICATION = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
+ELECTRO_OPTICAL = "https://stac-extensions.github.io/eo/v2.0.0/schema.json"
 _COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 _MEDIA = {
     ".tif": "image/tiff; application=geotiff", ".tiff": "image/tiff; application=geotiff", ".zarr": "application/vnd.zarr; version=3",
@@ -53,8 +54,9 @@ class Asset:
 
 
 def write_item(
-    path: Path, grid: Grid, assets: Sequence[Asset], provenance: Provenance, *, acquired: str = "", final: Path | None = None, created: datetime | None = None
-) -> list[Path]:
+    path: Path, grid: Grid, assets: Sequence[Asset], provenance: Provenance, *, acquired: str = "", cloud_cover: float | None = None,
+    final: Path | None = None, created: datetime | None = None,
+) -> list[Path]:  # fmt: skip
     """Writes a STAC item.
 
     Args:
@@ -63,6 +65,7 @@ def write_item(
         assets: the products.
         provenance: how they came to be.
         acquired: ISO 8601 time of the scene. Where it is unknown or cannot be read, the item has its time of creation and says so.
+        cloud_cover: percent of the scene under clouds; None where unknown.
         final: where the item will finally lie, if not at `path`; file names are relative to its folder.
         created: time of creation; now, unless told.
 
@@ -80,9 +83,13 @@ def write_item(
     when, source = _time(acquired, created or datetime.now(UTC))
     geometry, bbox = footprint(grid)
     properties = {**_properties(grid, provenance), "hsikit:datetime_source": source}
+    if cloud_cover is not None:
+        properties["eo:cloud_cover"] = cloud_cover
     item = pystac.Item(_identifier(home.stem), geometry, bbox, when, legal(properties), stac_extensions=[PROJECTION, PROCESSING])
     if any(asset.layer is not None and asset.layer.legend is not None for asset in assets):
         item.stac_extensions.append(CLASSIFICATION)
+    if cloud_cover is not None:
+        item.stac_extensions.append(ELECTRO_OPTICAL)
     for asset in assets:
         item.add_asset(asset.key, _asset(asset, home.parent))
     write_json(path, item.to_dict(include_self_link=False, transform_hrefs=False))

@@ -71,6 +71,7 @@ def _xml(stem: str, level: str, bands: list[tuple[float, float, str]], gains: np
     <numberOfVNIRBands>{sum(band[2] == "vnir" for band in bands)}</numberOfVNIRBands>
     <backgroundValue>{background}</backgroundValue>
     <sunElevationAngle>{corners.format(58.25)}</sunElevationAngle><sunAzimuthAngle>{corners.format(149.5)}</sunAzimuthAngle>{view}
+    <qualityFlag><cloudCover>3</cloudCover></qualityFlag>
     <bandCharacterisation>{table}</bandCharacterisation>
   </specific>
   <product><image>{images}</image><navigation><RPC>{polynomials if level == "L1B" else ""}</RPC></navigation></product>

@@ -76,7 +76,7 @@ def product(folder: Path, level: str, satellite: str = "8") -> Built:
         "DATE_ACQUIRED": "2020-07-11",
         "SCENE_CENTER_TIME": "10:04:31.1234567Z",
     }
-    image |= {"SUN_AZIMUTH": 141.25, "SUN_ELEVATION": SUN}
+    image |= {"CLOUD_COVER": "12.34", "SUN_AZIMUTH": 141.25, "SUN_ELEVATION": SUN}
     # of TM and ETM+, Level 1 scales each band by itself
     multiply = {band: 2.75e-5 if surface else 1.2e-3 + 1e-4 * int(band) if byte else 2e-5 for band in bands}
     add = {band: -0.2 if surface else -0.004 - 1e-3 * int(band) if byte else -0.1 for band in bands}

@@ -47,7 +47,8 @@ def metadata(level: str, count: int, coefficients: list[float] = COEFFICIENTS, i
         '<ps:Acquisition><eop:incidenceAngle uom="deg">-4.25</eop:incidenceAngle><opt:illuminationAzimuthAngle uom="deg">141.5</opt:illuminationAzimuthAngle>'
         '<opt:illuminationElevationAngle uom="deg">61.25</opt:illuminationElevationAngle><ps:azimuthAngle uom="deg">98.0</ps:azimuthAngle>'
         "<ps:acquisitionDateTime>2022-06-01T16:30:15.123456+00:00</ps:acquisitionDateTime></ps:Acquisition></eop:acquisitionParameters>"
-        f"</eop:EarthObservationEquipment></gml:using><gml:resultOf><ps:EarthObservationResult>{bands}</ps:EarthObservationResult></gml:resultOf>"
+        "</eop:EarthObservationEquipment></gml:using><gml:resultOf><ps:EarthObservationResult>"
+        f'<opt:cloudCoverPercentage uom="percentage">2</opt:cloudCoverPercentage>{bands}</ps:EarthObservationResult></gml:resultOf>'
         "</ps:EarthObservation>\n"
     )
 

@@ -57,6 +57,7 @@ def _global_attributes(file: h5py.File, level: str, centres: bool) -> None:
     attrs["Product_StopTime"] = np.bytes_("2024-04-02T10:28:42.237689")
     attrs["Processor_Name"] = np.bytes_("PRISMA L0-L1-L2 processor")
     attrs["Processor_Version"] = np.bytes_("04.01")
+    attrs["Cloudy_pixels_percentage"] = np.float32(4.5)
     attrs["Sun_zenith_angle"], attrs["Sun_azimuth_angle"] = np.float32(SUN[0]), np.float32(SUN[1])
     if level == "1":
         for name in ("Vnir", "Swir", "Pan"):

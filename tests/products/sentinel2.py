@@ -105,7 +105,8 @@ def write_metadata(root: Path, level: str, baseline: str, images: list[str], off
         f"<PROCESSING_LEVEL>Level-{level[1:]}</PROCESSING_LEVEL><PROCESSING_BASELINE>{baseline}</PROCESSING_BASELINE><Datatake>"
         f'<SPACECRAFT_NAME>{spacecraft}</SPACECRAFT_NAME></Datatake><Product_Organisation><Granule_List><Granule imageFormat="JPEG2000">{files}</Granule>'
         f"</Granule_List></Product_Organisation></Product_Info><Product_Image_Characteristics>{special}{scaling}<Spectral_Information_List>{_spectral()}"
-        f"</Spectral_Information_List></Product_Image_Characteristics></n1:General_Info></n1:{tag}>\n"
+        f"</Spectral_Information_List></Product_Image_Characteristics></n1:General_Info><n1:Quality_Indicators_Info>"
+        f"<Cloud_Coverage_Assessment>7.25</Cloud_Coverage_Assessment></n1:Quality_Indicators_Info></n1:{tag}>\n"
     )
 
 

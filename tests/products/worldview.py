@@ -33,7 +33,7 @@ def imd(bands: dict[str, tuple[float, ...]], satellite: str = "WV02", level: str
         lines += [f"BEGIN_GROUP = BAND_{name}", "\tULLon =   13.04;", f"\tabsCalFactor = {calibration:e};", f"\teffectiveBandwidth = {width:e};",
                   "\tTDILevel = 24;", f"END_GROUP = BAND_{name}"]  # fmt: skip
     lines += ["BEGIN_GROUP = IMAGE_1", f'\tsatId = "{satellite}";', "\tfirstLineTime = 2014-05-03T10:06:15.123400Z;", "\tmeanSunAz =  152.3;",
-              "\tmeanSunEl =   51.5;", "\tmeanSatAz =  98.4;", "\tmeanOffNadirViewAngle =  12.7;", "END_GROUP = IMAGE_1"]  # fmt: skip
+              "\tmeanSunEl =   51.5;", "\tmeanSatAz =  98.4;", "\tmeanOffNadirViewAngle =  12.7;", "\tcloudCover =  0.003;", "END_GROUP = IMAGE_1"]  # fmt: skip
     return "\n".join([*lines, "BEGIN_GROUP = MAP_PROJECTED_PRODUCT", "\toriginX = 367001;", "END_GROUP = MAP_PROJECTED_PRODUCT", "END;", ""])
 
 
@@ -45,7 +45,7 @@ def xml(bands: dict[str, tuple[float, ...]], satellite: str, level: str) -> str:
     return (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<isd><IMD><VERSION>28.3</VERSION><PRODUCTLEVEL>{level}</PRODUCTLEVEL>{groups}<IMAGE>'
         f"<SATID>{satellite}</SATID><FIRSTLINETIME>2014-05-03T10:06:15.123400Z</FIRSTLINETIME><MEANSUNAZ>152.3</MEANSUNAZ><MEANSUNEL>51.5</MEANSUNEL>"
-        "<MEANOFFNADIRVIEWANGLE>12.7</MEANOFFNADIRVIEWANGLE></IMAGE></IMD></isd>\n"
+        "<MEANOFFNADIRVIEWANGLE>12.7</MEANOFFNADIRVIEWANGLE><CLOUDCOVER>0.003</CLOUDCOVER></IMAGE></IMD></isd>\n"
     )
 
 

@@ -28,7 +28,7 @@ def item(level: str, unit: str, scale: float, nodata: float, dtype: str, masks: 
     return {
         "type": "Feature", "stac_version": "1.0.0", "id": name, "stac_extensions": [], "geometry": None,
         "properties": {"datetime": "2025-05-08T09:23:13.456Z", "platform": "wyvern_dragonette-003", "processing:level": level, "view:off_nadir": 11.5,
-                       "view:sun_elevation": 58.25, "view:sun_azimuth": 131.0, "view:azimuth": 275.5, "gsd": 5.0},
+                       "eo:cloud_cover": 20, "view:sun_elevation": 58.25, "view:sun_azimuth": 131.0, "view:azimuth": 275.5, "gsd": 5.0},
         "links": [], "assets": {
             "Preview": {"href": f"./{name}_preview.png", "type": "image/png", "roles": ["visual"]},
             "Cloud optimized GeoTiff": {"href": f"./{name}.tiff", "type": "image/tiff; application=geotiff; profile=cloud-optimized", "eo:bands": bands,

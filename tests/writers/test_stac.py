@@ -57,6 +57,14 @@ def test_item_is_valid_and_tells_all(tmp_path: Path) -> None:
     assert facts["assets"]["style"]["roles"] == ["metadata"]
 
 
+def test_clouds_are_stated_where_they_are_known(tmp_path: Path) -> None:
+    write_item(tmp_path / "a.json", UTM, [], MADE, cloud_cover=12.5)
+    facts = item_of(tmp_path / "a.json")
+    assert facts["properties"]["eo:cloud_cover"] == 12.5 and any("/eo/" in uri for uri in facts["stac_extensions"])
+    write_item(tmp_path / "a.json", UTM, [], MADE)
+    assert "eo:cloud_cover" not in item_of(tmp_path / "a.json")["properties"]
+
+
 @pytest.mark.parametrize("acquired", ["", "last summer"])
 def test_unknown_time_is_the_time_of_creation_and_says_so(tmp_path: Path, acquired: str) -> None:
     created = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)

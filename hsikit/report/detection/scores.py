@@ -23,8 +23,8 @@ MIXTURES = "mtmf"
 """The method whose hits are by scores over infeasibility."""
 BINS = 120
 MACHINERY = frozenset({
-    "layer", "description", "units", "targets", "acquired", "view_zenith", "samples", "lines", "bands", "header_offset", "file_type", "data_type",
-    "interleave", "byte_order", "data_ignore_value", "band_names", "map_info", "coordinate_system_string", "sensor_type", "data_units",
+    "layer", "description", "units", "targets", "acquired", "view_zenith", "cloud_cover", "samples", "lines", "bands", "header_offset", "file_type",
+    "data_type", "interleave", "byte_order", "data_ignore_value", "band_names", "map_info", "coordinate_system_string", "sensor_type", "data_units",
 })  # fmt: skip
 """Tags that the page says elsewhere, or that say nothing of a detection."""
 Scores = NDArray[np.float32]

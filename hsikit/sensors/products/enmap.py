@@ -27,6 +27,7 @@ from hsikit.geo.rpc import RationalPolynomials, rpc_from_mapping
 from hsikit.scene import QUALITY_FLAGS, Quality, Source
 from hsikit.sensors.archive import Delivery
 from hsikit.sensors.bands import BandClaims
+from hsikit.sensors.cloud_cover import cloud_cover
 from hsikit.sensors.facts import FileFacts, Options, layout
 from hsikit.sensors.overlap import join_detectors
 from hsikit.sensors.probe import Probe
@@ -220,7 +221,7 @@ def _provenance(fields: Fields, metadata: str, level: str) -> dict[str, str]:
         angle = fields.optional_number(f"specific/{path}/center")
         if angle is not None:
             found[name] = f"{angle:.4f}"
-    return found
+    return {**found, **cloud_cover(fields.optional_number("specific/qualityFlag/cloudCover"))}
 
 
 def _quality(delivery: Delivery, metadata: str, grid: Grid, layers: set[str], tests: dict[str, int]) -> Quality | None:

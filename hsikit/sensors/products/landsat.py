@@ -21,6 +21,7 @@ from hsikit.scene import QUALITY_FLAGS, Quality, Source
 from hsikit.sensors.archive import Delivery
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.catalogue import sensor_bands
+from hsikit.sensors.cloud_cover import cloud_cover
 from hsikit.sensors.facts import FileFacts, Options, layout
 from hsikit.sensors.probe import Probe
 from hsikit.sensors.rasters import RasterBand, RasterReads, RasterStack, factors, raster_facts
@@ -190,6 +191,7 @@ def _attrs(fields: Fields) -> dict[str, str]:
         "correction": fields.get("ALGORITHM_SOURCE_SURFACE_REFLECTANCE", "none"),
         "sun_zenith": f"{90 - float(fields['SUN_ELEVATION']):.4f}",
         "sun_azimuth": fields.get("SUN_AZIMUTH", ""),
+        **cloud_cover(fields.get("CLOUD_COVER")),
     }
 
 

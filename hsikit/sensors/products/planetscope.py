@@ -22,6 +22,7 @@ from hsikit.scene import QUALITY_FLAGS, Quality, Source
 from hsikit.sensors.archive import Delivery
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.catalogue import sensor_bands
+from hsikit.sensors.cloud_cover import cloud_cover
 from hsikit.sensors.facts import FileFacts, Options, layout
 from hsikit.sensors.probe import Probe
 from hsikit.sensors.products.metadata_xml import Fields, bears_metadata, metadata_name, only_product, same_pixels
@@ -134,7 +135,7 @@ def _attrs(fields: Fields, surface: bool) -> dict[str, str]:
         angle = fields.optional_number(f".//{{*}}{tag}")
         if angle is not None:
             found[key] = f"{abs(angle) if key == 'view_zenith' else angle:.4f}"
-    return found
+    return {**found, **cloud_cover(fields.optional_number(".//{*}cloudCoverPercentage"))}
 
 
 def _quality(delivery: Delivery, image: str, grid: Grid) -> Quality | None:

@@ -25,6 +25,7 @@ from hsikit.geo.grid import Grid, Window
 from hsikit.geo.swath import Swath
 from hsikit.scene import QUALITY_FLAGS, Floats, Indices, Quality, Source
 from hsikit.sensors.bands import BandClaims
+from hsikit.sensors.cloud_cover import cloud_cover
 from hsikit.sensors.facts import FileFacts, Layout, Options, layout
 from hsikit.sensors.hdf5 import Hdf5File, Hdf5Source, Part, locate_by, part_shape
 from hsikit.sensors.overlap import join_detectors
@@ -200,7 +201,7 @@ def _provenance(product: _Product) -> dict[str, str]:
     if product.file.has(angles):
         rows, cols = product.file.dataset(angles).shape
         found["view_zenith"] = f"{float(product.file.read(angles, (rows // 2, cols // 2))):.4f}"
-    return found
+    return {**found, **cloud_cover(attrs.get("Cloudy_pixels_percentage"))}
 
 
 def _bands(product: _Product, detector: str) -> tuple[Floats, Floats, Indices]:

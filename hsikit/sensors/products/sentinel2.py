@@ -31,6 +31,7 @@ from hsikit.scene import Source
 from hsikit.sensors.archive import Delivery
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.catalogue import known_sensor, sensor_bands
+from hsikit.sensors.cloud_cover import cloud_cover
 from hsikit.sensors.facts import FileFacts, Layout, Options, layout
 from hsikit.sensors.probe import Probe
 from hsikit.sensors.products.metadata_xml import Fields
@@ -212,6 +213,7 @@ class _Product:
             "correction": "Sen2Cor" if self.level == "L2A" else "none",
             **{f"sun_{key[:-6].lower()}": f"{angle:.4f}" for key, angle in sun.items() if angle is not None},
             **({"view_zenith": f"{np.mean(zenith):.4f}", "view_azimuth": f"{_mean_azimuth(azimuth):.4f}"} if zenith else {}),
+            **cloud_cover(self.fields.optional_number(".//Cloud_Coverage_Assessment")),
         }
 
 

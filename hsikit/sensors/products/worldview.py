@@ -24,6 +24,7 @@ from hsikit.scene import Source
 from hsikit.sensors.archive import Delivery
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.catalogue import sensor_bands
+from hsikit.sensors.cloud_cover import cloud_cover
 from hsikit.sensors.facts import FileFacts, Options, layout
 from hsikit.sensors.probe import Probe
 from hsikit.sensors.products.rpc_place import place_by_rpc
@@ -211,4 +212,4 @@ def _attrs(told: Facts) -> dict[str, str]:
             found[name] = told[f"IMAGE/{key}"]
     if re.fullmatch(r"-?\d+(\.\d+)?", told.get("IMAGE/MEANSUNEL", "")):
         found["sun_zenith"] = f"{90 - float(told['IMAGE/MEANSUNEL']):.4f}"
-    return found
+    return {**found, **cloud_cover(told.get("IMAGE/CLOUDCOVER"), whole=1)}

@@ -22,6 +22,7 @@ from hsikit.geo.grid import Grid, Window
 from hsikit.scene import QUALITY_FLAGS, Quality, Source
 from hsikit.sensors.archive import Delivery
 from hsikit.sensors.bands import BandClaims
+from hsikit.sensors.cloud_cover import cloud_cover
 from hsikit.sensors.facts import FileFacts, Options, layout
 from hsikit.sensors.probe import Probe
 from hsikit.sensors.products.metadata_xml import same_pixels
@@ -143,7 +144,7 @@ def _facts(delivery: Delivery, item: Mapping[str, Any], image: _Asset, raster: R
     names = [str(band.get("name", f"band {number}")) for number, band in enumerate(image.bands, start=1)]
     angles = {"view_zenith": "view:off_nadir", "view_azimuth": "view:azimuth", "sun_azimuth": "view:sun_azimuth"}
     attrs = {"product": str(item.get("id", "")), "platform": str(told.get("platform", "")), "processing_level": "L2A" if surface else "L1B",
-             "processor": "Wyvern", "correction": "atmosphere" if surface else "none",
+             "processor": "Wyvern", "correction": "atmosphere" if surface else "none", **cloud_cover(told.get("eo:cloud_cover")),
              **{key: f"{told[field]:.4f}" for key, field in angles.items() if isinstance(told.get(field), int | float)}}  # fmt: skip
     if isinstance(told.get("view:sun_elevation"), int | float):
         attrs["sun_zenith"] = f"{90 - told['view:sun_elevation']:.4f}"
