@@ -28,13 +28,22 @@ def scene(
     sensor: Annotated[str, typer.Option(help="Sensor of `hsikit sensors`.")] = "enmap",
     snr: Annotated[float, typer.Option(help="Factor on the signal-to-noise ratios of EnMAP; inf for no noise.")] = 1.0,
     fields_per_class: Annotated[int, typer.Option(help="Labelled fields of each class.")] = 8,
+    origin: Annotated[
+        tuple[float, float] | None, typer.Option(help="Upper left corner: easting and northing (m, EPSG:32633).", metavar="X Y", show_default=False)
+    ] = None,
+    acquired: Annotated[str, typer.Option(help="ISO 8601 time that the scene states.", metavar="TIME", show_default=False)] = "",
+    clouds: Annotated[float, typer.Option(help="Share under clouds, such as 0.2; OUTPUT_clouds.tif, a mask, says where.")] = 0.0,
+    view_zenith: Annotated[float | None, typer.Option(help="Degrees from the vertical that the scene states.", show_default=False)] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
 ) -> None:
     """A landscape of fields, water and shade, as a sensor would see it."""
-    from hsikit.simulate.scene import simulate_scene
+    from hsikit.simulate.scene import ORIGIN, simulate_scene
 
-    made = simulate_scene(output, rows=rows, cols=cols, seed=seed, sensor=sensor, snr=snr, fields_per_class=fields_per_class, overwrite=overwrite)
-    wrote([made.scene, made.truth, made.fields])
+    made = simulate_scene(
+        output, rows=rows, cols=cols, seed=seed, sensor=sensor, snr=snr, fields_per_class=fields_per_class, origin=origin or ORIGIN, acquired=acquired,
+        clouds=clouds, view_zenith=view_zenith, overwrite=overwrite,
+    )  # fmt: skip
+    wrote([made.scene, made.truth, made.fields, *([made.clouds] if made.clouds else [])])
 
 
 @simulate.command()

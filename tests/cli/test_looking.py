@@ -142,6 +142,19 @@ def test_simulate_scene(hsikit: Hsikit, tmp_path: Path) -> None:
     assert done.code == 2 and "snr" in done.err
 
 
+def test_simulate_scene_elsewhere_under_clouds(hsikit: Hsikit, tmp_path: Path) -> None:
+    target, size = tmp_path / "sim.tif", ("--rows", 60, "--cols", 50)
+    seen = ("--origin", 500_010, 5_700_000, "--acquired", "2023-05-06T10:11:12Z", "--clouds", 0.2, "--view-zenith", 7.5)
+    done = hsikit("simulate", "scene", "-o", target, *size, *seen)
+    assert done.code == 0 and "sim_clouds.tif" in done.out
+    with rasterio.open(target) as found:
+        assert (found.transform.c, found.transform.f) == (500_010, 5_700_000)
+    shown = hsikit("info", target).out
+    assert "2023-05-06T10:11:12Z" in shown and "7.5" in shown and "20.0" in shown
+    done = hsikit("simulate", "scene", "-o", target, *size, "--clouds", 2, "--overwrite")
+    assert done.code == 2 and "clouds" in done.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -135,12 +136,51 @@ def test_pixels_at_borders_are_mixed(made: SimulatedScene) -> None:
         ("absent/scene.tif", {}, OutputError, "folder does not exist"),
         ("scene.tif", {"rows": 10}, OptionError, "too small"),
         ("scene.tif", {"snr": 0.0}, OptionError, "signal-to-noise"),
+        ("scene.tif", {"clouds": 1.0}, OptionError, "no share of a scene that shows ground"),
+        ("scene.tif", {"clouds": np.nan}, OptionError, "no share"),
+        ("scene.tif", {"view_zenith": 90.0}, OptionError, "no angle"),
+        ("scene.tif", {"origin": (0.0, np.inf)}, OptionError, "no place"),
+        ("scene.tif", {"acquired": "last summer"}, OptionError, "no ISO 8601 time"),
     ],
 )
-def test_what_cannot_be_simulated_is_refused(tmp_path: Path, name: str, options: dict[str, float], error: type[Exception], says: str) -> None:
+def test_what_cannot_be_simulated_is_refused(tmp_path: Path, name: str, options: dict[str, Any], error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
-        simulate_scene(tmp_path / name, **options)  # type: ignore[arg-type]
+        simulate_scene(tmp_path / name, **options)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_scene_says_where_and_how_it_was_seen(tmp_path: Path) -> None:
+    from hsikit.sensors import open_source
+    from hsikit.sensors.masking import open_masks
+
+    options: dict[str, Any] = {"rows": 60, "cols": 70, "seed": 3}
+    plain = simulate_scene(tmp_path / "plain.tif", fields=tmp_path / "plain.gpkg", **options)
+    seen = {"origin": (500_010.0, 5_700_000.0), "acquired": "2023-05-06T10:11:12Z", "view_zenith": 12.5}
+    cloudy = simulate_scene(tmp_path / "cloudy.tif", clouds=0.25, **seen, **options)
+    info, before = open_source(cloudy.scene).info, open_source(plain.scene).info
+    assert (info.grid.transform[2], info.grid.transform[5]) == seen["origin"] and before.grid.transform[2] == simulation.ORIGIN[0]
+    assert (info.acquired, info.attrs["view_zenith"]) == ("2023-05-06T10:11:12Z", "12.5")
+    assert (before.cloud_cover, "view_zenith" in before.attrs, plain.clouds) == (0.0, False, None)
+    assert cloudy.clouds == tmp_path / "cloudy_clouds.tif"
+    covered, values, clear, truth = read(cloudy.clouds)[0] == 1, read(cloudy.scene), read(plain.scene), read(cloudy.truth)
+    assert info.cloud_cover == pytest.approx(25, abs=0.1) == 100 * covered.sum() / (truth[0] > 0).sum()
+    np.testing.assert_array_equal(values[:, ~covered], clear[:, ~covered])
+    assert values[1, covered].min() > 6000  # brighter than any ground here, at 550 nm
+    np.testing.assert_array_equal(truth, read(plain.truth))
+    hidden = open_masks(info, cloudy.clouds)
+    assert hidden is not None
+    np.testing.assert_array_equal(hidden.read(info.grid.whole), covered)
+    hidden.close()
+
+
+def test_no_labelled_field_lies_under_clouds(tmp_path: Path) -> None:
+    from hsikit.sensors import open_source
+    from hsikit.train.labels import read_labels
+
+    made = simulate_scene(tmp_path / "scene.tif", rows=96, cols=96, seed=1, clouds=0.4)
+    assert made.clouds is not None
+    labels = read_labels(open_source(made.scene), made.fields, class_field="class")
+    assert len(labels.rows) > 50 and not read(made.clouds)[0, labels.rows, labels.cols].any()
 
 
 def test_an_existing_file_is_kept_unless_told(tmp_path: Path) -> None:
