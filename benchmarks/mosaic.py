@@ -4,7 +4,8 @@
 
 First table, a line for each kind of output: pixels inside of the tiles' footprints that differ from the tiles, and pixels outside that hold a value,
 as GDAL reads them. Second, a line for each rule: pixels of the mosaic, and of the layer that says which map each is from, that differ from a sort of the
-arrays which the maps were made of, for masked pixels that yield and that stay. All should be 0.
+arrays which the maps were made of, for masked pixels that yield and that stay. Third, the same for maps that an SVM made of four scenes of
+`hsikit simulate scene` with dates, clouds and angles, beside a sort by what was asked of the simulation. All should be 0.
 """
 
 from __future__ import annotations
@@ -71,14 +72,13 @@ def tiles(folder: Path, place: Path) -> None:
         print(f"{name:13}{found.size:>9}{inside.sum():>13}{(found != wanted)[inside].sum():>15}{(found != 0)[~inside].sum():>22}", flush=True)
 
 
-def rules(place: Path) -> None:
-    """The lines of the second table."""
+def rules(four: Any, place: Path, told: str) -> None:
+    """The lines of the second table, and of the third."""
     from hsikit.mosaic import RULES, make_mosaic
-    from tests.mosaic.four import make_four, scores_of
+    from tests.mosaic.four import scores_of
     from tests.mosaic.maps import read
 
-    four = make_four(place)
-    print(f"\n{'rule':16}{'masked':8}{'pixels':>9}{'differ':>8}{'from another map':>18}")
+    print(f"\n{told}\n{'rule':16}{'masked':8}{'pixels':>9}{'differ':>8}{'from another map':>18}")
     for rule in RULES:
         for masked in ("yield", "stay"):
             make_mosaic(four.paths, place / "rule.tif", rule=rule, masked=masked, source_layer=True, overwrite=True)
@@ -88,13 +88,19 @@ def rules(place: Path) -> None:
 
 
 def main() -> None:
-    """Prints both tables."""
+    """Prints the tables."""
+    from tests.mosaic.four import make_four
+    from tests.mosaic.simulated import make_simulated
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data/classification/enmap_potsdam"), help="images, labels and responses of the tiles")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        tiles(args.data, Path(folder))
-        rules(Path(folder))
+        place = Path(folder)
+        tiles(args.data, place)
+        for make, told in ((make_four, "maps made of arrays"), (make_simulated, "maps of simulated scenes")):
+            (place / make.__name__).mkdir()
+            rules(make(place / make.__name__), place, told)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +23,14 @@ class Four:
     confidence: np.ndarray
     cloud: np.ndarray
     view_zenith: np.ndarray
+    lateness: tuple[int, ...] = field(default=(1, 3, 2, 0), kw_only=True)
 
     def expected(self, scores: np.ndarray, masked_yields: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """Codes and numbers of the maps (from 1) pixel by pixel, by sorting: value before mask before nothing, then score, then order."""
-        out, number = np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, np.uint32)
-        for row in range(SHAPE[0]):
-            for col in range(SHAPE[1]):
+        shape = self.codes.shape[1:]
+        out, number = np.zeros(shape, np.uint8), np.zeros(shape, np.uint32)
+        for row in range(shape[0]):
+            for col in range(shape[1]):
                 there = [i for i in range(4) if self.codes[i, row, col] != 0]
                 if there:
                     kinds = {i: int(self.codes[i, row, col] != 255 or not masked_yields) for i in there}
@@ -38,7 +40,7 @@ class Four:
         return out, number
 
     def of_scenes(self, scores: tuple[float, ...]) -> np.ndarray:
-        return np.broadcast_to(np.array(scores)[:, None, None], (4, *SHAPE))
+        return np.broadcast_to(np.array(scores)[:, None, None], self.codes.shape)
 
 
 def make_four(folder: Path, seed: int = 0) -> Four:
@@ -62,7 +64,7 @@ def scores_of(four: Four, rule: str) -> np.ndarray:
     """What a rule ranks by, larger is better, from the arrays that the files were made of."""
     return {
         "first": four.of_scenes((0, -1, -2, -3)),
-        "latest": four.of_scenes((1, 3, 2, 0)),
+        "latest": four.of_scenes(four.lateness),
         "most-confident": four.confidence,
         "least-cloud": -four.cloud,
         "nearest-nadir": -four.view_zenith,
