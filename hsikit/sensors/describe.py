@@ -30,7 +30,7 @@ def describe(source: Source) -> dict[str, Any]:
         **_place(info),
         "quantity": info.quantity,
         "units": info.units,
-        "percentiles": percentiles(source) or f"no good band within {WITHIN:g} nm of {', '.join(f'{near:g}' for near in NEAR)} nm",
+        "percentiles": percentiles(source) or f"no good band within {WITHIN:g} nm, or half its width, of {', '.join(f'{near:g}' for near in NEAR)} nm",
         "stored_as": info.dtype,
         "nodata": "none" if info.nodata is None else info.nodata,
         "missing_share": f"{float(info.attrs.get('missing_share', 'nan')):.1%} (sampled)",

@@ -21,7 +21,7 @@ def percentiles(source: Source) -> dict[str, Any]:
 
     Returns:
         By the band's wavelength ("549.3 nm"): the numbers by their rank ("2 %"), or "nothing" where the sample holds no value;
-        empty where no good band lies within 30 nm of any of the wavelengths.
+        empty where no good band is near any of the wavelengths (`bands_near`).
     """
     chosen = bands_near(source.info.bands)
     if not chosen.size:
@@ -39,11 +39,13 @@ def _ranked(values: NDArray[np.float32]) -> dict[str, float] | str:
 
 
 def bands_near(bands: Bands) -> Indices:
-    """Positions of the good bands nearest to `NEAR`, each within 30 nm, ascending."""
+    """Positions of the good bands nearest to `NEAR`, ascending; each within 30 nm, or broad enough to see the wavelength with half its response."""
     used = bands.used
+    reach = np.fmax(bands.fwhm[used] / 2, WITHIN)
     chosen: set[int] = set()
     for wavelength in NEAR:
         away = np.abs(bands.wavelength[used] - wavelength)
-        if (away <= WITHIN).any():
-            chosen.add(int(used[np.nanargmin(away)]))
+        near = away <= reach
+        if near.any():
+            chosen.add(int(used[np.argmin(np.where(near, away, np.inf))]))
     return np.array(sorted(chosen), np.intp)

@@ -11,8 +11,9 @@ from hsikit.geo.grid import Grid
 from hsikit.geo.swath import swath_of_arrays
 from hsikit.scene import Bands, Quality, SceneInfo
 from hsikit.sensors.array import ArraySource
+from hsikit.sensors.catalogue import sensor_bands
 from hsikit.sensors.describe import describe
-from hsikit.sensors.percentiles import percentiles
+from hsikit.sensors.percentiles import bands_near, percentiles
 from tests.geo.swaths import tilted_positions
 
 SHAPE = (40, 30)
@@ -43,7 +44,22 @@ def test_bands_that_are_too_far_away_and_missing_values():
     assert percentiles(scene([560, 900], values)) == {"560.0 nm": {"2 %": 0.25, "50 %": 0.25, "98 %": 0.25}}
     assert percentiles(scene([560, 845], values))["845.0 nm"] == "nothing"
     assert percentiles(scene([np.nan, np.nan])) == {}
-    assert describe(scene([400, 450]))["percentiles"] == "no good band within 30 nm of 550, 850, 1650 nm"
+    assert describe(scene([400, 450]))["percentiles"] == "no good band within 30 nm, or half its width, of 550, 850, 1650 nm"
+
+
+@pytest.mark.parametrize(("sensor", "band"), [("landsat-8", "B6"), ("landsat-9", "B6"), ("sentinel-2a", "B11"), ("sentinel-2b", "B11"), ("sentinel-2c", "B11")])
+def test_a_broad_band_is_near_within_half_its_width(sensor, band):
+    table = sensor_bands(sensor)
+    bands = Bands(table.wavelength, table.fwhm, np.ones(len(table.wavelength), bool), table.names)
+    assert band in [table.names[k] for k in bands_near(bands)]
+
+
+def test_of_bands_that_are_near_the_nearest_counts():
+    def near(centres, widths):
+        return bands_near(Bands(np.array(centres, float), np.array(widths, float), np.ones(len(centres), bool), ("b",) * len(centres))).tolist()
+
+    assert near([500, 585], [110, 10]) == [0], "the narrow one is closer, and does not see it"
+    assert near([500, 545], [110, 10]) == [1] and near([585], [np.nan]) == [] and near([575], [np.nan]) == [0]
 
 
 def test_quality_flags_and_how_it_was_made():
