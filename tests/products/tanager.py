@@ -91,12 +91,28 @@ def ortho_reflectance(folder: Path) -> Built:
     rng = np.random.default_rng(32)
     path = folder / f"{SCENE}_ortho_sr_hdf5.h5"
     truth, flags = _write(path, "GRIDS", "surface_reflectance", rng, rng.uniform(0, 0.7, (len(WAVELENGTHS), ROWS, COLS)).astype(np.float32))
+    with h5py.File(path, "r+") as file:
+        add_array(file, "HDFEOS/GRIDS/HYP/Data Fields/surface_reflectance_uncertainty", _uncertainty(truth), _FillValue=FILL)
     grid = Grid((ROWS, COLS), (STEP, 0.0, LEFT, 0.0, -STEP, TOP), "EPSG:32613")
+    attrs = {**_attrs("ortho"), "correction": "ISOFIT (optimal estimation)", "uncertainty": "per pixel: --variable surface_reflectance_uncertainty"}
     return Built(path, truth, WAVELENGTHS, FWHM, "surface_reflectance", grid=grid, good=GOOD == 1, quality=flags, acquired="2024-10-06T15:41:16.92Z",
-                 attrs={**_attrs("ortho"), "correction": "ISOFIT (optimal estimation)"})  # fmt: skip
+                 attrs=attrs)  # fmt: skip
+
+
+def _uncertainty(truth: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(truth), FILL, truth / 20).astype(np.float32)
+
+
+def ortho_uncertainty(folder: Path) -> Built:
+    """The uncertainty of a reflectance, which has no attributes of its own but the fill value."""
+    built = ortho_reflectance(folder)
+    built.truth, built.quantity, built.options = (built.truth / 20).astype(np.float32), "dn", {"variable": "surface_reflectance_uncertainty"}
+    built.attrs = {key: value for key, value in built.attrs.items() if key not in ("correction", "uncertainty")}
+    return built
 
 
 CASES = (
     Case("tanager-basic-radiance", "tanager", basic_radiance),
     Case("tanager-ortho-reflectance", "tanager", ortho_reflectance),
+    Case("tanager-ortho-uncertainty", "tanager", ortho_uncertainty),
 )

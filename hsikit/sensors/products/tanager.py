@@ -1,7 +1,7 @@
 """Tanager in HDF-EOS5: radiance or surface reflectance, "basic" on the sensor's grid and "ortho" on a map (Planet).
 
 From the specification, not seen in a real file. Source: Planet, Tanager Product Specification, November 2025. `--variable` names
-another image of the file, such as `column_water_vapor`.
+another image of the file, such as `column_water_vapor` or `surface_reflectance_uncertainty`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ WHAT = "a Tanager product"
 BASIC, ORTHO = "HDFEOS/SWATHS/HYP", "HDFEOS/GRIDS/HYP"
 QUANTITY = {"toa_radiance": "radiance", "surface_reflectance": "surface_reflectance"}
 """Arrays with the axes (band, row, column), and what they are, in our units."""
+UNCERTAINTY = "_uncertainty"
+"""What follows the name of an array in the name of its uncertainty."""
 MASKS = {"beta_cloud_mask": "cloud", "beta_cirrus_mask": "cirrus", "nodata_pixels": "no-data"}
 """Arrays of 0 and 1, and what 1 says."""
 ANGLES = {"sun_zenith": "sun_zenith", "sun_azimuth": "sun_azimuth", "sensor_zenith": "view_zenith", "sensor_azimuth": "view_azimuth"}
@@ -148,17 +150,21 @@ def _quality(file: Hdf5File, group: str, shape: tuple[int, int]) -> Quality | No
 
 def _open_bands(file: Hdf5File, facts: FileFacts, fields: str, name: str, options: Options) -> Source:
     dataset, attrs = file.dataset(f"{fields}/{name}"), file.attributes(f"{fields}/{name}")
+    of = name.removesuffix(UNCERTAINTY)  # an uncertainty has the bands of what it is of
     facts.dtype, facts.nodata = dataset.dtype, float(attrs.get("_FillValue", FILL))
     facts.quantity = QUANTITY.get(name, "dn")
     if name == "toa_radiance" and attrs.get("units"):
         facts.scale = radiance_scale(file, f"{fields}/{name}", options.scale)
-    centres, widths, good = (_row(attrs.get(key)) for key in ("wavelengths", "fwhm", "good_wavelengths"))
+    told = {**file.attributes(f"{fields}/{of}"), **attrs} if file.has(f"{fields}/{of}") else attrs
+    centres, widths, good = (_row(told.get(key)) for key in ("wavelengths", "fwhm", "good_wavelengths"))
     facts.claims = BandClaims(int(dataset.shape[0]), centres, "nm", widths, good, sensor="tanager")
     bad = 0 if good is None else sum(not flag for flag in good)
     if bad:
         facts.notices.append(f"{bad} of {dataset.shape[0]} bands are bad by the product's own word, and will not be used")
     correction = {"toa_radiance": "none", "surface_reflectance": "ISOFIT (optimal estimation)"}.get(name, "")
     facts.attrs = {**facts.attrs, "product": f"Tanager {facts.attrs['processing_level']} {name.replace('_', ' ')}", "correction": correction}
+    if file.has(f"{fields}/{name}{UNCERTAINTY}"):
+        facts.attrs["uncertainty"] = f"per pixel: --variable {name}{UNCERTAINTY}"
     empty = f"{fields}/nodata_pixels"
     return BandSource(layout(facts, options), file, f"{fields}/{name}", empty if file.has(empty) else None)
 
