@@ -41,6 +41,14 @@ QUALITY_FLAGS: dict[str, int] = {
 """What a product may say of a pixel's quality, in one vocabulary for all sensors, each with its bit."""
 
 
+class Handled(str):
+    """A notice of something usual that the reader has taken care of, and that leaves nothing to doubt; any other notice is a doubt."""
+
+
+class PlaceDoubt(str):
+    """A notice that a product says in two ways where it lies, and that they differ."""
+
+
 @dataclass(frozen=True, eq=False)
 class Bands:
     """The spectral axis, in ascending order of wavelength.
@@ -109,7 +117,7 @@ class SceneInfo:
         acquired: ISO 8601 time of acquisition, or "".
         identity: JSON-able facts that tell whether the input is still the same (path, size, time of each file).
         nodata: the stored fill value, or None.
-        notices: what the reader found worth telling the user, one sentence each.
+        notices: what the reader found worth telling the user, one sentence each; a `Handled`, a `PlaceDoubt`, or any other doubt.
         attrs: further metadata of the product, as text.
         swath: where the pixels lie, for a scene on the sensor's own grid, whose `grid` has then no georeference; else None.
         quality: what the product says of each pixel's quality; None where it says nothing.

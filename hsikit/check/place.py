@@ -14,7 +14,7 @@ from hsikit.errors import GridError, SceneError
 from hsikit.geo.grid import IDENTITY, Coefficients, Grid, Window
 from hsikit.geo.places import CentresIn, SwathPlaces
 from hsikit.geo.swath import Lookup, LookupTable, Swath
-from hsikit.scene import SceneInfo
+from hsikit.scene import PlaceDoubt, SceneInfo
 
 DISAGREE, HALF = 0.1, (0.35, 0.65)
 """Pixels: from which distance on two georeferences disagree, and what looks like a corner taken for a centre."""
@@ -43,6 +43,8 @@ def _crs(info: SceneInfo) -> Finding:
 
 def _georeferences(info: SceneInfo) -> Finding:
     name = "half a pixel"
+    if doubts := [notice for notice in info.notices if isinstance(notice, PlaceDoubt)]:
+        return warned(name, "; ".join(doubts), "Compare with a layer that you trust")
     if info.swath is not None or not info.grid.georeferenced:
         return skipped(name, "the scene lies on no map grid")
     others = dict(_others(info))

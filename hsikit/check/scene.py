@@ -8,6 +8,7 @@ from typing import Any
 from hsikit.check.bands import check_bands
 from hsikit.check.finding import Finding
 from hsikit.check.labels import check_labels
+from hsikit.check.notices import check_notices
 from hsikit.check.place import check_place
 from hsikit.check.sample import take_sample
 from hsikit.check.scale import check_numbers
@@ -26,5 +27,5 @@ def check_scene(source: Source, labels: Any = None, label_options: Mapping[str, 
         SceneError: the scene is truncated or damaged.
     """
     sample = take_sample(source)
-    found = [*check_numbers(source.info, sample), *check_bands(source.info, sample), *check_place(source.info)]
+    found = [*check_numbers(source.info, sample), *check_bands(source.info, sample), *check_place(source.info), *check_notices(source.info)]
     return found if labels is None else [*found, *check_labels(source, labels, label_options or {})]

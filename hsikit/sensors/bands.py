@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hsikit.errors import OptionError, SceneError, WavelengthError
-from hsikit.scene import Bands, Booleans, Floats, Indices
+from hsikit.scene import Bands, Booleans, Floats, Handled, Indices
 from hsikit.sensors.catalogue import BandTable, known_sensor, read_band_table, sensor_bands
 from hsikit.sensors.units import ADVICE, parse_numbers, to_nanometres
 
@@ -95,7 +95,7 @@ def interpret(
         raise WavelengthError(name, f"has {claims.count} bands, but {table.origin} {len(table.wavelength)} wavelengths", ADVICE)
     order = np.argsort(table.wavelength, kind="stable").astype(np.intp)
     if not np.array_equal(order, np.arange(claims.count)):
-        notices.append("bands were not in order of wavelength; they are sorted")
+        notices.append(Handled("bands were not in order of wavelength; they are sorted"))
     names = table.names or _names(claims, table.wavelength)
     bands = Bands(_part_ties(table.wavelength[order]), table.fwhm[order], _good(claims, table, notices)[order], tuple(names[i] for i in order))
     return Interpretation(bands, order, known, notices)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hsikit.errors import OptionError, SceneError
-from hsikit.scene import Source
+from hsikit.scene import Handled, Source
 from hsikit.sensors.archive import Delivery
 from hsikit.sensors.damage import damage_named
 from hsikit.sensors.facts import Options, WatchedOptions
@@ -133,7 +133,7 @@ class ZippedReader:
         with nullcontext(inside.keep()):  # one unpacked copy serves all that look into it
             source = _reader(Probe(inside, read_head(inside, HEAD_BYTES))).open(inside, options)
         # Whoever reads the name in a map's provenance can open the archive, not what is in it.
-        source.info = source.info.with_(name=str(path), notices=(*source.info.notices, *inside.costs()))
+        source.info = source.info.with_(name=str(path), notices=(*source.info.notices, *map(Handled, inside.costs())))
         return source
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hsikit.geo.grid import IDENTITY, Coefficients, Grid, Window
 from hsikit.geo.swath import Degrees, LookupTable, Swath
+from hsikit.scene import Handled
 from hsikit.sensors.crs import crs_text
 from hsikit.sensors.hdf5 import Hdf5File, Hdf5Table
 from hsikit.sensors.netcdf_variables import Variable, axes_in, related
@@ -68,7 +69,7 @@ def place_of(file: Hdf5File, variables: Mapping[str, Variable], image: Variable,
         rows = place.grid.shape[0]
         transform = (*transform[:4], -transform[4], transform[5] + rows * transform[4])
         place.flipped = True
-        place.notices.append("its rows run from south to north; they are turned, north is up")
+        place.notices.append(Handled("its rows run from south to north; they are turned, north is up"))
     place.grid = Grid(place.grid.shape, transform, crs)
     return place
 

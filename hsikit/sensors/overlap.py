@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsikit.geo.grid import Window
-from hsikit.scene import Bands, Decoding, Floats, Indices, Raw, SceneInfo, Source
+from hsikit.scene import Bands, Decoding, Floats, Handled, Indices, Raw, SceneInfo, Source
 
 LEAST_STEP = 0.25
 """Least distance of two neighbouring bands of two detectors, in their widths."""
@@ -61,7 +61,7 @@ def join_detectors(source: Source, shorter: Sequence[bool], how: str) -> Source:
     reach = (low - beyond, high) if how == "swir" else (low, high + beyond)
     drop = (vnir if how == "swir" else ~vnir) & (bands.wavelength >= reach[0]) & (bands.wavelength <= reach[1])
     kept = np.flatnonzero(~drop)
-    joined = f"the detectors overlap from {low:.0f} to {high:.0f} nm, where {_said(how)} (--detector-overlap)"
+    joined = Handled(f"the detectors overlap from {low:.0f} to {high:.0f} nm, where {_said(how)} (--detector-overlap)")
     info = source.info.with_(bands=bands.take(kept), notices=(*source.info.notices, joined))
     mix = _average(bands, kept, inside & vnir, second) if how == "average" else Mix(np.repeat(kept[:, None], 3, axis=1), np.eye(3)[[0] * len(kept)])
     return JoinedSource(source, info.with_(dtype="float32", nodata=None) if how == "average" else info, mix, how)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import rasterio
@@ -13,9 +14,10 @@ from hsikit.check import Finding, check_scene
 from hsikit.errors import SceneError
 from hsikit.geo.grid import Grid
 from hsikit.geo.swath import ArrayTable, swath_of_arrays
-from hsikit.scene import Bands, Decoding, SceneInfo
+from hsikit.scene import Bands, Decoding, Handled, PlaceDoubt, SceneInfo
 from hsikit.sensors.array import ArraySource
 from hsikit.sensors.catalogue import sensor_bands
+from tests.products import prisma
 from tests.products.envi import write_envi
 from tests.products.geotiff import write_geotiff
 
@@ -210,6 +212,43 @@ def test_side_cars_that_say_nothing(tmp_path: Path, text):
     Path(f"{path}.aux.xml").write_text(text)
     (tmp_path / "scene.wld").write_text("no numbers here")
     assert {one.name: one for one in check(path)}["half a pixel"].state == "pass"
+
+
+def test_notices_of_the_reader_are_told():
+    info = SceneInfo("scene.tif", PLACE, bands(), "float32", "array", quantity="surface_reflectance")
+    doubts = ("its metadata names no offset; none is added (--offset)", "its bands (all) are odd")
+    told = check_scene(ArraySource(reflectance(), info.with_(notices=(*doubts, Handled("38 bands will not be used")))))
+    found = [finding for finding in told if finding.name == "reader's notice"]
+    assert [finding.state for finding in found] == ["warn", "warn", "pass"]
+    assert [finding.what for finding in found] == [*doubts, "38 bands will not be used"]
+    assert found[0].cure == "--offset" and "hsikit info" in found[1].cure
+
+
+@pytest.mark.parametrize("place", [{}, {"grid": Grid(SHAPE)}])
+def test_a_place_told_in_two_ways_is_no_pass(place):
+    info = SceneInfo("scene.tif", PLACE, bands(), "float32", "array", quantity="surface_reflectance", notices=(PlaceDoubt("here, and there"),))
+    told = {finding.name: finding for finding in check_scene(ArraySource(reflectance(), info.with_(**place)))}
+    assert told["half a pixel"].state == "warn" and told["half a pixel"].what == "here, and there" and told["half a pixel"].cure
+    assert told["reader's notice"].state == "pass"
+
+
+def test_products_that_contradict_themselves(tmp_path: Path, shared_data: Path):
+    told = {finding.name: finding for finding in check(next((shared_data / "sensors").glob("S2A_MSIL1C_*.zip")))}
+    assert told["half a pixel"].state == "warn" and "the rasters' own grid is used" in told["half a pixel"].what
+    path = prisma.product(tmp_path, "2D", centres=False).path
+    assert {finding.name: finding for finding in check(path)}["half a pixel"].state == "pass"
+    extents_of_centres(path)
+    told = [finding for finding in check(path) if finding.state == "warn"]
+    assert any("the positions are followed" in finding.what and finding.name == "half a pixel" for finding in told)
+
+
+def extents_of_centres(path: Path) -> None:
+    """Gives a PRISMA product extents of the size that they have between corners, measured from a pixel's centre."""
+    with h5py.File(path, "r+") as file:
+        for axis, shift in (("easting", 15), ("northing", -15)):
+            for corner in ("UL", "UR", "LL", "LR"):
+                name = f"Product_{corner}corner_{axis}"
+                file.attrs[name] = file.attrs[name] + shift
 
 
 def test_a_geotiff_of_points(tmp_path: Path):

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hsikit.scene import Handled
+
 Ranges = tuple[tuple[float, float], ...]
 WATER_VAPOUR: Ranges = ((1340.0, 1445.0), (1790.0, 1955.0))
 """Ranges (nm) that NEON's imaging spectrometer products name as absorbed (attributes Band_Window_1_Nanometers, Band_Window_2)."""
@@ -35,5 +37,5 @@ def outside_water_vapour(centres: Sequence[float], notices: list[str]) -> list[b
     absorbed = within(np.asarray(centres, float), WATER_VAPOUR)
     if absorbed.any() and not absorbed.all():
         ranges = " and ".join(f"{low:.0f} to {high:.0f} nm" for low, high in WATER_VAPOUR)
-        notices.append(f"{int(absorbed.sum())} bands lie where water vapour absorbs ({ranges}) and will not be used")
+        notices.append(Handled(f"{int(absorbed.sum())} bands lie where water vapour absorbs ({ranges}) and will not be used"))
     return [True] * len(absorbed) if absorbed.all() else (~absorbed).tolist()

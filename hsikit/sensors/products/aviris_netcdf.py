@@ -16,7 +16,7 @@ import numpy as np
 from hsikit.errors import SceneError
 from hsikit.geo.grid import Grid
 from hsikit.geo.swath import Swath
-from hsikit.scene import Source
+from hsikit.scene import PlaceDoubt, Source
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.crs import crs_text
 from hsikit.sensors.facts import FileFacts, Options, layout
@@ -129,7 +129,7 @@ def _compare_coordinates(file: Hdf5File, facts: FileFacts) -> None:
     east, north = (float(file.read(name, (0,))) for name in ("easting", "northing"))
     apart = max(abs(east - x) / width, abs(north - y) / height)
     if apart > MATCH:
-        facts.notices.append(f"its coordinates lie {apart:.2g} pixels from its GeoTransform, which is taken as that of the pixels' corners")
+        facts.notices.append(PlaceDoubt(f"its coordinates lie {apart:.2g} pixels from its GeoTransform, which is taken as that of the pixels' corners"))
 
 
 def _open_bands(file: Hdf5File, facts: FileFacts, name: str, options: Options) -> Source:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hsikit.errors import SceneError
 from hsikit.geo.grid import Grid, Window
 from hsikit.geo.swath import Swath
-from hsikit.scene import Indices, Source
+from hsikit.scene import Handled, Indices, Source
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.crs import crs_text
 from hsikit.sensors.facts import FileFacts, Layout, Options, OrderedSource, layout
@@ -156,7 +156,7 @@ def _open_bands(file: Hdf5File, facts: FileFacts, name: str, options: Options) -
         facts.scale = radiance_scale(file, name, options.scale)
     bad = np.zeros(count, bool) if facts.claims.good is None else np.asarray(facts.claims.good) == 0
     if bad.any():
-        facts.notices.append(f"{int(bad.sum())} of {count} bands lie in the water vapour of the air, and will not be used")
+        facts.notices.append(Handled(f"{int(bad.sum())} of {count} bands lie in the water vapour of the air, and will not be used"))
     facts.attrs = {**facts.attrs, **_more(file, facts, name)}
     masks = _quality(file, facts, name)
     return BandSource(layout(facts, options), file, name, bad, masks)

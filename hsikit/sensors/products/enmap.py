@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from hsikit.errors import OptionError, SceneError
 from hsikit.geo.grid import Grid, Window
 from hsikit.geo.rpc import RationalPolynomials, rpc_from_mapping
-from hsikit.scene import QUALITY_FLAGS, Quality, Source
+from hsikit.scene import QUALITY_FLAGS, Handled, Quality, Source
 from hsikit.sensors.archive import Delivery
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.cloud_cover import cloud_cover
@@ -139,7 +139,7 @@ def _open_detector(delivery: Delivery, metadata: str, fields: Fields, options: O
     facts = _facts(delivery, metadata, fields, raster, name, "L1B")
     place_by_rpc(facts, _polynomials(fields, which.start), options.dem)
     other = "swir" if chosen == "vnir" else "vnir"
-    facts.notices.append(f"the detectors are not coregistered at level 1B: this is the {chosen.upper()} (--variable {other} for the other)")
+    facts.notices.append(Handled(f"the detectors are not coregistered at level 1B: this is the {chosen.upper()} (--variable {other} for the other)"))
     # The layers of clouds and classes are on the grid of the VNIR.
     facts.quality = _quality(delivery, metadata, facts.grid, {*LAYERS} if chosen == "vnir" else set(), {f"TESTFLAGS_{chosen.upper()}": SATURATED[chosen]})
     facts.quantity = "radiance"

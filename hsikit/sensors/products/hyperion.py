@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from hsikit.errors import SceneError
-from hsikit.scene import Source
+from hsikit.scene import Handled, Source
 from hsikit.sensors.archive import Delivery
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.catalogue import sensor_bands
@@ -98,7 +98,7 @@ def _open(delivery: Delivery, metadata: str, fields: Mapping[str, str], options:
         ),
         scale=[1 / divisors["VNIR" if band <= LAST_OF_VNIR else "SWIR"] for band in numbers], nodata=FILL, quantity="radiance",
         acquired=_acquired(fields), files=delivery.files([metadata, *files.values()]), attrs=_provenance(fields, metadata),
-        notices=[f"{bad} bands are not calibrated and will not be used"] if bad else [],
+        notices=[Handled(f"{bad} bands are not calibrated and will not be used")] if bad else [],
     )  # fmt: skip
     scene = layout(facts, options)
     source = RasterStack(scene, [RasterBand(delivery.gdal(name)) for name in files.values()], first.block)

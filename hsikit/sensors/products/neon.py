@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from hsikit.errors import OptionError, SceneError
 from hsikit.geo.grid import Grid, Window
-from hsikit.scene import QUALITY_FLAGS, Indices, Quality, Source
+from hsikit.scene import QUALITY_FLAGS, Handled, Indices, Quality, Source
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.crs import crs_text
 from hsikit.sensors.envi_header import map_info_transform
@@ -142,7 +142,7 @@ def _good(told: dict[str, Any], facts: FileFacts) -> list[bool]:
     for low, high in windows:
         absorbed |= (centres >= low) & (centres <= high)
     ranges = " and ".join(f"{low:.0f} to {high:.0f} nm" for low, high in windows)
-    facts.notices.append(f"{int(absorbed.sum())} bands lie where the product says that water vapour absorbs ({ranges}) and will not be used")
+    facts.notices.append(Handled(f"{int(absorbed.sum())} bands lie where the product says that water vapour absorbs ({ranges}) and will not be used"))
     return (~absorbed).tolist()
 
 

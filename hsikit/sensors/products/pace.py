@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hsikit.errors import SceneError
 from hsikit.geo.grid import Grid, Window
 from hsikit.geo.swath import Swath
-from hsikit.scene import QUALITY_FLAGS, Floats, Indices, Quality, Source
+from hsikit.scene import QUALITY_FLAGS, Floats, Handled, Indices, Quality, Source
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.facts import FileFacts, Layout, Options, layout
 from hsikit.sensors.hdf5 import Hdf5File, Hdf5Source, Part, locate_by
@@ -170,7 +170,9 @@ def _open_level_1(file: Hdf5File, facts: FileFacts, options: Options) -> Source:
     high: dict[int, int] = {}
     if counts[2] < len(file.dataset(swir.array)):
         high = {counts[0] + counts[1] + int(np.searchsorted(swir.kept, band)): standard for band, standard in GAINS.items()}
-        facts.notices.append("two short-wave infrared bands are measured at two gains: the high one is taken, the standard one where that is saturated")
+        facts.notices.append(
+            Handled("two short-wave infrared bands are measured at two gains: the high one is taken, the standard one where that is saturated")
+        )
     scene = layout(facts, options)
     source = GainSource(scene, file, [part for detector in detectors for part in detector.parts], swir.array, high)
     return join_detectors(source, (scene.order < counts[0]).tolist(), options.detector_overlap)

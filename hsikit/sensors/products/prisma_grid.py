@@ -13,6 +13,7 @@ from typing import Any
 
 from hsikit.errors import SceneError
 from hsikit.geo.grid import Grid
+from hsikit.scene import PlaceDoubt
 from hsikit.sensors.crs import crs_text
 from hsikit.sensors.hdf5 import Hdf5File
 
@@ -50,7 +51,9 @@ def map_grid(file: Hdf5File, attrs: Mapping[str, Any], shape: tuple[int, int], s
         raise SceneError(file.path, f"its extents differ by {extra[0]:g} x {extra[1]:g} pixels from its {cols} x {rows}", "Fetch the file again")
     shift = by_place if by_place is not None else by_width
     if by_width is not None and by_place is not None and by_width != by_place:
-        notices.append(f"its extents have the size of pixel {_said(by_width)}, its positions say pixel {_said(by_place)}: the positions are followed")
+        notices.append(
+            PlaceDoubt(f"its extents have the size of pixel {_said(by_width)}, its positions say pixel {_said(by_place)}: the positions are followed")
+        )
     outer = origin[0] - (shift or 0.0) * size / 2, origin[1] + (shift or 0.0) * size / 2
     pixel = SIZES[swath]
     return Grid(shape, (pixel, 0.0, outer[0], 0.0, -pixel, outer[1]), crs)

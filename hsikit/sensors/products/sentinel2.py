@@ -27,7 +27,7 @@ import numpy as np
 
 from hsikit.errors import OptionError, SceneError
 from hsikit.geo.grid import Grid
-from hsikit.scene import Source
+from hsikit.scene import PlaceDoubt, Source
 from hsikit.sensors.archive import Delivery
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.catalogue import known_sensor, sensor_bands
@@ -199,8 +199,9 @@ class _Product:
         transform, crs = self._stated(resolution)
         if np.allclose(transform, grid.transform, rtol=0, atol=1e-3 * resolution) and crs == grid.crs:
             return []
-        return [f"its rasters have pixels of {grid.pixel_size[0]:g} m at {grid.transform[2]:.0f}, {grid.transform[5]:.0f} ({grid.crs_name}), and its metadata "
-                f"states {transform[0]:g} m at {transform[2]:.0f}, {transform[5]:.0f} ({crs}); the rasters' own grid is used"]  # fmt: skip
+        rasters = f"{grid.pixel_size[0]:g} m at {grid.transform[2]:.0f}, {grid.transform[5]:.0f} ({grid.crs_name})"
+        stated = f"{transform[0]:g} m at {transform[2]:.0f}, {transform[5]:.0f} ({crs})"
+        return [PlaceDoubt(f"its rasters have pixels of {rasters}, and its metadata states {stated}; the rasters' own grid is used")]
 
     def _attrs(self) -> dict[str, str]:
         sun = {key: self.tile.optional_number(f".//Mean_Sun_Angle/{key}") for key in ANGLES}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hsikit.errors import SceneError
 from hsikit.geo.grid import Coefficients, Grid, Window
 from hsikit.geo.swath import Swath
-from hsikit.scene import QUALITY_FLAGS, Indices, Quality, Source
+from hsikit.scene import QUALITY_FLAGS, Handled, Indices, Quality, Source
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.facts import FileFacts, Layout, Options, layout
 from hsikit.sensors.hdf5 import Hdf5File, Hdf5Source, Part, locate_by
@@ -160,7 +160,7 @@ def _open_bands(file: Hdf5File, facts: FileFacts, fields: str, name: str, option
     facts.claims = BandClaims(int(dataset.shape[0]), centres, "nm", widths, good, sensor="tanager")
     bad = 0 if good is None else sum(not flag for flag in good)
     if bad:
-        facts.notices.append(f"{bad} of {dataset.shape[0]} bands are bad by the product's own word, and will not be used")
+        facts.notices.append(Handled(f"{bad} of {dataset.shape[0]} bands are bad by the product's own word, and will not be used"))
     correction = {"toa_radiance": "none", "surface_reflectance": "ISOFIT (optimal estimation)"}.get(name, "")
     facts.attrs = {**facts.attrs, "product": f"Tanager {facts.attrs['processing_level']} {name.replace('_', ' ')}", "correction": correction}
     if file.has(f"{fields}/{name}{UNCERTAINTY}"):
