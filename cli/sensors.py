@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,11 +14,17 @@ if TYPE_CHECKING:
     from hsikit.sensors.products import Product
 
 
-def sensors() -> None:
-    """Products that are read, and instruments whose bands are at hand (for `--sensor` and `hsikit resample`)."""
+def sensors(
+    name: Annotated[str | None, typer.Argument(help="An instrument, whose bands are shown; all are listed without.", show_default=False)] = None,
+) -> None:
+    """Products that are read, and instruments whose bands are at hand (for `--sensor` and `hsikit resample`); of one, its bands."""
     from hsikit.sensors import list_sensors
     from hsikit.sensors.products import PRODUCTS
 
+    if name is not None:
+        for line in band_lines(name):
+            say(line)
+        return
     say("Products that are read, and what each reader was held against:")
     for line in product_table(PRODUCTS):
         say(line)
@@ -41,6 +47,29 @@ def table(entries: Sequence[SensorEntry]) -> list[str]:
         f"{entry.name:<{width}}  {entry.bands:>3} bands, {entry.range[0]:>4.0f} to {entry.range[1]:>4.0f} nm, "
         f"{'measured' if entry.measured else 'Gaussian'} responses  {entry.description}"
         for entry in entries
+    ]
+
+
+def band_lines(name: str) -> list[str]:
+    """A sensor's table: what it is, where its numbers are from, and a line for each band.
+
+    Raises:
+        OptionError: the sensor is not known.
+    """
+    from hsikit.sensors.catalogue import sensor_bands, sensor_entry
+
+    entry = sensor_entry(name)
+    bands = sensor_bands(entry.name)
+    names = bands.names or tuple(str(number) for number in range(1, entry.bands + 1))
+    width = max(4, *map(len, names))
+    response = "measured" if entry.measured else "Gaussian"
+    return [
+        f"{entry.name}: {entry.description}",
+        f"bands: {entry.source}",
+        f"responses: {response}; {entry.response_source or 'none are at hand, each band counts as a Gaussian of its width'}",
+        "",
+        f"{'band':<{width}}  {'centre nm':>9}  {'FWHM nm':>8}  response",
+        *(f"{band:<{width}}  {centre:>9.2f}  {fwhm:>8.2f}  {response}" for band, centre, fwhm in zip(names, bands.wavelength, bands.fwhm, strict=True)),
     ]
 
 

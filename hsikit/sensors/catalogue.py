@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,8 @@ class SensorEntry:
         range: (shortest, longest) centre in nm.
         description: what it is.
         measured: whether its spectral responses are at hand (`hsikit.sensors.responses`); else they count as Gaussians.
+        source: where its centres and widths are from.
+        response_source: where its spectral responses are from, "" without any.
     """
 
     name: str
@@ -52,17 +55,44 @@ class SensorEntry:
     range: tuple[float, float]
     description: str
     measured: bool
+    source: str = ""
+    response_source: str = ""
 
 
 def list_sensors() -> list[SensorEntry]:
     """The instruments whose band centres are at hand, by name."""
-    entries = []
-    for path in sorted(TABLES.glob("*.csv")):
-        centres = read_band_table(path).wavelength
-        first = path.read_text(encoding="utf-8").partition("\n")[0]
-        measured = (RESPONSES / path.name).is_file()
-        entries.append(SensorEntry(path.stem, len(centres), (float(centres.min()), float(centres.max())), first.lstrip("# ").strip(), measured))
-    return entries
+    return [_entry(path) for path in sorted(TABLES.glob("*.csv"))]
+
+
+def sensor_entry(name: str) -> SensorEntry:
+    """One instrument of `list_sensors`.
+
+    Raises:
+        OptionError: it is not known.
+    """
+    return _entry(TABLES / f"{known_sensor(name)}.csv")
+
+
+def _entry(path: Path) -> SensorEntry:
+    centres = read_band_table(path).wavelength
+    measured = (RESPONSES / path.name).is_file()
+    description, source = _remarks(path)
+    return SensorEntry(
+        path.stem,
+        len(centres),
+        (float(centres.min()), float(centres.max())),
+        description,
+        measured,
+        source,
+        _remarks(RESPONSES / path.name)[1] if measured else "",
+    )
+
+
+def _remarks(path: Path) -> tuple[str, str]:
+    """What a table is, and where its numbers are from: its first two lines."""
+    with path.open(encoding="utf-8") as file:
+        description, source = (file.readline().lstrip("# ").strip() for _ in range(2))
+    return description, source.removeprefix("Source: ")
 
 
 def known_sensor(name: str, strict: bool = True) -> str:
@@ -78,7 +108,9 @@ def known_sensor(name: str, strict: bool = True) -> str:
     known = {_bare(path.stem): path.stem for path in TABLES.glob("*.csv")}
     found = known.get(_bare(name), "")
     if strict and not found:
-        raise OptionError("sensor", f"{name!r} is not known", f"Known are {', '.join(sorted(known.values()))}; or give --wavelengths FILE.csv")
+        near = [known[close] for close in get_close_matches(_bare(name), known, 3)]
+        names = f"Near are {', '.join(near)}; `hsikit sensors` lists all" if near else f"Known are {', '.join(sorted(known.values()))}"
+        raise OptionError("sensor", f"{name!r} is not known", f"{names}; or give --wavelengths FILE.csv")
     return found
 
 

@@ -108,6 +108,24 @@ def test_sensors(hsikit: Hsikit) -> None:
     assert done.code == 0 and "enmap" in done.out and "aviris" in done.out and " nm" in done.out
 
 
+def test_the_table_of_a_sensor(hsikit: Hsikit) -> None:
+    from hsikit.sensors import list_sensors, sensor_bands
+
+    lines = hsikit("sensors", "Sentinel-2A").out.splitlines()
+    assert lines[0].startswith("sentinel-2a: ESA") and "Spectral Response Functions" in lines[1] and lines[2].startswith("responses: measured; ESA")
+    table = sensor_bands("sentinel-2a")
+    rows = [line.split() for line in lines[5:]]
+    assert [row[0] for row in rows] == list(table.names) and {row[3] for row in rows} == {"measured"}
+    np.testing.assert_allclose([float(row[1]) for row in rows], table.wavelength, atol=0.006)
+    np.testing.assert_allclose([float(row[2]) for row in rows], table.fwhm, atol=0.006)
+    enmap = hsikit("sensors", "enmap").out
+    assert "a Gaussian of its width" in enmap and len(enmap.splitlines()) == 5 + 224
+    assert all(entry.source and bool(entry.response_source) == entry.measured for entry in list_sensors())
+    refused = hsikit("sensors", "sentinl-2")
+    assert refused.code == 2 and "Near are sentinel-2" in refused.err and "hsikit sensors" in refused.err
+    assert "Known are ali" in hsikit("sensors", "nothing").err
+
+
 def test_datasets_are_listed_and_described(hsikit: Hsikit) -> None:
     done = hsikit("datasets")
     assert done.code == 0 and "indian-pines" in done.out and len(done.out.splitlines()) >= 10
