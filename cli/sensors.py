@@ -25,7 +25,7 @@ def sensors(
         for line in band_lines(name):
             say(line)
         return
-    say("Products that are read, and what each reader was held against:")
+    say("Products that are read, and what their reading was held against:")
     for line in product_table(PRODUCTS):
         say(line)
     say("")
@@ -35,9 +35,10 @@ def sensors(
 
 
 def product_table(products: Sequence[Product]) -> list[str]:
-    """A line for each product: name, state, what it is."""
-    width, states = max(len(product.name) for product in products), max(len(product.state) for product in products)
-    return [f"{product.name:<{width}}  {product.state:<{states}}  {product.description}" for product in products]
+    """A line for each product, or kind of product where they differ in state: name, state, what it is."""
+    lines = [(product.name, state, what) for product in products for what, state in product.states]
+    width, states = (max(len(line[column]) for line in lines) for column in (0, 1))
+    return [f"{name:<{width}}  {state:<{states}}  {what}" for name, state, what in lines]
 
 
 def table(entries: Sequence[SensorEntry]) -> list[str]:

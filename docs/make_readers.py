@@ -31,6 +31,8 @@ or a DEM that the format has no use for is refused. Every product was damaged 20
 names what is wrong, or a cube of the right shape and axis ([what was found](../benchmarks/fuzz_products.md)).
 
 ## Products
+
+A reader whose products were not all held to the same has a line for each kind.
 """
 
 ARCHIVES = """
@@ -63,7 +65,7 @@ def page() -> str:
     lines += ["| name | what it is | delivered as | state |", "|---|---|---|---|"]
     for product in PRODUCTS:
         containers = ", ".join(CONTAINERS[container] for container in product.containers)
-        lines.append(f"| `{product.name}` | {product.description} | {containers} | {product.state} |")
+        lines += [f"| `{product.name}` | {what} | {containers} | {state} |" for what, state in product.states]
     lines += ["", "## General formats", "", "| name | what it is |", "|---|---|"]
     lines += [f"| `{name}` | {form.description} |" for name, form in FORMATS.items()]
     lines += [ARCHIVES.rstrip(), SENSORS]

@@ -108,6 +108,13 @@ def test_sensors(hsikit: Hsikit) -> None:
     assert done.code == 0 and "enmap" in done.out and "aviris" in done.out and " nm" in done.out
 
 
+def test_products_are_listed_by_what_they_were_held_against(hsikit: Hsikit) -> None:
+    lines = hsikit("sensors").out.splitlines()
+    said = [line.split(maxsplit=1)[1] for line in lines if line.startswith("landsat ")]
+    assert len(said) == 2 and said[0].startswith("real bytes") and "Landsat 8," in said[0]
+    assert said[1].startswith("from specification") and "Landsat 4 to 7 and 9" in said[1]
+
+
 def test_the_table_of_a_sensor(hsikit: Hsikit) -> None:
     from hsikit.sensors import list_sensors, sensor_bands
 

@@ -68,8 +68,10 @@ class Case:
         name: unique, "family-level-variant".
         driver: the reader's name in `hsikit.sensors.products.PRODUCTS`, or in `hsikit.sensors.formats.FORMATS`.
         build: writes it into an empty folder.
+        state: what the product's reading was held against, where that is not the best state of its reader.
     """
 
     name: str
     driver: str
     build: Callable[[Path], Built]
+    state: str = ""

@@ -10,6 +10,7 @@ import rasterio
 from rasterio.transform import Affine
 
 from hsikit.geo.grid import Grid
+from hsikit.sensors.products import SPECIFICATION
 from tests.products.case import Built, Case
 from tests.products.netcdf import add_array, add_attributes, add_texts
 
@@ -256,7 +257,7 @@ CASES = (
     Case("emit-l2a-uncertainty", "emit", uncertainty),
     Case("emit-l1b-observation", "emit-layers", observation),
     Case("emit-l2a-masks-v001", "emit-layers", masks_1),
-    Case("emit-l2a-masks-v002", "emit-layers", masks_2),
+    Case("emit-l2a-masks-v002", "emit-layers", masks_2, SPECIFICATION),
     Case("emit-l2b-minerals", "emit-minerals", minerals),
     Case("emit-l2b-methane-v002", "emit-gas", methane),
     Case("emit-l2b-co2-sensitivity-v002", "emit-gas", carbon_dioxide_sensitivity),

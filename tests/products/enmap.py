@@ -11,6 +11,7 @@ import rasterio
 from rasterio.transform import Affine
 
 from hsikit.geo.grid import Grid
+from hsikit.sensors.products import SPECIFICATION
 from tests.products.case import Built, Case
 from tests.products.detectors import joined
 
@@ -220,8 +221,8 @@ CASES = (
     Case("enmap-l2a-before-launch", "enmap", by_metadata),
     Case("enmap-l1c", "enmap", lambda folder: merged(folder, "L1C")),
     Case("enmap-l1c-before-launch-zip", "enmap", zipped),
-    Case("enmap-l1b-vnir", "enmap", lambda folder: sensor_grid(folder, "vnir")),
-    Case("enmap-l1b-swir", "enmap", lambda folder: sensor_grid(folder, "swir")),
+    Case("enmap-l1b-vnir", "enmap", lambda folder: sensor_grid(folder, "vnir"), SPECIFICATION),
+    Case("enmap-l1b-swir", "enmap", lambda folder: sensor_grid(folder, "swir"), SPECIFICATION),
     Case("enmap-l2a-pixelmask", "enmap", lambda folder: pixelmask(folder, "L2A")),
-    Case("enmap-l1b-pixelmask", "enmap", lambda folder: pixelmask(folder, "L1B")),
+    Case("enmap-l1b-pixelmask", "enmap", lambda folder: pixelmask(folder, "L1B"), SPECIFICATION),
 )

@@ -10,6 +10,7 @@ import numpy as np
 from pyproj import Transformer
 
 from hsikit.geo.grid import Coefficients, Grid
+from hsikit.sensors.products import SPECIFICATION
 from tests.products.case import Built, Case
 from tests.products.envi import write_envi
 
@@ -215,8 +216,8 @@ def glt_layers(folder: Path) -> Built:
 
 
 CASES = (
-    Case("aviris-classic-l1", "aviris-classic-envi", classic_radiance),
-    Case("aviris-ng-l1", "aviris-ng-envi", ng_radiance),
+    Case("aviris-classic-l1", "aviris-classic-envi", classic_radiance, SPECIFICATION),
+    Case("aviris-ng-l1", "aviris-ng-envi", ng_radiance, SPECIFICATION),
     Case("aviris-ng-l2", "aviris-ng-envi", ng_reflectance),
     Case("aviris-3-envi-l1", "aviris-3-envi", aviris_3_radiance),
     Case("aviris-3-envi-l2", "aviris-3-envi", aviris_3_reflectance),

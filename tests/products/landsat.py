@@ -11,6 +11,7 @@ import rasterio
 from rasterio.transform import Affine
 
 from hsikit.geo.grid import Grid
+from hsikit.sensors.products import SPECIFICATION
 from tests.products.case import Built, Case
 
 ROWS, COLS = 9, 7
@@ -125,10 +126,10 @@ CASES = (
     Case("landsat-8-l1tp", "landsat", level_1),
     Case("landsat-8-l2sp", "landsat", level_2),
     Case("landsat-8-l2sp-tar", "landsat", level_2_tar),
-    Case("landsat-9-l1tp", "landsat", lambda folder: product(folder, "L1TP", "9")),
-    Case("landsat-9-l2sp", "landsat", lambda folder: product(folder, "L2SP", "9")),
-    Case("landsat-7-l1tp", "landsat", lambda folder: product(folder, "L1TP", "7")),
-    Case("landsat-7-l2sp", "landsat", lambda folder: product(folder, "L2SP", "7")),
-    Case("landsat-5-l1tp", "landsat", lambda folder: product(folder, "L1TP", "5")),
-    Case("landsat-5-l2sp", "landsat", lambda folder: product(folder, "L2SP", "5")),
+    Case("landsat-9-l1tp", "landsat", lambda folder: product(folder, "L1TP", "9"), SPECIFICATION),
+    Case("landsat-9-l2sp", "landsat", lambda folder: product(folder, "L2SP", "9"), SPECIFICATION),
+    Case("landsat-7-l1tp", "landsat", lambda folder: product(folder, "L1TP", "7"), SPECIFICATION),
+    Case("landsat-7-l2sp", "landsat", lambda folder: product(folder, "L2SP", "7"), SPECIFICATION),
+    Case("landsat-5-l1tp", "landsat", lambda folder: product(folder, "L1TP", "5"), SPECIFICATION),
+    Case("landsat-5-l2sp", "landsat", lambda folder: product(folder, "L2SP", "5"), SPECIFICATION),
 )

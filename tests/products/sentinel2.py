@@ -11,6 +11,7 @@ import rasterio
 from rasterio.transform import Affine
 
 from hsikit.geo.grid import Grid
+from hsikit.sensors.products import SPECIFICATION
 from tests.products.case import Built, Case
 
 ROWS, COLS = 18, 12  # of the 20 m grid
@@ -334,10 +335,10 @@ def level_1_file(folder: Path) -> Built:
 
 
 CASES = (
-    Case("sentinel-2-l1c", "sentinel-2", level_1),
+    Case("sentinel-2-l1c", "sentinel-2", level_1, SPECIFICATION),
     Case("sentinel-2-l1c-zip", "sentinel-2", level_1_zip),
-    Case("sentinel-2-l1c-60m", "sentinel-2", level_1_file),
+    Case("sentinel-2-l1c-60m", "sentinel-2", level_1_file, SPECIFICATION),
     Case("sentinel-2-l1c-of-2016", "sentinel-2", level_1_of_2016),
-    Case("sentinel-2-l2a", "sentinel-2", level_2),
-    Case("sentinel-2-l2a-10m", "sentinel-2", lambda folder: level_2(folder, 10)),
+    Case("sentinel-2-l2a", "sentinel-2", level_2, SPECIFICATION),
+    Case("sentinel-2-l2a-10m", "sentinel-2", lambda folder: level_2(folder, 10), SPECIFICATION),
 )

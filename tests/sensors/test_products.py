@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hsikit.sensors.products import PRODUCTS, load_product
+from hsikit.sensors.products import METADATA, PRODUCTS, REAL, SPECIFICATION, load_product
+from tests.products.__main__ import state_of
 from tests.products.case import Built, Case
 from tests.products.checks import CHECKS
 from tests.products.registry import CASES
@@ -33,6 +34,31 @@ def test_product(case: Case, check: str, built_once: dict[str, Built], tmp_path_
 def test_every_reader_has_a_case() -> None:
     assert {product.name for product in PRODUCTS} <= {case.driver for case in CASES}
     assert len({case.name for case in CASES}) == len(CASES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_a_case_was_held_against_is_said_of_its_reader(case: Case) -> None:
+    assert state_of(case) in {state for product in PRODUCTS if product.name == case.driver for _, state in product.states} | {"general format"}
+
+
+@pytest.mark.parametrize("product", PRODUCTS, ids=lambda product: product.name)
+def test_the_best_state_of_a_readers_products_stands_first(product) -> None:
+    order = [REAL, METADATA, SPECIFICATION]
+    states = [state for _, state in product.states]
+    assert states == sorted(set(states), key=order.index)
+    assert product.state == states[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [
+        ("landsat-8-l1tp", REAL), ("landsat-9-l2sp", SPECIFICATION), ("landsat-7-l1tp", SPECIFICATION), ("landsat-5-l2sp", SPECIFICATION),
+        ("emit-l2a-masks-v001", REAL), ("emit-l2a-masks-v002", SPECIFICATION), ("sentinel-2-l1c-zip", METADATA), ("sentinel-2-l2a", SPECIFICATION),
+        ("enmap-l2a", METADATA), ("enmap-l1b-vnir", SPECIFICATION), ("aviris-ng-l2", REAL), ("aviris-ng-l1", SPECIFICATION),
+    ],
+)  # fmt: skip
+def test_states_are_those_of_products_not_of_readers(name: str, state: str) -> None:
+    assert [state_of(case) for case in CASES if case.name == name] == [state]
 
 
 @pytest.mark.parametrize("product", PRODUCTS, ids=lambda product: product.name)

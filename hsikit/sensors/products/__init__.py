@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hsikit.sensors.probe import Probe
 
 REAL, METADATA, SPECIFICATION = "real bytes", "real metadata", "from specification"
-"""What a reader was held against: real files; real structure and headers with pixels built by us; the agency's document alone."""
+"""What a product's reading was held against: real files; real structure and headers with pixels built by us; the agency's document alone."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Product:
         target: "module:Class" of its reader.
         containers: kinds of `Probe.container` that it may come in.
         description: what it is, in a few words.
-        state: `REAL`, `METADATA` or `SPECIFICATION`.
+        state: `REAL`, `METADATA` or `SPECIFICATION`; of several in `parts` the best.
+        parts: (description, state) of each kind of its products, where they were not all held to the same.
     """
 
     name: str
@@ -34,32 +35,87 @@ class Product:
     containers: tuple[str, ...]
     description: str
     state: str
+    parts: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def states(self) -> tuple[tuple[str, str], ...]:
+        """Description and state of every kind of product, which together are all that is read."""
+        return self.parts or ((self.description, self.state),)
 
 
 _HERE = "hsikit.sensors.products."
 DELIVERED = ("folder", "zip", "tar")
 PRODUCTS: tuple[Product, ...] = (
-    Product("enmap", f"{_HERE}enmap:Reader", (*DELIVERED, "xml", "tiff"), "EnMAP, levels 1B, 1C and 2A", METADATA),
+    Product(
+        "enmap",
+        f"{_HERE}enmap:Reader",
+        (*DELIVERED, "xml", "tiff"),
+        "EnMAP, levels 1B, 1C and 2A",
+        METADATA,
+        parts=(("EnMAP, levels 1C and 2A", METADATA), ("EnMAP, level 1B", SPECIFICATION)),
+    ),
     Product("prisma", f"{_HERE}prisma:Reader", ("hdf5",), "PRISMA, levels 1, 2B, 2C and 2D", METADATA),
     Product("desis", f"{_HERE}desis:Reader", (*DELIVERED, "xml", "tiff"), "DESIS, levels 1B, 1C and 2A", SPECIFICATION),
     Product("hyperion", f"{_HERE}hyperion:Reader", (*DELIVERED, "text", "other"), "EO-1 Hyperion, levels 1T and 1Gst", SPECIFICATION),
     Product("ahsi", f"{_HERE}ahsi:Reader", (*DELIVERED, "tiff"), "GF-5, GF-5B and ZY1-02D AHSI, level 1", SPECIFICATION),
     Product("hisui", f"{_HERE}hisui:Reader", (*DELIVERED, "tiff", "other"), "HISUI, level 1G", SPECIFICATION),
     Product("emit", f"{_HERE}emit:Reader", ("hdf5",), "EMIT L1B radiance, L2A reflectance and its uncertainty, NetCDF on the sensor's grid", SPECIFICATION),
-    Product("emit-layers", f"{_HERE}emit:LayersReader", ("hdf5",), "EMIT L1B observation, L2A masks (V001; V002 by its specification), NetCDF", REAL),
+    Product(
+        "emit-layers",
+        f"{_HERE}emit:LayersReader",
+        ("hdf5",),
+        "EMIT L1B observation, L2A masks (V001, V002), NetCDF",
+        REAL,
+        parts=(("EMIT L1B observation and L2A masks V001, NetCDF", REAL), ("EMIT L2A masks V002, NetCDF", SPECIFICATION)),
+    ),
     Product("emit-minerals", f"{_HERE}emit:FlatReader", ("hdf5",), "EMIT L2B minerals on the sensor's grid, NetCDF", SPECIFICATION),
     Product("emit-gas", f"{_HERE}emit_gas:Reader", ("tiff",), "EMIT L2B methane and carbon dioxide, maps as cloud-optimised GeoTIFF", SPECIFICATION),
     Product("aviris-netcdf", f"{_HERE}aviris_netcdf:Reader", ("hdf5",), "AVIRIS-3 (and its sisters) L1B and L2A as NetCDF", SPECIFICATION),
     Product("tanager", f"{_HERE}tanager:Reader", ("hdf5",), "Tanager radiance and surface reflectance, basic and ortho, HDF-EOS5", SPECIFICATION),
     Product("pace-l1b", f"{_HERE}pace:Reader", ("hdf5",), "PACE OCI L1B, three detectors joined, NetCDF swath", SPECIFICATION),
     Product("pace-l2", f"{_HERE}pace:Level2Reader", ("hdf5",), "PACE OCI L2 Rrs (OC_AOP) and surface reflectance (SFREFL), NetCDF swaths", SPECIFICATION),
-    Product("landsat", f"{_HERE}landsat:Reader", (*DELIVERED, "text", "xml", "json", "tiff"), "Landsat 4 to 9, Collection 2, Level 1 and 2", REAL),
-    Product("sentinel-2", f"{_HERE}sentinel2:Reader", (*DELIVERED, "xml"), "Sentinel-2 MSI, Level 1C and 2A", METADATA),
-    Product("aviris-classic-envi", f"{_HERE}envi_jpl:AvirisClassic", ("envi",), "AVIRIS Classic radiance and reflectance as ENVI", REAL),
-    Product("aviris-ng-envi", f"{_HERE}envi_jpl:AvirisNg", ("envi",), "AVIRIS-NG radiance and reflectance as ENVI", REAL),
+    Product(
+        "landsat",
+        f"{_HERE}landsat:Reader",
+        (*DELIVERED, "text", "xml", "json", "tiff"),
+        "Landsat 4 to 9, Collection 2, Level 1 and 2",
+        REAL,
+        parts=(("Landsat 8, Collection 2, Level 1 and 2", REAL), ("Landsat 4 to 7 and 9, Collection 2, Level 1 and 2", SPECIFICATION)),
+    ),
+    Product(
+        "sentinel-2",
+        f"{_HERE}sentinel2:Reader",
+        (*DELIVERED, "xml"),
+        "Sentinel-2 MSI, Level 1C and 2A",
+        METADATA,
+        parts=(("Sentinel-2 MSI, Level 1C before baseline 04.00", METADATA), ("Sentinel-2 MSI, Level 1C since baseline 04.00, and Level 2A", SPECIFICATION)),
+    ),
+    Product(
+        "aviris-classic-envi",
+        f"{_HERE}envi_jpl:AvirisClassic",
+        ("envi",),
+        "AVIRIS Classic radiance and reflectance as ENVI",
+        REAL,
+        parts=(("AVIRIS Classic reflectance as ENVI", REAL), ("AVIRIS Classic radiance as ENVI", SPECIFICATION)),
+    ),
+    Product(
+        "aviris-ng-envi",
+        f"{_HERE}envi_jpl:AvirisNg",
+        ("envi",),
+        "AVIRIS-NG radiance and reflectance as ENVI",
+        REAL,
+        parts=(("AVIRIS-NG reflectance as ENVI", REAL), ("AVIRIS-NG radiance as ENVI", SPECIFICATION)),
+    ),
     Product("aviris-3-envi", f"{_HERE}envi_jpl:Aviris3", ("envi",), "AVIRIS-3 radiance and reflectance as ENVI", SPECIFICATION),
     Product("prism-envi", f"{_HERE}envi_jpl:Prism", ("envi",), "PRISM radiance and reflectance as ENVI", SPECIFICATION),
-    Product("emit-envi", f"{_HERE}envi_jpl:Emit", ("envi",), "EMIT reflectance and radiance as ENVI", REAL),
+    Product(
+        "emit-envi",
+        f"{_HERE}envi_jpl:Emit",
+        ("envi",),
+        "EMIT reflectance and radiance as ENVI",
+        REAL,
+        parts=(("EMIT reflectance as ENVI", REAL), ("EMIT radiance as ENVI", SPECIFICATION)),
+    ),
     Product("envi-raw", f"{_HERE}envi_raw:Reader", ("envi",), "raw ENVI of Specim, HySpex, Headwall, Resonon with white and dark references", SPECIFICATION),
     Product("envi-swath", f"{_HERE}envi_jpl:SwathReader", ("envi",), "ENVI on the sensor's grid with LOC, IGM or GLT beside", SPECIFICATION),
     Product("envi-layers", f"{_HERE}envi_sidecars:LayersReader", ("envi",), "ENVI side-cars: LOC, IGM, GLT, OBS", SPECIFICATION),
