@@ -35,7 +35,9 @@ def window_of(grid: Grid, box: Box, crs: str | None = None, name: str = "scene",
     if swath is not None:
         return _window_in_swath(swath, box, crs, name)
     if not grid.georeferenced:
-        raise GridError(name, "has no georeference, so --bbox means nothing", "Cut the scene by rows and columns instead")
+        raise GridError(
+            name, "has no georeference, so --bbox means nothing", "Leave it out; in Python, open_scene(FILE)[:, :100, :200] cuts by rows and columns"
+        )
     if crs is not None:
         left, bottom, right, top = _reprojected((left, bottom, right, top), crs, str(grid.crs))
     a, b, c, d, e, f = grid.transform
