@@ -6,6 +6,7 @@ legend and the attribute table, and count in no score and no area.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -19,6 +20,7 @@ from hsikit.geo.grid import Window
 
 NODATA, UNKNOWN, MASKED, LAST_CLASS = 0, 254, 255, 250
 Colour = tuple[int, int, int]
+Rgba = tuple[int, int, int, int]
 
 RESERVED: dict[int, tuple[str, Colour]] = {
     NODATA: ("no data", (0, 0, 0)),
@@ -90,6 +92,27 @@ class Legend:
         return cls(tuple(ClassEntry(int(r["code"]), str(r["name"]), (int(r["colour"][0]), int(r["colour"][1]), int(r["colour"][2]))) for r in rows))
 
 
+def legend_in(tags: Mapping[str, Any]) -> Legend | None:
+    """The legend that hsikit has put into a file's tags; None where there is none that can be read."""
+    try:
+        return Legend.from_json(json.loads(tags["classes"]))
+    except (ValueError, TypeError, LookupError):
+        return None
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What the whole numbers of a map mean, where they are codes and no measurements.
+
+    Attributes:
+        legend: classes with names; None where the file has none.
+        colours: (red, green, blue, alpha; 0 to 255) of each code in the file's colour table; empty where it has none.
+    """
+
+    legend: Legend | None = None
+    colours: Mapping[int, Rgba] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, eq=False)
 class Layer:
     """One named output of a Job.
@@ -104,6 +127,7 @@ class Layer:
         unit: physical unit, "" where there is none.
         description: one line for people.
         legend: of a class map.
+        colours: a colour table that is kept as it is; empty: the legend's.
         band_names: one for each band, or none.
         wavelength, fwhm, good: spectral axis (nm, nm, bool) of a layer that is itself a cube; None for others.
         sensor, quantity: of a layer that is itself a cube.
@@ -120,6 +144,7 @@ class Layer:
     unit: str = ""
     description: str = ""
     legend: Legend | None = None
+    colours: Mapping[int, Rgba] = field(default_factory=dict)
     band_names: tuple[str, ...] = ()
     wavelength: NDArray[np.float64] | None = None
     fwhm: NDArray[np.float64] | None = None

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hsikit.errors import OptionError
 from hsikit.geo.grid import Grid, Window
 from hsikit.geo.swath import Swath
+from hsikit.layers import Codes
 
 DECODED_AT_ONCE = 2**18
 """Numbers that are decoded in one go: what a processor's cache holds, and no large temporary array."""
@@ -121,6 +122,7 @@ class SceneInfo:
         attrs: further metadata of the product, as text.
         swath: where the pixels lie, for a scene on the sensor's own grid, whose `grid` has then no georeference; else None.
         quality: what the product says of each pixel's quality; None where it says nothing.
+        codes: what the numbers mean that are codes of a map and no measurements; None for a scene.
     """
 
     name: str
@@ -137,6 +139,7 @@ class SceneInfo:
     attrs: Mapping[str, str] = field(default_factory=dict)
     swath: Swath | None = None
     quality: Quality | None = None
+    codes: Codes | None = None
 
     @property
     def cloud_cover(self) -> float | None:

@@ -21,6 +21,7 @@ from hsikit.geo.grid import Grid, Window
 from hsikit.geo.nearest import make_table
 from hsikit.geo.swath import CroppedTable, LookupTable
 from hsikit.geo.table import gather, pieces, trimmed
+from hsikit.layers import NODATA
 from hsikit.scene import QUALITY_FLAGS, Decoding, Indices, Quality, Raw, SceneInfo, Source
 from hsikit.sensors.mosaic import decoding_of
 
@@ -175,10 +176,12 @@ class OrthorectifiedSource:
 
 
 def stored_type(info: SceneInfo) -> tuple[np.dtype[Any], float]:
-    """The type of a scene's stored numbers that can also say "missing", and the value that says so."""
+    """The type of a scene's stored numbers that can also say "missing", and the value that says so: 0 for codes without one."""
     dtype, fill = np.dtype(info.dtype), float("nan") if info.nodata is None else info.nodata
     if dtype.kind == "f":
         return dtype, fill
+    if info.codes is not None and info.nodata is None:
+        return dtype, float(NODATA)
     limits = np.iinfo(dtype)
     if float(fill).is_integer() and limits.min <= fill <= limits.max:
         return dtype, fill

@@ -35,8 +35,8 @@ def warped(source: Source, grid: Grid, resampling: str = "nearest") -> Source:
         >>> on_other = warped(scene, other.info.grid, "bilinear")
 
     Args:
-        source: an open scene; closing it is left to whoever opened it.
-        grid: where its pixels shall lie: of `grid_for`, or of another scene.
+        source: an open scene, or layers without wavelengths (`open_source(path, role="layer")`); closing it is left to whoever opened it.
+        grid: where its pixels shall lie: of `grid_for`, or of `grid_like`.
         resampling: how values come about between pixels: one of `RESAMPLINGS`.
 
     Returns:
@@ -44,13 +44,15 @@ def warped(source: Source, grid: Grid, resampling: str = "nearest") -> Source:
 
     Raises:
         GridError: the scene or the grid has no georeference; a CRS that is not understood.
-        OptionError: no such resampling, or one that a swath does not have.
+        OptionError: no such resampling, or one that a swath or a map of codes does not have.
     """
     if resampling not in RESAMPLINGS:
         raise OptionError("resampling", f"{resampling!r} is not known", f"Known are {', '.join(RESAMPLINGS)}")
     if not grid.georeferenced:
         raise GridError("the grid", "has no georeference", "Give a grid with a CRS")
     info = source.info
+    if info.codes is not None and resampling != "nearest":
+        raise OptionError("resampling", f"{info.name} is a map of codes, which are not mixed", "Choose nearest")
     if info.swath is not None:
         if resampling != "nearest":
             raise OptionError("resampling", f"{info.name} is a swath, whose measurements are not mixed", "Choose nearest")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 import threading
+import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hsikit.errors import GridError, OptionError
+from hsikit.errors import GridError, OptionError, SceneError
 from hsikit.geo.footprint import edge_points
 from hsikit.geo.grid import Grid, Window
 from hsikit.geo.swath import NOTHING, Lookup
 from hsikit.scene import Source
+from hsikit.sensors.crs import crs_text
 
 Floats = NDArray[np.float64]
 Bounds = tuple[float, float, float, float]
@@ -61,6 +64,43 @@ def grid_for(source: Source, *, crs: str | None = None, resolution: float | None
     if rows * cols > MOST_PIXELS:
         raise OptionError("res", f"makes a scene of {rows} x {cols} pixels", f"Give a larger pixel, in units of {target}")
     return Grid((rows, cols), (width, 0.0, left, 0.0, -height, top), target)
+
+
+def grid_like(path: str | Path) -> Grid:
+    """The grid of a scene, or of any georeferenced raster that GDAL reads.
+
+    Raises:
+        GridError: it has no georeference.
+        SceneError: it cannot be opened.
+    """
+    from hsikit.sensors import open_source
+
+    try:
+        source = open_source(path, role="layer", inspect=False)
+    except SceneError:
+        found = _outline(Path(path))
+        if found is None:
+            raise
+        return require_map(found, str(path))
+    source.close()
+    return require_map(source.info.grid, str(path))
+
+
+def _outline(path: Path) -> Grid | None:
+    """The grid of a local raster as GDAL tells it; None where it cannot."""
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+    if not path.is_file():
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(path) as data:
+                a, b, c, d, e, f = (float(value) for value in tuple(data.transform)[:6])
+                return Grid((data.height, data.width), (a, b, c, d, e, f), crs_text(data.crs))
+    except (RasterioError, OSError, ValueError):
+        return None
 
 
 def require_map(grid: Grid, name: str) -> Grid:

@@ -1,7 +1,8 @@
 """A scene into a file: GeoTIFF, Zarr, ENVI or CF NetCDF, whole, in bounded memory, appearing by one rename.
 
-Values are physical (the quantity's unit), float32, NaN where missing. Wavelengths, widths, good bands, names, sensor, quantity,
-time, place and what the product says of its making go with them, so that reading the file again gives the same scene.
+Values are physical (the quantity's unit), float32, NaN where missing; codes of a map stay what they are. Wavelengths, widths, good
+bands, names, sensor, quantity, time, place and what the product says of its making go with them, so that reading the file again gives
+the same scene.
 """
 
 from __future__ import annotations
@@ -80,6 +81,17 @@ class ScenePixels:
         return out
 
 
+class StoredPixels:
+    """Codes of a map as writers take them: the stored numbers."""
+
+    def __init__(self, source: Source) -> None:
+        self._source, self._dtype = source, np.dtype(source.info.dtype)
+
+    def read(self, window: Window) -> NDArray[Any]:
+        """Shape (1, rows, cols), of the scene's type."""
+        return np.asarray(self._source.read(window, np.zeros(1, np.intp)).values, self._dtype)
+
+
 def write_scene(
     source: Source, path: Path, *, format: str | None = None, overwrite: bool = False, progress: Progress | None = None, tags: Mapping[str, str] = _NONE
 ) -> list[Path]:
@@ -102,7 +114,9 @@ def write_scene(
         SceneError: the scene is truncated or damaged.
     """
     info = source.info
-    layer = cube_layer(info)
+    codes = code_layer(info)
+    layer = cube_layer(info) if codes is None else codes
+    pixels = ScenePixels(source) if codes is None else StoredPixels(source)
     kind = format or format_of(path, layer)
     refuse_input(info, path)
     if progress is not None:
@@ -114,25 +128,42 @@ def write_scene(
         done = None if progress is None else lambda rows: progress.advance("writing", rows)
         swath, quality = (info.swath, info.quality) if kind in SWATH_FORMATS else (None, None)
         told = {**scene_tags(info, kind), **tags}
-        return write_raster(layer, info.grid, ScenePixels(source), staged, format=kind, tags=told, rows_done=done, swath=swath, quality=quality)
+        return write_raster(layer, info.grid, pixels, staged, format=kind, tags=told, rows_done=done, swath=swath, quality=quality)
 
     return write_staged(path, write, overwrite=overwrite)
 
 
 def cube_layer(info: SceneInfo) -> Layer:
-    """The layer that a scene's physical values make."""
-    bands = info.bands
+    """The layer that a scene's physical values make; what has no wavelengths keeps its own name and unit."""
+    bands, own = info.bands, {} if info.bands.spectral else info.attrs
     return Layer(
-        name=info.quantity,
+        name=own.get("layer", info.quantity),
         bands=len(bands),
-        unit=info.units,
-        description=info.quantity.replace("_", " "),
+        unit=own.get("units", info.units),
+        description=own.get("description", info.quantity.replace("_", " ")),
         band_names=bands.names,
         wavelength=bands.wavelength,
         fwhm=bands.fwhm if np.isfinite(bands.fwhm).any() else None,
         good=bands.good,
         sensor=info.sensor,
         quantity=info.quantity,
+    )
+
+
+def code_layer(info: SceneInfo) -> Layer | None:
+    """The layer of a map of codes, which stay what they are; None for measurements, and for codes that have no fill value."""
+    dtype, codes = np.dtype(info.dtype), info.codes
+    if codes is None or dtype.kind not in "iu" or info.nodata is None:
+        return None
+    return Layer(
+        name=info.attrs.get("layer", "map"),
+        dtype=dtype.name,
+        nodata=info.nodata,
+        description=info.attrs.get("description", "codes"),
+        legend=codes.legend,
+        colours=codes.colours,
+        band_names=info.bands.names,
+        sensor=info.sensor,
     )
 
 

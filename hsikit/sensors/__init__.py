@@ -51,7 +51,7 @@ def open_source(
         offset: added after the factor; wins over the file's.
         nodata: the stored fill value; wins over the file's.
         quantity: a key of `hsikit.scene.QUANTITIES`; wins over the file's.
-        role: what the scene is for. "pan" takes one band, which needs no wavelengths.
+        role: what the scene is for. "pan" takes one band, which needs no wavelengths; "layer" takes bands without wavelengths too.
         pan_range: (shortest, longest) wavelength in nm of a pan band.
         variable: which array of a container with several.
         resolution: side of a pixel (m) for products that deliver several grids; the product's usual one unless told.

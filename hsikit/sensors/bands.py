@@ -73,7 +73,7 @@ def interpret(
         claims: what it says.
         sensor: a name of `list_sensors()`.
         wavelengths: a CSV file, or centres in nm.
-        role: "pan" allows a single band without wavelengths.
+        role: "pan" allows a single band without wavelengths, "layer" any bands without.
         pan_range: response of a pan band (nm).
 
     Raises:
@@ -87,7 +87,8 @@ def interpret(
         raise OptionError("pan_range", "only a panchromatic input has one")
     if role == "pan" and (pan_range is not None or (claims.wavelength is None and wavelengths is None)):
         return _pan(claims, pan_range, known)
-    if not claims.spectral and wavelengths is None and sensor is None:
+    layers = not claims.spectral or (role == "layer" and claims.wavelength is None)
+    if layers and wavelengths is None and sensor is None:
         return _layers(claims, known)
     notices: list[str] = []
     table = _choose(name, claims, sensor, wavelengths, notices)

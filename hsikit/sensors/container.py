@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ Shape = tuple[int, ...]
 
 
 def choose_variable(name: str, shapes: Mapping[str, Shape], options: Options) -> str:
-    """Which array is the scene: the one that the user names, else the only one with three axes (two for a pan input).
+    """Which array is the scene: the one that the user names, else the only one with three axes (two for a pan input or a layer).
 
     Raises:
         SceneError: none or several could be meant.
@@ -28,13 +29,31 @@ def choose_variable(name: str, shapes: Mapping[str, Shape], options: Options) ->
             raise SceneError(name, f"array {_listed({options.variable: shapes[options.variable]})} is no image")
         return options.variable
     images: dict[str, Shape] = {key: shape for key, shape in shapes.items() if len(shape) == 3 and min(shape) >= 1}
-    if not images and options.role == "pan":
+    if not images and options.role in ("pan", "layer"):
         images = {key: shape for key, shape in shapes.items() if len(shape) == 2 and min(shape) > 1}
     if len(images) == 1:
         return next(iter(images))
     if images:
         raise SceneError(name, f"holds several arrays that could be the scene: {_listed(images)}", "Name one with --variable")
     raise SceneError(name, f"holds no array with three axes; it has {_listed(shapes) or 'no arrays'}", "Name one with --variable, or convert the file")
+
+
+def own_layer(attrs: Mapping[str, Any], images: Container[str]) -> str | None:
+    """The array of a layer that hsikit wrote, which needs no wavelengths; None in files of other programs.
+
+    Args:
+        attrs: of the file as a whole.
+        images: names of its arrays.
+    """
+    if "hsikit_version" not in attrs or "layer" not in attrs:
+        return None
+    return next((name for name in (f"{attrs['layer']}_layer", str(attrs["layer"])) if name in images), None)
+
+
+def layer_names(attrs: Mapping[str, Any], name: str, count: int) -> list[str] | None:
+    """Names of the bands of a layer without wavelengths: its attribute `band_names`, else the array's name where it is one band."""
+    told = [str(one) for one in np.atleast_1d(attrs.get("band_names", name))]
+    return told if len(told) == count else None
 
 
 def to_band_axes(name: str, shape: Shape, options: Options, own: int | None = None) -> tuple[int, int, int]:

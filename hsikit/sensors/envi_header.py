@@ -20,6 +20,7 @@ import numpy as np
 from hsikit.errors import SceneError
 from hsikit.geo.grid import IDENTITY, Coefficients, Grid
 from hsikit.geo.remote import RemotePath
+from hsikit.layers import LAST_CLASS, Codes, Legend
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.crs import crs_text
 from hsikit.sensors.facts import Factor, FileFacts
@@ -124,6 +125,8 @@ def envi_facts(name: str, header: Path, data: Path, tokens: Tokens, layout: Envi
     )
     if claims.wavelength and claims.unit.strip().lower() == "index":
         claims.wavelength = None
+    if claims.wavelength is None and tokens.get("hsikit_version"):
+        claims.spectral = False
     return FileFacts(
         name=name,
         driver="envi",
@@ -137,7 +140,8 @@ def envi_facts(name: str, header: Path, data: Path, tokens: Tokens, layout: Envi
         acquired=str(tokens.get("acquisition time", "")).strip(),
         files=(header, data),
         notices=notices,
-        attrs={key: " ".join(str(tokens[key]).split()) for key in ("description", "sensor type", "data units") if tokens.get(key)},
+        attrs={key: " ".join(str(tokens[key]).split()) for key in ("description", "layer", "sensor type", "data units") if tokens.get(key)},
+        codes=Codes(_legend(tokens)),
     )
 
 
@@ -162,6 +166,18 @@ def _scaling(header: Path, tokens: Tokens, bands: int, notices: list[str]) -> tu
             notices.append("the header has both gains and a reflectance scale factor; the latter is used")
         return 1.0 / divisor, 0.0, "surface_reflectance"
     return gains or 1.0, offsets or 0.0, _stated_quantity(tokens)
+
+
+def _legend(tokens: Tokens) -> Legend | None:
+    """The classes of an ENVI classification, but for those that hsikit writes for codes without a class."""
+    names, numbers = as_list(tokens.get("class names")) or [], as_list(tokens.get("class lookup")) or []
+    try:
+        parts = [int(number) for number in numbers]
+    except ValueError:
+        return None
+    used = {code: name for code, name in enumerate(names) if 1 <= code <= LAST_CLASS and name != f"unused {code}"}
+    colours = {code: (parts[3 * code], parts[3 * code + 1], parts[3 * code + 2]) for code in used if len(parts) >= 3 * code + 3}
+    return Legend.of(used, colours) if used else None
 
 
 def _stated_quantity(tokens: Tokens) -> str:

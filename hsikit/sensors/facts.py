@@ -22,6 +22,7 @@ from hsikit.geo.grid import Grid, Window
 from hsikit.geo.remote import RemotePath
 from hsikit.geo.swath import Swath
 from hsikit.geo.zipped import ZippedPath
+from hsikit.layers import Codes
 from hsikit.scene import QUANTITIES, Decoding, Floats, Indices, Quality, Raw, SceneInfo
 from hsikit.sensors.bands import BandClaims, Interpretation, interpret
 
@@ -40,7 +41,7 @@ class Options:
         offset: added after the factor.
         nodata: the stored fill value.
         quantity: a key of `QUANTITIES`.
-        role: what the scene is for; "pan" needs no wavelengths.
+        role: what the scene is for; "pan" and "layer" need no wavelengths.
         pan_range: (shortest, longest) wavelength in nm of a panchromatic band.
         variable: which array of a container with several.
         resolution: side of a pixel (m) for products that deliver several grids.
@@ -134,6 +135,7 @@ class FileFacts:
         attrs: further metadata.
         swath: where the pixels lie, for a scene on the sensor's own grid.
         quality: what the product says of each pixel's quality.
+        codes: legend and colours, should the numbers be codes.
     """
 
     name: str
@@ -152,6 +154,7 @@ class FileFacts:
     attrs: Mapping[str, str] = field(default_factory=dict)
     swath: Swath | None = None
     quality: Quality | None = None
+    codes: Codes = field(default_factory=Codes)
 
 
 @dataclass(frozen=True)
@@ -223,6 +226,7 @@ def layout(facts: FileFacts, options: Options) -> Layout:
     offset = np.broadcast_to(np.asarray(facts.offset if options.offset is None else options.offset, float), (facts.claims.count,))[spectral.order]
     nodata = _nodata(facts.nodata, facts.dtype) if options.nodata is None else _named_nodata(options.nodata, facts.dtype)
     quantity = options.quantity or facts.quantity or ("surface_reflectance" if np.allclose(scale, 1e-4, rtol=1e-6, atol=0) else "dn")
+    is_map = facts.dtype.kind in "iu" and len(scale) == 1 and not spectral.bands.spectral and scale[0] == 1 and offset[0] == 0 and quantity == "dn"
     told = [facts.grid.shape, scale.tolist(), offset.tolist(), nodata, quantity, *options.told()]
     info = SceneInfo(
         name=facts.name,
@@ -239,6 +243,7 @@ def layout(facts: FileFacts, options: Options) -> Layout:
         attrs=dict(facts.attrs),
         swath=facts.swath,
         quality=facts.quality,
+        codes=facts.codes if is_map else None,
     )
     return Layout(info, spectral.order, scale, offset)
 

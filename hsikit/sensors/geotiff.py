@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hsikit.errors import SceneError
 from hsikit.geo.grid import IDENTITY, Grid, Window
+from hsikit.layers import Codes, Rgba, legend_in
 from hsikit.scene import QUANTITIES, Indices, Source
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.crs import crs_text
@@ -140,6 +141,7 @@ def geotiff_facts(dataset: Any, path: Path) -> FileFacts:
         files=(path, *(Path(file) for file in dataset.files if Path(file) != path and Path(file).is_file())) if dataset.driver == "VRT" else (path,),
         notices=notices,
         attrs={key: value for key, value in tags.items() if key not in ("wavelength", "wavelengths", "fwhm", "bbl") and len(value) < 1000},
+        codes=Codes(legend_in(tags), _colours(dataset)),
     )
 
 
@@ -149,6 +151,14 @@ def _claims(dataset: Any, path: Path, tags: Mapping[str, str]) -> BandClaims:
     if found.wavelength is None and "hsikit_version" in tags:
         found.spectral = False
     return found
+
+
+def _colours(dataset: Any) -> dict[int, Rgba]:
+    """The colour table of the only band; empty where there is none."""
+    try:
+        return {int(code): rgba for code, rgba in dataset.colormap(1).items()} if dataset.count == 1 else {}
+    except ValueError:
+        return {}
 
 
 def _grid(dataset: Any, notices: list[str]) -> Grid:

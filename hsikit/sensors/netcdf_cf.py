@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 
 from hsikit.errors import SceneError
 from hsikit.geo.grid import Window
+from hsikit.layers import Codes, legend_in
 from hsikit.scene import Indices, Source
 from hsikit.sensors.bands import BandClaims
-from hsikit.sensors.container import WAVELENGTH_NAMES, choose_variable, to_band_axes
+from hsikit.sensors.container import WAVELENGTH_NAMES, choose_variable, layer_names, own_layer, to_band_axes
 from hsikit.sensors.damage import damage_named
 from hsikit.sensors.facts import FileFacts, Layout, Options, OrderedSource, layout
 from hsikit.sensors.hdf5 import Hdf5File
 from hsikit.sensors.netcdf_meaning import Missing, missing_of, quality_of, quantity_of, time_of
-from hsikit.sensors.netcdf_place import EASTINGS, place_of
+from hsikit.sensors.netcdf_place import EASTINGS, NORTHINGS, place_of
 from hsikit.sensors.netcdf_variables import Variable, variables_of
 from hsikit.sensors.probe import HDF5
 
@@ -124,7 +125,8 @@ class NetcdfSource(OrderedSource):
 
 def _open(path: Path, file: Hdf5File, options: Options) -> Source:
     variables = variables_of(path)
-    variable, centres = _choose(path, variables, options)
+    root = file.attributes()
+    variable, centres = _choose(path, variables, root, options)
     axes = _axes(path, variable, centres, options)
     place = place_of(file, variables, variable, axes[1:])
     unsigned = variable.dtype.kind == "i" and str(variable.attrs.get("_Unsigned", "")).lower() == "true"
@@ -132,7 +134,6 @@ def _open(path: Path, file: Hdf5File, options: Options) -> Source:
     scale, offset = variable.number("scale_factor", 1.0), variable.number("add_offset", 0.0)
     missing = missing_of(variable, dtype, scale, offset)
     quantity, factor, notice = quantity_of(variable)
-    root = file.attributes()
     facts = FileFacts(
         name=str(path),
         driver="netcdf",
@@ -149,11 +150,12 @@ def _open(path: Path, file: Hdf5File, options: Options) -> Source:
         attrs=_texts({**root, **variable.attrs}),
         swath=place.swath,
         quality=quality_of(file, variables, variable, axes[1:], place.flipped),
+        codes=Codes(legend_in(root)),
     )
     return NetcdfSource(layout(facts, options), file, Image(variable, axes, place.flipped, missing, unsigned))
 
 
-def _choose(path: Path, variables: Mapping[str, Variable], options: Options) -> tuple[Variable, tuple[int, Variable] | None]:
+def _choose(path: Path, variables: Mapping[str, Variable], root: Mapping[str, Any], options: Options) -> tuple[Variable, tuple[int, Variable] | None]:
     """The variable of the scene; and its axis of bands with the variable of their centres, None where it has none.
 
     Raises:
@@ -164,6 +166,8 @@ def _choose(path: Path, variables: Mapping[str, Variable], options: Options) -> 
     spectral = {name: found for name, variable in images.items() if (found := _spectral_axis(variable, variables)) is not None}
     if options.variable is not None:
         name = _named(path, images, options.variable)
+    elif not spectral and (own := own_layer(root, images)) is not None:
+        name = own
     else:
         likely = [name for name in spectral if name.rpartition("/")[2] not in ancillary]
         shapes = {name: images[name].shape for name in (likely or images)}
@@ -221,6 +225,9 @@ def _axes(path: Path, image: Variable, centres: tuple[int, Variable] | None, opt
         return band, *_rows_and_cols(image, rest)
     if len(image.shape) != 3:
         raise SceneError(path, f"{image.name} has {len(image.shape)} axes and no wavelengths", "Select one time first, or add a wavelength coordinate")
+    flat = [axis for axis in range(3) if image.dims[axis].rpartition("/")[2].lower() in EASTINGS | NORTHINGS]
+    if len(flat) == 2:
+        return 3 - sum(flat), *_rows_and_cols(image, flat)
     return to_band_axes(str(path), image.shape, options)
 
 
@@ -242,8 +249,9 @@ def _claims(
         unit="" if centres is None else centres.text("units"),
         fwhm=None if told["fwhm"] is None else file.numbers(told["fwhm"].name).tolist(),
         good=None if told["good"] is None else file.numbers(told["good"].name).tolist(),
-        names=None if told["names"] is None or told["names"].numeric else _names(file, told["names"]),
+        names=layer_names(image.attrs, image.short, count) if told["names"] is None or told["names"].numeric else _names(file, told["names"]),
         sensor=image.text("sensor") or next((root[key] for key in ("sensor", "instrument") if isinstance(root.get(key), str)), ""),
+        spectral=centres is not None or own_layer(root, {image.name}) is None,
     )
 
 

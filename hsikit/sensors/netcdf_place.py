@@ -17,6 +17,7 @@ from hsikit.sensors.hdf5 import Hdf5File, Hdf5Table
 from hsikit.sensors.netcdf_variables import Variable, axes_in, related
 
 EASTINGS = frozenset({"x", "lon", "longitude", "easting", "xc", "cols", "columns", "samples", "crosstrack"})
+NORTHINGS = frozenset({"y", "lat", "latitude", "northing", "yc", "rows", "lines", "downtrack"})
 _EAST = frozenset({"degrees_east", "degree_east", "degree_e", "degrees_e", "degreee", "degreese"})
 _NORTH = frozenset({"degrees_north", "degree_north", "degree_n", "degrees_n", "degreen", "degreesn"})
 _KILOMETRES = frozenset({"km", "kilometer", "kilometers", "kilometre", "kilometres"})

@@ -19,10 +19,11 @@ from hsikit.geo.grid import IDENTITY, Coefficients, Grid, Window
 from hsikit.geo.remote import RemotePath
 from hsikit.geo.remote_files import folder_state, store_options
 from hsikit.geo.swath import Degrees, Lookup, Swath
+from hsikit.layers import Codes, legend_in
 from hsikit.scene import QUANTITIES, Indices, Quality, Source
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.cf_flags import cf_flags, in_order
-from hsikit.sensors.container import WAVELENGTH_NAMES, choose_variable, find_wavelengths, to_band_axes
+from hsikit.sensors.container import WAVELENGTH_NAMES, choose_variable, find_wavelengths, layer_names, own_layer, to_band_axes
 from hsikit.sensors.crs import crs_text
 from hsikit.sensors.damage import damage_named
 from hsikit.sensors.facts import FileFacts, Layout, Options, OrderedSource, layout
@@ -51,7 +52,8 @@ class Reader:
                 arrays = {path.stem: opened} if isinstance(opened, zarr.Array) else dict(opened.arrays())
                 group_attrs = dict(opened.attrs)
                 shapes = {key: tuple(array.shape) for key, array in arrays.items() if array.dtype.kind in "iufb"}
-                chosen = choose_variable(str(path), shapes, options)
+                own = own_layer(group_attrs, shapes) if options.variable is None else None
+                chosen = own or choose_variable(str(path), shapes, options)
                 return _scene(path, arrays, shapes, chosen, group_attrs, options)
         except SceneError:
             raise
@@ -106,8 +108,9 @@ def _scene(
         unit="" if centres is None else str(arrays[centres].attrs.get("units", "")),
         fwhm=_vector(arrays, "fwhm", bands),
         good=_vector(arrays, "good_band", bands),
-        names=_vector(arrays, "band", bands),
+        names=_vector(arrays, "band", bands) or (layer_names(attrs, chosen, bands) if own is None else None),
         sensor=str(attrs.get("sensor", "")),
+        spectral=own is not None or own_layer(group_attrs, {chosen}) is None,
     )
     notices: list[str] = []
     quantity = str(attrs.get("quantity", ""))
@@ -129,6 +132,7 @@ def _scene(
         attrs={key: value for key, value in attrs.items() if isinstance(value, str) and not key.startswith("_") and len(value) < 1000},
         swath=swath,
         quality=_quality(path, {name: other for name, other in arrays.items() if other is not array}, (rows, cols)),
+        codes=Codes(legend_in(group_attrs)),
     )
     return ZarrSource(layout(facts, options), array, axes)
 

@@ -98,7 +98,7 @@ def attributes(layer: Layer, grid: Grid, swath: Swath | None = None, quality: Qu
     axis = spectral_axis(layer)
     attrs: dict[str, Any] = {"long_name": layer.description or layer.name}
     attrs |= {key: value for key, value in {"units": layer.unit, "sensor": layer.sensor, "quantity": layer.quantity}.items() if value}
-    if axis == "band":
+    if axis == "band" or (not axis and layer.band_names):
         attrs["band_names"] = list(band_names(layer))
     if layer.legend is not None:
         names = names_by_code(layer.legend)

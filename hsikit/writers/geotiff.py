@@ -119,7 +119,9 @@ def describe_dataset(dataset: Any, layer: Layer, tags: Mapping[str, str]) -> Non
             dataset.update_tags(number, ns="IMAGERY", **imagery)
     if layer.unit:
         dataset.units = (layer.unit,) * layer.bands
-    if layer.legend is not None and layer.dtype == "uint8":
+    if layer.colours and layer.dtype in ("uint8", "uint16"):
+        dataset.write_colormap(1, layer.colours)
+    elif layer.legend is not None and layer.dtype == "uint8":
         dataset.write_colormap(1, {code: (*colour, 0 if code == NODATA else 255) for code, colour in colours_by_code(layer.legend).items()})
 
 
