@@ -22,6 +22,7 @@ from hsikit.geo.grid import IDENTITY, Coefficients, Grid
 from hsikit.geo.remote import RemotePath
 from hsikit.layers import LAST_CLASS, Codes, Legend
 from hsikit.sensors.bands import BandClaims
+from hsikit.sensors.cloud_cover import cloud_cover
 from hsikit.sensors.crs import crs_text
 from hsikit.sensors.facts import Factor, FileFacts
 
@@ -140,7 +141,10 @@ def envi_facts(name: str, header: Path, data: Path, tokens: Tokens, layout: Envi
         acquired=str(tokens.get("acquisition time", "")).strip(),
         files=(header, data),
         notices=notices,
-        attrs={key: " ".join(str(tokens[key]).split()) for key in ("description", "layer", "sensor type", "data units") if tokens.get(key)},
+        attrs={
+            **{key: " ".join(str(tokens[key]).split()) for key in ("description", "layer", "sensor type", "data units", "view_zenith") if tokens.get(key)},
+            **cloud_cover(tokens.get("cloud cover", tokens.get("cloud_cover"))),  # ENVI's own field, and that of converted scenes
+        },
         codes=Codes(_legend(tokens)),
     )
 
