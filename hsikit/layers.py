@@ -92,25 +92,12 @@ class Legend:
         return cls(tuple(ClassEntry(int(r["code"]), str(r["name"]), (int(r["colour"][0]), int(r["colour"][1]), int(r["colour"][2]))) for r in rows))
 
 
-def legend_in(tags: Mapping[str, Any]) -> Legend | None:
-    """The legend that hsikit has put into a file's tags; None where there is none that can be read."""
+def legend_in(text: str) -> Legend | None:
+    """A legend out of JSON, as files keep it in their tag `classes`; None where there is none that can be read."""
     try:
-        return Legend.from_json(json.loads(tags["classes"]))
+        return Legend.from_json(json.loads(text))
     except (ValueError, TypeError, LookupError):
         return None
-
-
-@dataclass(frozen=True)
-class Codes:
-    """What the whole numbers of a map mean, where they are codes and no measurements.
-
-    Attributes:
-        legend: classes with names; None where the file has none.
-        colours: (red, green, blue, alpha; 0 to 255) of each code in the file's colour table; empty where it has none.
-    """
-
-    legend: Legend | None = None
-    colours: Mapping[int, Rgba] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from hsikit.errors import OptionError
 from hsikit.geo.grid import Grid, Window
 from hsikit.geo.swath import Swath
-from hsikit.layers import Codes
 
 DECODED_AT_ONCE = 2**18
 """Numbers that are decoded in one go: what a processor's cache holds, and no large temporary array."""
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
+Rgba = tuple[int, int, int, int]
 Indices = NDArray[np.intp]
 Convert = Callable[[NDArray[Any], NDArray[np.float32]], None]
 """Writes integers of up to 16 bits into float32, exactly."""
@@ -83,6 +83,19 @@ class Bands:
     def used(self) -> Indices:
         """Positions of the good bands."""
         return np.flatnonzero(self.good)
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What the whole numbers of a map mean, where they are codes and no measurements.
+
+    Attributes:
+        classes: the legend as JSON, as hsikit keeps it in the tag `classes`; "" where the file has none.
+        colours: (red, green, blue, alpha; 0 to 255) of each code in the file's colour table; empty where it has none.
+    """
+
+    classes: str = ""
+    colours: Mapping[int, Rgba] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

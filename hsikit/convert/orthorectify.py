@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsikit.convert.write import Progress, cube_layer, losses, refuse_input, scene_tags, write_scene
+from hsikit.convert.write import Progress, code_layer, cube_layer, losses, refuse_input, scene_tags, write_scene
 from hsikit.errors import GridError
 from hsikit.geo.grid import Grid, Window
 from hsikit.geo.nearest import make_table
@@ -122,7 +122,9 @@ def orthorectify(source: Source, path: Path, *, resolution: float | None = None,
         for loss in losses(mapped.info, "gtiff"):
             progress.note(f"note: {loss}")
     facts = {**scene_tags(mapped.info, "gtiff"), **tags}
-    return write_staged(path, lambda staged: sweep_to_geotiff(mapped, cube_layer(mapped.info), staged, facts, progress), overwrite=overwrite)
+    return write_staged(
+        path, lambda staged: sweep_to_geotiff(mapped, code_layer(mapped.info) or cube_layer(mapped.info), staged, facts, progress), overwrite=overwrite
+    )
 
 
 def _mapped(source: Source, grid: Grid | None, resolution: float | None, crs: str | None, radius: float | None) -> OrthorectifiedSource:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hsikit.convert.staged import write_staged
 from hsikit.errors import OutputError
 from hsikit.geo.grid import Window
-from hsikit.layers import Layer
+from hsikit.layers import Layer, legend_in
 from hsikit.scene import Raw, SceneInfo, Source, read_window
 from hsikit.version import __version__
 from hsikit.writers import SWATH_FORMATS, format_of, raster_paths, write_raster
@@ -160,7 +160,7 @@ def code_layer(info: SceneInfo) -> Layer | None:
         dtype=dtype.name,
         nodata=info.nodata,
         description=info.attrs.get("description", "codes"),
-        legend=codes.legend,
+        legend=legend_in(codes.classes),
         colours=codes.colours,
         band_names=info.bands.names,
         sensor=info.sensor,

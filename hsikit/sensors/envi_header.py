@@ -6,6 +6,7 @@ scene lies at the same place in QGIS.
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import tempfile
@@ -20,7 +21,7 @@ import numpy as np
 from hsikit.errors import SceneError
 from hsikit.geo.grid import IDENTITY, Coefficients, Grid
 from hsikit.geo.remote import RemotePath
-from hsikit.layers import LAST_CLASS, Codes, Legend
+from hsikit.scene import Codes
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.cloud_cover import cloud_cover
 from hsikit.sensors.crs import crs_text
@@ -28,6 +29,8 @@ from hsikit.sensors.facts import Factor, FileFacts
 
 Tokens = dict[str, Any]
 DATA_TYPES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "i8", 15: "u8"}
+LAST_CLASS = 250
+"""Codes above it are no classes in a map of hsikit."""
 INTERLEAVES = ("bsq", "bil", "bip")
 _DATUM_EPSG = {"wgs84": (32600, 32700, 4326), "nad83": (26900, None, 4269), "northamerica1983": (26900, None, 4269), "nad27": (26700, None, 4267)}
 _DATUM_EPSG["northamerica1927"] = _DATUM_EPSG["nad27"]
@@ -145,7 +148,7 @@ def envi_facts(name: str, header: Path, data: Path, tokens: Tokens, layout: Envi
             **{key: " ".join(str(tokens[key]).split()) for key in ("description", "layer", "sensor type", "data units", "view_zenith") if tokens.get(key)},
             **cloud_cover(tokens.get("cloud cover", tokens.get("cloud_cover"))),  # ENVI's own field, and that of converted scenes
         },
-        codes=Codes(_legend(tokens)),
+        codes=Codes(_classes(tokens)),
     )
 
 
@@ -172,16 +175,17 @@ def _scaling(header: Path, tokens: Tokens, bands: int, notices: list[str]) -> tu
     return gains or 1.0, offsets or 0.0, _stated_quantity(tokens)
 
 
-def _legend(tokens: Tokens) -> Legend | None:
-    """The classes of an ENVI classification, but for those that hsikit writes for codes without a class."""
+def _classes(tokens: Tokens) -> str:
+    """The classes of an ENVI classification as `Codes` has them, but for those that hsikit writes for codes without a class."""
     names, numbers = as_list(tokens.get("class names")) or [], as_list(tokens.get("class lookup")) or []
+    used = [code for code, name in enumerate(names) if 1 <= code <= LAST_CLASS and name != f"unused {code}"]
     try:
-        parts = [int(number) for number in numbers]
+        colours = {code: [int(part) for part in numbers[3 * code : 3 * code + 3]] for code in used}
     except ValueError:
-        return None
-    used = {code: name for code, name in enumerate(names) if 1 <= code <= LAST_CLASS and name != f"unused {code}"}
-    colours = {code: (parts[3 * code], parts[3 * code + 1], parts[3 * code + 2]) for code in used if len(parts) >= 3 * code + 3}
-    return Legend.of(used, colours) if used else None
+        return ""
+    if not used or any(len(colour) != 3 for colour in colours.values()):
+        return ""
+    return json.dumps([{"code": code, "name": names[code], "colour": colours[code]} for code in used])
 
 
 def _stated_quantity(tokens: Tokens) -> str:

@@ -22,8 +22,7 @@ from hsikit.geo.grid import Grid, Window
 from hsikit.geo.remote import RemotePath
 from hsikit.geo.swath import Swath
 from hsikit.geo.zipped import ZippedPath
-from hsikit.layers import Codes
-from hsikit.scene import QUANTITIES, Decoding, Floats, Indices, Quality, Raw, SceneInfo
+from hsikit.scene import QUANTITIES, Codes, Decoding, Floats, Indices, Quality, Raw, SceneInfo
 from hsikit.sensors.bands import BandClaims, Interpretation, interpret
 
 Factor = float | Sequence[float]

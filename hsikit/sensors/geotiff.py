@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from hsikit.errors import SceneError
 from hsikit.geo.grid import IDENTITY, Grid, Window
-from hsikit.layers import Codes, Rgba, legend_in
-from hsikit.scene import QUANTITIES, Indices, Source
+from hsikit.scene import QUANTITIES, Codes, Indices, Rgba, Source
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.crs import crs_text
 from hsikit.sensors.facts import FileFacts, Layout, Options, OrderedSource, layout
@@ -141,7 +140,7 @@ def geotiff_facts(dataset: Any, path: Path) -> FileFacts:
         files=(path, *(Path(file) for file in dataset.files if Path(file) != path and Path(file).is_file())) if dataset.driver == "VRT" else (path,),
         notices=notices,
         attrs={key: value for key, value in tags.items() if key not in ("wavelength", "wavelengths", "fwhm", "bbl") and len(value) < 1000},
-        codes=Codes(legend_in(tags), _colours(dataset)),
+        codes=Codes(tags.get("classes", ""), _colours(dataset)),
     )
 
 

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from hsikit.errors import SceneError
 from hsikit.geo.grid import Window
-from hsikit.layers import Codes, legend_in
-from hsikit.scene import Indices, Source
+from hsikit.scene import Codes, Indices, Source
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.container import WAVELENGTH_NAMES, choose_variable, layer_names, own_layer, to_band_axes
 from hsikit.sensors.damage import damage_named
@@ -134,23 +133,24 @@ def _open(path: Path, file: Hdf5File, options: Options) -> Source:
     scale, offset = variable.number("scale_factor", 1.0), variable.number("add_offset", 0.0)
     missing = missing_of(variable, dtype, scale, offset)
     quantity, factor, notice = quantity_of(variable)
+    claims = _claims(file, variables, variable, None if centres is None else centres[1], axes[0], root)
     facts = FileFacts(
         name=str(path),
         driver="netcdf",
         grid=place.grid,
         dtype=dtype,
-        claims=_claims(file, variables, variable, None if centres is None else centres[1], axes[0], root),
+        claims=claims,
         scale=scale * factor,
         offset=offset * factor,
         nodata=missing.nodata,
         quantity=quantity,
         acquired=time_of(file, variables, variable, root),
         files=(path,),
-        notices=[*place.notices, *([notice] if notice and not options.quantity else [])],
+        notices=[*place.notices, *([notice] if notice and not options.quantity and claims.spectral else [])],
         attrs=_texts({**root, **variable.attrs}),
         swath=place.swath,
         quality=quality_of(file, variables, variable, axes[1:], place.flipped),
-        codes=Codes(legend_in(root)),
+        codes=Codes(str(root.get("classes", ""))),
     )
     return NetcdfSource(layout(facts, options), file, Image(variable, axes, place.flipped, missing, unsigned))
 

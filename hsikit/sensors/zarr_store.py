@@ -19,8 +19,7 @@ from hsikit.geo.grid import IDENTITY, Coefficients, Grid, Window
 from hsikit.geo.remote import RemotePath
 from hsikit.geo.remote_files import folder_state, store_options
 from hsikit.geo.swath import Degrees, Lookup, Swath
-from hsikit.layers import Codes, legend_in
-from hsikit.scene import QUANTITIES, Indices, Quality, Source
+from hsikit.scene import QUANTITIES, Codes, Indices, Quality, Source
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.cf_flags import cf_flags, in_order
 from hsikit.sensors.container import WAVELENGTH_NAMES, choose_variable, find_wavelengths, layer_names, own_layer, to_band_axes
@@ -132,7 +131,7 @@ def _scene(
         attrs={key: value for key, value in attrs.items() if isinstance(value, str) and not key.startswith("_") and len(value) < 1000},
         swath=swath,
         quality=_quality(path, {name: other for name, other in arrays.items() if other is not array}, (rows, cols)),
-        codes=Codes(legend_in(group_attrs)),
+        codes=Codes(str(group_attrs.get("classes", ""))),
     )
     return ZarrSource(layout(facts, options), array, axes)
 

@@ -71,7 +71,9 @@ def test_what_is_done_stays_done_where_its_scene_cannot_be_looked_at(orders: Mak
 
 
 def test_a_list_that_grows_or_shrinks_keeps_its_ledger(orders: Make, tmp_path: Path) -> None:
-    made = [Order(order.scene, order.task, tmp_path / "maps" / folder / order.output.name, {}) for order, folder in zip(orders("ok-a", "ok-b"), "xy", strict=True)]
+    made = [
+        Order(order.scene, order.task, tmp_path / "maps" / folder / order.output.name, {}) for order, folder in zip(orders("ok-a", "ok-b"), "xy", strict=True)
+    ]
     first = run(made[:1])
     assert first.ledger == tmp_path / "maps" / "x" / LEDGER
     more = run(made)
@@ -82,7 +84,9 @@ def test_a_list_that_grows_or_shrinks_keeps_its_ledger(orders: Make, tmp_path: P
 
 
 def test_two_ledgers_of_one_list_are_told(orders: Make, tmp_path: Path) -> None:
-    made = [Order(order.scene, order.task, tmp_path / "maps" / folder / order.output.name, {}) for order, folder in zip(orders("ok-a", "ok-b"), "xy", strict=True)]
+    made = [
+        Order(order.scene, order.task, tmp_path / "maps" / folder / order.output.name, {}) for order, folder in zip(orders("ok-a", "ok-b"), "xy", strict=True)
+    ]
     run(made[:1])
     run(made[1:])
     with pytest.raises(OptionError, match="both know outputs of this list"):

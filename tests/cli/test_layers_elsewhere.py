@@ -10,13 +10,14 @@ import rasterio
 
 from hsikit.convert.write import write_scene
 from hsikit.geo.grid import Grid
-from hsikit.layers import Layer, Legend, class_layer
+from hsikit.layers import Layer, Legend, class_layer, legend_in
 from hsikit.scene import read_window
 from hsikit.sensors import open_source
 from hsikit.viz.maps import stated_legend
 from hsikit.writers import write_raster
 
 from ..convert.scenes import UTM, scene
+from ..convert.swaths import swath_scene
 from ..writers.arrays import ArrayPixels
 from .verbs import run
 
@@ -147,7 +148,7 @@ def test_a_class_map_opens_again_in_every_format(suffix, class_map, tmp_path):
     assert run("convert", class_map, "-o", out).code == 0
     found = open_source(out)
     assert found.info.dtype == "uint8" and found.info.nodata == 0 and found.info.codes is not None
-    told = found.info.codes.legend
+    told = legend_in(found.info.codes.classes)
     assert told is not None and told.codes == LEGEND.codes and told.classes[1].colour == (1, 2, 3)
     assert suffix == ".hdr" or told == LEGEND  # an ENVI header has no commas in names
     np.testing.assert_array_equal(found.read(GRID.whole, np.zeros(1, np.intp)).values[0], CODES)
@@ -163,3 +164,17 @@ def test_what_is_no_layer_of_ours_still_needs_wavelengths(suffix, tmp_path):
     done = run("info", path)
     assert done.code == 2 and "no wavelengths" in done.err
     assert run("warp", path, "-o", tmp_path / "out.tif", "--res", "60").code == 0
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_a_class_map_of_a_swath_stays_one_on_the_map(suffix, tmp_path):
+    info = swath_scene(table=None).info
+    codes = np.full((1, *info.grid.shape), 7, np.uint8)
+    path = write_raster(class_layer(LEGEND), info.grid, ArrayPixels(codes), tmp_path / f"map{suffix}", tags=OURS, swath=info.swath)[0]
+    first, second = tmp_path / "first.tif", tmp_path / "second.tif"
+    assert run("orthorectify", path, "-o", first).code == 0
+    assert run("warp", path, "-o", second, "--like", first).code == 0
+    for out in (first, second):
+        with rasterio.open(out) as found:
+            assert found.dtypes == ("uint8",) and found.nodata == 0 and set(np.unique(found.read(1))) == {0, 7}
+        assert stated_legend(out) == LEGEND
