@@ -37,7 +37,7 @@ ARROWS: dict[str, set[str]] = {
     "targets": {"scene", "library", "models", "spectral", "sensors", "convert", "tasks"},
     "transfer": {"scene", "cube", "spectral", "sensors", "convert", "models", "tasks", "train"},
     "transfer_scores": {"convert", "metrics", "tasks", "train", "transfer"},
-    "batch": {"api", "check", "prepared", "scene", "geo", "library", "method", "models", "engine", "sensors", "spectral", "targets", "tasks", "writers", "transfer"},
+    "batch": {*GROUND, "api", "check", "prepared", "library", "method", "models", "engine", "sensors", "spectral", "targets", "tasks", "writers", "transfer"},
     "ranking": {*GROUND, "api", "engine", "library", "metrics", "sensors", "targets", "tasks", "train"},
     "mosaic": {*GROUND, "batch", "convert", "metrics", "sensors", "writers"},
     "convert": {*GROUND, "library", "spectral", "sensors", "writers"},
