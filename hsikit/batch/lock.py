@@ -15,7 +15,7 @@ from hsikit.errors import OptionError, OutputError, RunError
 from hsikit.geo.remote import RemotePath, place_of
 
 NETWORK = {
-    "nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "afs", "panfs", "9p", "virtiofs", "fuse.sshfs", "fuse.s3fs",
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "afs", "panfs", "fuse.sshfs", "fuse.s3fs",
     "fuse.glusterfs", "fuse.gcsfuse", "fuse.rclone", "fuse.juicefs", "fuse.ceph", "fuse.ceph-fuse", "fuse.goofys", "fuse.blobfuse2", "fuse.lustre",
     "mountpoint-s3",
 }  # fmt: skip
