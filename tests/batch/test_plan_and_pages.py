@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hsikit.api import check
 from hsikit.batch.collection import write_collection
 from hsikit.batch.file_states import state_of
 from hsikit.batch.ledger import LEDGER, BatchLedger
@@ -46,9 +47,10 @@ def test_the_plan_opens_every_scene_and_writes_nothing(place: Place, tmp_path: P
 
 
 def test_the_plan_tells_what_check_warns_of(place: Place, tmp_path: Path) -> None:
-    (order,) = place.orders(tmp_path, "a.tif")
-    (scene,) = plan_batch([replace(order, options={**order.options, "scale": 1.0})], paces={"classify": PACE}).scenes
-    assert not scene.error and any("scale" in warning for warning in scene.warnings)
+    order = make_order([str(place.folder / "a.tif")], "anomaly", str(tmp_path / "x.tif"), {"scale": 1.0}, "x")
+    (scene,) = plan_batch([order], paces={"anomaly": PACE}).scenes
+    said = [f"{found.name}: {found.what}" for found in check(place.folder / "a.tif", scale=1.0) if found.state == "warn"]
+    assert not scene.error and scene.warnings and set(scene.warnings) <= set(said)
 
 
 def test_a_pace_is_used_instead_of_a_calibration(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
