@@ -29,6 +29,7 @@ from hsikit.batch.orders import Order
 from hsikit.batch.pace import Pace
 from hsikit.errors import EmptySceneError, HsikitError, RunError
 from hsikit.geo.remote import take_signatures
+from hsikit.writers.geotiff import BLOCK
 
 if TYPE_CHECKING:
     from hsikit.engine.options import HiddenPixels, RunOptions
@@ -93,6 +94,7 @@ class Spent:
         read_processor: processor seconds there.
         bytes: that were read, decompressed.
         output: bytes of the products.
+        padded: pixels of the blocks that a product of the area has, which are written whole.
     """
 
     runs: float = 0
@@ -104,6 +106,7 @@ class Spent:
     read_processor: float = 0
     bytes: float = 0
     output: float = 0
+    padded: float = 0
 
     def __add__(self, other: Spent) -> Spent:
         return Spent(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
@@ -158,7 +161,7 @@ def run_part(job: Job, source: Source, options: RunOptions, suffix: str) -> Spen
     from hsikit.engine.run import run_job
 
     assert options.area is not None
-    spent, last = Spent(1, options.area.size), LastTile()
+    spent, last = Spent(1, options.area.size, padded=padded(options.area.shape)), LastTile()
     begun, busy = last.at, last.busy
     with tempfile.TemporaryDirectory(prefix="hsikit-") as folder:
         with suppress(EmptySceneError):
@@ -166,6 +169,12 @@ def run_part(job: Job, source: Source, options: RunOptions, suffix: str) -> Spen
         spent.tiles, spent.tail, spent.processor = last.at - begun, time.perf_counter() - last.at, last.busy - busy
         spent.output = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
     return spent
+
+
+def padded(shape: tuple[int, int]) -> int:
+    """Pixels of the whole blocks of a product."""
+    rows, cols = (-(-side // BLOCK) * BLOCK for side in shape)
+    return rows * cols
 
 
 def sampled(area: Window, plan: Plan, block: int) -> list[Window]:
@@ -225,14 +234,15 @@ def measure(order: Order, threads: int, memory: int, start: float) -> Pace:
         with suppress(HsikitError):  # statistics of a scene may need more pixels: then all costs are taken as those of pixels
             small = run_part(job, source, least, suffix)
         samples = [run_part(job, source, replace(options, area=part), suffix) for part in parts]
-        costs = costs_of(small, samples, threads)
-        known = pace_of(order, job, source, area, replace(costs, fixed=opening + costs.fixed), sum(samples, Spent()))
+        costs = costs_of(small, samples, threads, plan.tile[0] * plan.tile[1])
+        costs = replace(costs, fixed=opening + costs.fixed, tail=costs.tail * padded(area.shape) / area.size)
+        known = pace_of(order, job, source, area, costs, sum(samples, Spent()))
         return replace(known, threads=threads, start=start, base=base, peak=peak_bytes() + max(0, growth))
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Fields of a `Pace` that follow from clocks alone; `output` from sizes."""
+    """Fields of a `Pace` that follow from clocks alone; `output` from sizes, and `tail` for each pixel of whole blocks of the product."""
 
     fixed: float
     read: float
@@ -243,23 +253,25 @@ class Costs:
     output: float
 
 
-def costs_of(small: Spent, samples: Sequence[Spent], threads: int) -> Costs:
+def costs_of(small: Spent, samples: Sequence[Spent], threads: int, tile: int = 0) -> Costs:
     """What a scene and what a pixel costs: by a line through the smallest run and the samples; reading costs pixels alone.
 
     What another program took of the machine for a moment lengthens some samples: how far the tiles lag behind the clocks of their
-    threads is that of the least disturbed one.
+    threads is that of the least disturbed one. Reading waits for nothing before the first tile of a run, and computing for nothing after the last:
+    what one tile thus takes alone, a scene has once, and is no lag.
 
     Args:
         small: the smallest run.
         samples: the others.
         threads: compute threads.
+        tile: pixels of one tile.
     """
 
-    def each(name: str, *parts: Spent) -> float:
+    def each(name: str, *parts: Spent, of: str = "pixels") -> float:
         whole = sum(parts, Spent())
-        further = whole.pixels - whole.runs * small.pixels
+        further = getattr(whole, of) - whole.runs * getattr(small, of)
         found = getattr(whole, name) - whole.runs * getattr(small, name)
-        return max(0.0, float(found / further)) if further > 0 else float(getattr(whole, name) / whole.pixels)
+        return max(0.0, float(found / further)) if further > 0 else float(getattr(whole, name) / getattr(whole, of))
 
     def rates(*parts: Spent) -> tuple[float, float, float]:
         whole = sum(parts, Spent())
@@ -269,13 +281,13 @@ def costs_of(small: Spent, samples: Sequence[Spent], threads: int) -> Costs:
 
     def lag(part: Spent) -> float:
         reading, _, work = rates(part)
-        bound = max(reading, work / threads)
-        return max(1.0, each("tiles", part) / bound) if bound > 0 else 1.0
+        bound, alone = max(reading, work / threads), min(reading, work / threads)
+        return max(1.0, (each("tiles", part) - alone * min(tile, part.pixels) / part.pixels) / bound) if bound > 0 else 1.0
 
     read, busy, work = rates(*samples)
-    tail = min(each("tail", sample) for sample in samples)
+    tail = min(each("tail", sample, of="padded") for sample in samples)
     tiles = min(each("tiles", sample) for sample in samples)
-    fixed = max(0.0, small.tiles + small.tail - small.pixels * (tiles + tail))
+    fixed = max(0.0, small.tiles + small.tail - small.pixels * tiles - small.padded * tail)
     return Costs(fixed, read, read - busy, work, tail, min(lag(sample) for sample in samples), each("output", *samples))
 
 

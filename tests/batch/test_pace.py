@@ -63,7 +63,9 @@ def test_costs_lie_on_a_line() -> None:
     """A scene of fixed and linear costs gives back what it was made with, a disturbed sample among quiet ones."""
 
     def run(pixels: int, late: float = 1.0) -> Spent:
-        return Spent(1, pixels, 0.2 + late * 6e-6 * pixels, 0.1 + late * 1e-6 * pixels, 0.05 + 7e-6 * pixels, 2e-6 * pixels, 1e-6 * pixels, 0, 3 * pixels)
+        return Spent(
+            1, pixels, 0.2 + late * 6e-6 * pixels, 0.1 + late * 1e-6 * pixels, 0.05 + 7e-6 * pixels, 2e-6 * pixels, 1e-6 * pixels, 0, 3 * pixels, pixels
+        )
 
     costs = costs_of(run(1000), [run(50_000, 1.5), run(50_000), run(50_000, 1.1)], threads=1)
     assert costs.read == pytest.approx(2e-6) and costs.wait == pytest.approx(1e-6) and costs.work == pytest.approx(6e-6)
