@@ -253,7 +253,7 @@ class Costs:
     output: float
 
 
-def costs_of(small: Spent, samples: Sequence[Spent], threads: int, tile: int = 0) -> Costs:
+def costs_of(small: Spent, samples: Sequence[Spent], threads: int, tile: int) -> Costs:
     """What a scene and what a pixel costs: by a line through the smallest run and the samples; reading costs pixels alone.
 
     What another program took of the machine for a moment lengthens some samples: how far the tiles lag behind the clocks of their

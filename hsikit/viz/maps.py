@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from hsikit.errors import OptionError, OutputError, SceneError
 from hsikit.geo.grid import Coefficients
-from hsikit.layers import NODATA, RESERVED, Colour, Legend
+from hsikit.layers import NODATA, RESERVED, Colour, Legend, legend_in
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,8 +99,8 @@ def stated_legend(raster: str | Path) -> Legend | None:
         return None
     try:
         with rasterio.open(raster) as data:
-            return Legend.from_json(json.loads(data.tags()["classes"])) if data.count == 1 and data.dtypes[0] == "uint8" else None
-    except (RasterioError, OSError, ValueError, TypeError, LookupError):
+            return legend_in(data.tags().get("classes", "")) if data.count == 1 and data.dtypes[0] == "uint8" else None
+    except (RasterioError, OSError):
         return None
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsikit.batch.calibration import Spent, costs_of, sampled, smallest
+from hsikit.batch.calibration import Spent, costs_of, padded, sampled, smallest
 from hsikit.batch.pace import MARK, Pace, read_pace, write_pace
 from hsikit.batch.sizing import parse_rate, parse_size, size_archive
 from hsikit.engine.plan import Plan
@@ -67,10 +67,21 @@ def test_costs_lie_on_a_line() -> None:
             1, pixels, 0.2 + late * 6e-6 * pixels, 0.1 + late * 1e-6 * pixels, 0.05 + 7e-6 * pixels, 2e-6 * pixels, 1e-6 * pixels, 0, 3 * pixels, pixels
         )
 
-    costs = costs_of(run(1000), [run(50_000, 1.5), run(50_000), run(50_000, 1.1)], threads=1)
+    costs = costs_of(run(1000), [run(50_000, 1.5), run(50_000), run(50_000, 1.1)], threads=1, tile=0)
     assert costs.read == pytest.approx(2e-6) and costs.wait == pytest.approx(1e-6) and costs.work == pytest.approx(6e-6)
     assert costs.tail == pytest.approx(1e-6) and costs.fixed == pytest.approx(0.3) and costs.output == pytest.approx(3)
     assert 1.0 <= costs.stretch <= 1.01
+
+
+def test_the_tail_counts_by_whole_blocks_and_the_first_tiles_reading_is_no_lag() -> None:
+    def run(pixels: int, blocks: int) -> Spent:
+        # 1 us to read and 4 us to compute a pixel; nothing is computed while the first 10,000 pixels are read.
+        return Spent(1, pixels, 4e-6 * pixels + 1e-6 * min(pixels, 10_000), 2e-7 * blocks, 5e-6 * pixels, 1e-6 * pixels, 1e-6 * pixels, padded=blocks)
+
+    costs = costs_of(run(100, 65_536), [run(20_000, 327_680)], threads=1, tile=10_000)
+    assert costs.tail == pytest.approx(2e-7) and costs.stretch == pytest.approx(1, abs=0.01)
+    assert costs_of(run(100, 65_536), [run(20_000, 327_680)], threads=1, tile=0).stretch > 1.1
+    assert padded((1, 257)) == 256 * 512
 
 
 @given(st.integers(1, 3000), st.integers(1, 900), st.integers(1, 512), st.sampled_from([1, 16, 256, 4000]))
