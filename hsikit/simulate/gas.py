@@ -60,7 +60,7 @@ class GasScene:
 
 
 def gas_scene(rows: int = 512, cols: int = 32, bands: int = 73, *, seed: int = 0, plume: int = 30, amount: float = 1000.0, noise: float = 0.002,
-              stripes: float = 0.0) -> GasScene:  # fmt: skip
+              stripes: float = 0.0, covers: int = 4, brightness: tuple[float, float] = (0.5, 1.5)) -> GasScene:  # fmt: skip
     """A push-broom scene of mixed ground in 2122 to 2488 nm, with a plume in each column.
 
     Args:
@@ -72,15 +72,19 @@ def gas_scene(rows: int = 512, cols: int = 32, bands: int = 73, *, seed: int = 0
         amount: ppm m.
         noise: standard deviation as a share of the radiance.
         stripes: standard deviation of each detector's gain in each band.
+        covers: mixed in each pixel, 1 to 4.
+        brightness: of the pixels, drawn from here to there.
     """
+    if not 1 <= covers <= 4:
+        raise ValueError(f"covers is {covers}; give 1 to 4")
     rng = np.random.default_rng(seed)
     centres = np.linspace(2122.0, 2488.0, bands)
     table = gas_table()
     share = (centres - centres[0]) / (centres[-1] - centres[0])
     base = (2.0 - 1.2 * share) * (1 - 0.1 * np.exp(-0.5 * ((centres - 2205) / 20) ** 2))
-    covers = np.stack([np.ones(bands), 1 + 0.15 * np.sin(2.5 * share), 1 - 0.12 * np.exp(-0.5 * ((centres - 2340) / 25) ** 2), 1 + 0.1 * share**2])
-    mixed = rng.dirichlet(np.full(4, 0.8), (rows, cols)) @ covers
-    radiance = mixed * base * rng.uniform(0.5, 1.5, (rows, cols, 1))
+    spectra = np.stack([np.ones(bands), 1 + 0.15 * np.sin(2.5 * share), 1 - 0.12 * np.exp(-0.5 * ((centres - 2340) / 25) ** 2), 1 + 0.1 * share**2])
+    mixed = rng.dirichlet(np.full(covers, 0.8), (rows, cols)) @ spectra[:covers]
+    radiance = mixed * base * rng.uniform(*brightness, (rows, cols, 1))
     truth = np.zeros((rows, cols))
     for col, first in enumerate(rng.integers(0, rows - plume + 1, cols)):
         truth[first : first + plume, col] = amount

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.gas import ground, knowing, plain_mag1c, prepared
+from benchmarks.gas import GROUNDS, knowing, moments_of, plain_mag1c, prepared, without_gas
 from hsikit.engine import compute
 from hsikit.errors import OptionError, SceneError, WavelengthError
 from hsikit.geo.grid import Grid
@@ -20,6 +20,7 @@ from hsikit.sensors.array import ArraySource
 from hsikit.simulate.gas import gas_scene, gas_table
 from hsikit.spectral.absorption import AbsorptionTable
 from hsikit.tasks.gas.gas import EmitGhg, Mag1c
+from hsikit.tasks.gas.retrieval import retrieve
 
 LAYERS = ("enhancement", "uncertainty", "sensitivity")
 
@@ -127,10 +128,20 @@ def test_a_plume_is_retrieved_and_its_uncertainty_holds() -> None:
     error = np.abs(found["enhancement"] - scene.truth)[plume]
     assert 0.6 < (error < found["uncertainty"][plume]).mean() < 0.76
     spectra, absorption = prepared(0, cols=8)[0], prepared(0, cols=8)[2]
-    best = knowing(spectra, absorption, ground()).T.numpy()
+    best = knowing(spectra, absorption, moments_of(without_gas())).T.numpy()
     released = plain_mag1c(spectra, absorption).T.numpy()
     floor, written = (np.sqrt(((values - scene.truth)[plume] ** 2).mean()) for values in (best, released))
     assert floor < np.sqrt((error**2).mean()) < min(1.06 * floor, 0.96 * written)
+
+
+def test_over_ground_of_one_spectrum_the_error_is_at_most_that_measured_of_the_release() -> None:
+    spectra, valid, absorption, truth = prepared(0, **GROUNDS["one spectrum"])
+    plume = truth > 0
+    released = plain_mag1c(spectra, absorption)
+    assert (released - truth)[plume].square().mean().sqrt() == pytest.approx(64, rel=0.1)
+    found = retrieve(spectra, valid, absorption, iterative=True).enhancement
+    assert (found - truth)[plume].square().mean().sqrt() < 64
+    assert found[plume].mean() == pytest.approx(1000, rel=0.02)
 
 
 def test_gains_of_detectors_make_no_stripes() -> None:
@@ -269,3 +280,13 @@ def test_files_that_are_no_tables(tmp_path: Path) -> None:
         file["wavelength"], file["concentration"], file["radiance"] = [1.0, 2.0], [0.0, 1.0], [[1.0, 1.0, 1.0]]
     with pytest.raises(OptionError, match="does not fit its axes"):
         read_absorption(tmp_path / "odd.nc")
+
+
+def test_simulated_ground_of_one_spectrum_differs_by_brightness_alone() -> None:
+    made = gas_scene(rows=40, cols=2, bands=20, seed=1, amount=0.0, noise=0.0, covers=1, brightness=(0.3, 1.5))
+    shape = made.radiance / made.radiance.mean(0)
+    np.testing.assert_allclose(shape, np.broadcast_to(shape[:, :1, :1], shape.shape), rtol=1e-5)
+    bright = made.radiance[0] / made.radiance[0].min()
+    assert 4 < bright.max() <= 5
+    with pytest.raises(ValueError, match="covers is 5"):
+        gas_scene(rows=2, cols=1, covers=5)
