@@ -28,6 +28,8 @@ from hsikit.tasks.gas.retrieval import LOADING, MOST_SHRUNK, ROUNDS, retrieve
 METHANE = ((2122.0, 2488.0),)
 """The window (nm) in which methane absorbs most."""
 LEAST_BANDS = 5
+LEAST_TAKEN = 1e-9
+"""Share of a band's light that the table's largest amount takes away: less is rounding."""
 CHUNK_BYTES = 2**22
 """Spectra of columns that are worked off at once, in float64: they stay in the cache through all rounds."""
 
@@ -84,7 +86,7 @@ class GasFilter:
             raise SceneError(scene.name, f"its columns of {rows} pixels are too short for the covariance of {len(used)} bands", "Give a narrower --window")
         where = self._geometry(scene)
         absorption = self.table.unit_absorption(scene.bands.wavelength[used], scene.bands.fwhm[used], where)
-        if not (absorption < 0).any():
+        if not (absorption * self.table.concentration.max() < -LEAST_TAKEN).any():
             raise OptionError(self.table.source, f"its gas takes nothing away in the {len(used)} bands that are used", "Give another --window")
         return _Retrieving(self, scene, tuple(int(i) for i in used), torch.from_numpy(absorption), where).job()
 
