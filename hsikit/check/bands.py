@@ -11,7 +11,7 @@ from hsikit.errors import OptionError
 from hsikit.scene import Bands, SceneInfo
 from hsikit.sensors.bands import TIE_NM
 from hsikit.sensors.catalogue import sensor_bands
-from hsikit.sensors.products.absorption import DARK_RANGES, within
+from hsikit.sensors.water_vapour import DARK_RANGES, within
 
 SORTED = "not in order of wavelength"
 """What a reader's notice says of bands that it has sorted."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from hsikit.check.finding import Finding, passed, skipped, warned
 from hsikit.check.sample import SceneSample
 from hsikit.scene import SceneInfo
-from hsikit.sensors.products.absorption import DARK_RANGES, within
+from hsikit.sensors.water_vapour import DARK_RANGES, within
 
 REFLECTANCES = ("toa_reflectance", "surface_reflectance", "rrs")
 BRIGHTEST = 1.6

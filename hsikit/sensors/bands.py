@@ -18,6 +18,7 @@ from hsikit.errors import OptionError, SceneError, WavelengthError
 from hsikit.scene import Bands, Booleans, Floats, Handled, Indices
 from hsikit.sensors.catalogue import BandTable, known_sensor, read_band_table, sensor_bands
 from hsikit.sensors.units import ADVICE, parse_numbers, to_nanometres
+from hsikit.sensors.water_vapour import Ranges, outside
 
 TIE_NM = 1e-3
 DEFAULT_PAN = (400.0, 700.0)
@@ -36,6 +37,7 @@ class BandClaims:
         names: band names.
         sensor: the instrument as the file names it.
         spectral: False for layers that are no bands of a spectrum (angles, masks): they keep their order, and have no wavelengths.
+        absorbed: ranges (nm) where water vapour takes the light: bands there are bad too, unless the user's table says which are good.
     """
 
     count: int
@@ -46,6 +48,7 @@ class BandClaims:
     names: Sequence[str] | None = None
     sensor: str = ""
     spectral: bool = True
+    absorbed: Ranges = ()
 
 
 @dataclass(frozen=True)
@@ -163,8 +166,14 @@ def _widths(claims: BandClaims, centres: Floats, factor: float, notices: list[st
 
 
 def _good(claims: BandClaims, table: BandTable, notices: list[str]) -> Booleans:
+    """The user's flags; else the file's, less what is absorbed."""
     if table.good is not None:
         return table.good
+    return outside(table.wavelength, claims.absorbed, _listed(claims, notices), notices)
+
+
+def _listed(claims: BandClaims, notices: list[str]) -> Booleans:
+    """The bad band list; all good where there is none, or none that can be used."""
     good = np.ones(claims.count, bool)
     if claims.good is None:
         return good

@@ -9,12 +9,12 @@ import numpy as np
 import rasterio
 
 from hsikit.geo.grid import Grid
-from tests.products.case import Built, Case
+from tests.products.case import Built, Case, outside_water_vapour
 from tests.products.detectors import joined
 
 ROWS, COLS = 6, 8
 VNIR = ((390.5, 4.4), (550.2, 4.5), (660.4, 4.6), (860.3, 4.7), (1004.8, 4.4), (1012.9, 4.4), (1021.0, 4.4), (1029.1, 4.4))
-SWIR = ((1004.6, 7.9), (1013.0, 7.9), (1021.4, 7.9), (1029.8, 8.0), (1650.6, 8.1), (2200.4, 8.2), (2510.2, 8.3))
+SWIR = ((1004.6, 7.9), (1013.0, 7.9), (1021.4, 7.9), (1029.8, 8.0), (1383.8, 8.0), (1650.6, 8.1), (1863.2, 8.1), (2200.4, 8.2), (2510.2, 8.3))
 SCENES = {"GF5B": "GF5B_AHSI_E113.2_N36.3_20221208_006658_L10000252104", "ZY1E": "ZY1E_AHSI_E106.48_N38.24_20200529_003792_L1A0000112345"}
 RPB = """satId = "GF5B";
 bandId = "SW";
@@ -78,6 +78,7 @@ def product(folder: Path, satellite: str = "GF5B", how: str = "average", numbere
     return Built(
         folder, values.astype(np.float32), wavelength, width, "radiance",
         grid=Grid((ROWS, COLS), (30.0, 0.0, 600015.0, 0.0, -30.0, 4010025.0), "EPSG:32649") if mapped else None,
+        good=outside_water_vapour(wavelength),
         longitude=None if mapped else 113.2 + (across - 4) / 1000 * 0.4, latitude=None if mapped else 36.3 - (down - 3) / 1000 * 0.3,
         acquired="2022-12-08T05:41:21", attrs={"product": scene, "sun_zenith": "61.2500", "view_zenith": "1.5000"},
         options={} if how == "average" else {"detector_overlap": how},

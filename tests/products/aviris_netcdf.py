@@ -9,14 +9,14 @@ import numpy as np
 from rasterio.crs import CRS
 
 from hsikit.geo.grid import Grid
-from tests.products.case import Built, Case
+from tests.products.case import Built, Case, outside_water_vapour
 from tests.products.netcdf import add_array, add_attributes
 
 ROWS, COLS = 8, 6
 FILL = -9999.0
 WAVELENGTHS = np.array([389.9, 449.2, 553.0, 672.0, 865.2, 1243.6, 1392.0, 1658.3, 1866.1, 2202.8, 2492.6], np.float32)
 FWHM = np.linspace(7.6, 8.3, len(WAVELENGTHS)).astype(np.float32)
-GOOD = np.array([not (1340 <= nm <= 1445 or 1790 <= nm <= 1955) for nm in WAVELENGTHS])
+GOOD = outside_water_vapour(WAVELENGTHS)
 LEFT, TOP, STEP = 234567.5, 3801234.5, 3.1
 ROOT = {"Conventions": "CF-1.6", "institution": "Jet Propulsion Laboratory", "instrument": "AVIRIS-3", "time_coverage_start": "2025-01-11T19:59:28Z"}
 
@@ -66,7 +66,7 @@ def radiance(folder: Path) -> Built:
         _add_spectra(file, "radiance", values, "uW nm-1 cm-2 sr-1")
         place = _sensor_grid(file, rng)
     truth = np.where(values == FILL, np.nan, 10 * values).astype(np.float32)
-    return Built(path, truth, WAVELENGTHS.astype(float), FWHM.astype(float), "radiance", acquired="2025-01-11T19:59:28Z",
+    return Built(path, truth, WAVELENGTHS.astype(float), FWHM.astype(float), "radiance", good=GOOD, acquired="2025-01-11T19:59:28Z",
                  attrs={"processing_level": "L1B", "correction": "none"}, **place)  # type: ignore[arg-type]  # fmt: skip
 
 

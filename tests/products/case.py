@@ -75,3 +75,8 @@ class Case:
     driver: str
     build: Callable[[Path], Built]
     state: str = ""
+
+
+def outside_water_vapour(nm: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which band centres (nm) lie outside the ranges in which water vapour absorbs."""
+    return ~(((nm >= 1340) & (nm <= 1445)) | ((nm >= 1790) & (nm <= 1955)))

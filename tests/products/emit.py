@@ -11,7 +11,7 @@ from rasterio.transform import Affine
 
 from hsikit.geo.grid import Grid
 from hsikit.sensors.products import SPECIFICATION
-from tests.products.case import Built, Case
+from tests.products.case import Built, Case, outside_water_vapour
 from tests.products.netcdf import add_array, add_attributes, add_texts
 
 ROWS, COLS = 9, 7
@@ -137,7 +137,7 @@ def radiance(folder: Path) -> Built:
     _, flags = granule.masks(folder / f"EMIT_L2A_MASK_001_{SCENE}.nc", "001")
     truth = np.where(values == FILL, np.nan, 10 * values).transpose(2, 0, 1)
     attrs = {"processing_level": "L1B", "processor_version": "010608", "correction": "none"}
-    return granule.built(path, truth, quantity="radiance", quality=flags, attrs=attrs)
+    return granule.built(path, truth, good=outside_water_vapour(WAVELENGTHS), quantity="radiance", quality=flags, attrs=attrs)
 
 
 def reflectance(folder: Path, good: bool = True) -> Built:

@@ -12,7 +12,7 @@ from rasterio.transform import Affine
 
 from hsikit.geo.grid import Grid
 from hsikit.sensors.products import SPECIFICATION
-from tests.products.case import Built, Case
+from tests.products.case import Built, Case, outside_water_vapour
 from tests.products.detectors import joined
 
 ROWS, COLS = 8, 9
@@ -135,9 +135,7 @@ def merged(folder: Path, level: str, before: bool = False, how: str = "average",
     physical = np.where(stored == fill, np.nan, (stored * gains[:, None, None] + offsets[:, None, None]) * factor)
     one, two = ([(c, w, v) for (c, w, d), v in zip(bands, physical, strict=True) if d == detector] for detector in ("vnir", "swir"))
     values, wavelength, width = joined(one, two, how)
-    good = wavelength != bands[1][0]
-    if level == "L2A":
-        good &= ~(((wavelength > 1340) & (wavelength < 1445)) | ((wavelength > 1790) & (wavelength < 1955)))
+    good = (wavelength != bands[1][0]) & outside_water_vapour(wavelength)
     a, b, c, d, e, f = tuple(TRANSFORM)[:6]
     return Built(
         folder, values.astype(np.float32), wavelength, width, "surface_reflectance" if level == "L2A" else "radiance", "enmap",
@@ -193,9 +191,10 @@ def sensor_grid(folder: Path, detector: str) -> Built:
         truth[name] = (np.where(stored == 0, np.nan, (stored * gains[index, None, None] + offsets[index, None, None]) * 1000), over)
     table = FLIGHT[0] if detector == "vnir" else FLIGHT[1]
     longitude, latitude = _positions(detector)
-    good = np.array([detector == "swir" or i != 1 for i in range(len(table))])
+    centres = np.array([centre for centre, _ in table])
+    good = outside_water_vapour(centres) & ((detector == "swir") | (np.arange(len(table)) != 1))
     return Built(
-        folder if detector == "vnir" else folder / f"{stem}SPECTRAL_IMAGE_SWIR.TIF", truth[detector][0].astype(np.float32), np.array([c for c, _ in table]),
+        folder if detector == "vnir" else folder / f"{stem}SPECTRAL_IMAGE_SWIR.TIF", truth[detector][0].astype(np.float32), centres,
         np.array([w for _, w in table]), "radiance", "enmap", longitude=longitude, latitude=latitude, good=good,
         quality={**(flags if detector == "vnir" else {}), "saturated": truth[detector][1]}, acquired="2022-07-24T10:45:26", attrs={"processing_level": "L1B"},
     )  # fmt: skip

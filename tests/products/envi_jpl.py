@@ -11,7 +11,7 @@ from pyproj import Transformer
 
 from hsikit.geo.grid import Coefficients, Grid
 from hsikit.sensors.products import SPECIFICATION
-from tests.products.case import Built, Case
+from tests.products.case import Built, Case, outside_water_vapour
 from tests.products.envi import write_envi
 
 ROWS, COLS = 7, 5
@@ -31,10 +31,6 @@ def rotated(size: float = 3.1, turn: float = TURN, left: float = 277811.628, top
 
 def centres(first: float, last: float, count: int) -> np.ndarray:
     return np.linspace(first, last, count).round(4)
-
-
-def outside_water_vapour(nm: np.ndarray) -> np.ndarray:
-    return ~(((nm >= 1340) & (nm <= 1445)) | ((nm >= 1790) & (nm <= 1955)))
 
 
 def header(nm: np.ndarray, width: float, **fields: Any) -> dict[str, Any]:
@@ -85,7 +81,7 @@ def classic_radiance(folder: Path) -> Built:
     (folder / "f130411t01p00r11rdn_e.gain").write_text("".join(f"{gain:12.4f} {band:5d}\n" for band, gain in enumerate(gains, 1)))
     truth = np.where(stored == -9999, np.nan, 10.0 * stored / gains[:, None, None]).astype(np.float32)
     return Built(folder / name, truth, nm, np.full(40, 9.7), "radiance", "aviris-classic", Grid((ROWS, COLS), rotated(14.9, 71), "EPSG:32613"),
-                 acquired="2013-04-11", attrs={"product": "f130411t01p00r11", "processing_level": "L1B"})  # fmt: skip
+                 outside_water_vapour(nm), acquired="2013-04-11", attrs={"product": "f130411t01p00r11", "processing_level": "L1B"})  # fmt: skip
 
 
 def ng_reflectance(folder: Path) -> Built:
@@ -124,7 +120,7 @@ def ng_radiance(folder: Path) -> Built:
     write_envi(folder / "ang20140912t192359_rdn_v1_obs.hdr", np.ones((3, ROWS, COLS)), "bil", suffix="", **OBS)
     lon[0, 0] = lat[0, 0] = np.nan
     truth = np.where(values == -9999, np.nan, 10 * values).astype(np.float32)
-    return Built(folder / name, truth, nm, np.full(30, 5.6), "radiance", "aviris-ng", longitude=lon, latitude=lat,
+    return Built(folder / name, truth, nm, np.full(30, 5.6), "radiance", "aviris-ng", good=outside_water_vapour(nm), longitude=lon, latitude=lat,
                  table=(Grid((9, 8), rotated(), "EPSG:32613"), rows, cols), acquired="2014-09-12T19:23:59Z",
                  attrs={"obs_file": "ang20140912t192359_rdn_v1_obs.hdr"})  # fmt: skip
 
@@ -139,7 +135,7 @@ def aviris_3_radiance(folder: Path) -> Built:
     rows, cols = write_table(folder / "AV320231008t163132_000_L1B_ORT_main_GLT.hdr", rng, UTM)
     lon, lat = degrees(x, y)
     truth = np.where(values == -9999, np.nan, 10 * values).astype(np.float32)
-    return Built(folder / f"{name}.hdr", truth, nm, np.full(30, 5.6), "radiance", "", longitude=lon, latitude=lat,
+    return Built(folder / f"{name}.hdr", truth, nm, np.full(30, 5.6), "radiance", "", good=outside_water_vapour(nm), longitude=lon, latitude=lat,
                  table=(Grid((9, 8), (3.1, 0.0, 277811.628, 0.0, -3.1, 4483607.425), "EPSG:32613"), rows, cols), acquired="2023-10-08T16:31:32Z")  # fmt: skip
 
 

@@ -9,14 +9,14 @@ import rasterio
 from rasterio.transform import Affine
 
 from hsikit.geo.grid import Grid
-from tests.products.case import Built, Case
+from tests.products.case import Built, Case, outside_water_vapour
 from tests.products.detectors import joined
 
 ROWS, COLS = 9, 6
 PRODUCT = "HSHL1G_N320W1032_20221030160051_20231127193053"
 TRANSFORM = Affine(20.0, 0.0, 600010.0, 0.0, -20.0, 3540010.0)
 VNIR = ((405.0, 11.0), (555.0, 10.9), (655.0, 10.8), (905.0, 10.6), (925.0, 10.5), (955.0, 10.4))
-SWIR = ((902.5, 12.5), (915.0, 12.5), (940.0, 12.5), (965.0, 12.4), (1650.0, 12.4), (2200.0, 12.3))
+SWIR = ((902.5, 12.5), (915.0, 12.5), (940.0, 12.5), (965.0, 12.4), (1377.5, 12.4), (1650.0, 12.4), (1902.5, 12.3), (2200.0, 12.3))
 
 
 def metadata() -> str:
@@ -55,6 +55,7 @@ def product(folder: Path, how: str = "average", point: bool = False) -> Built:
     a, b, c, d, e, f = tuple(TRANSFORM)[:6]
     return Built(
         folder, values.astype(np.float32), wavelength, width, "radiance", grid=Grid((ROWS, COLS), (a, b, c, d, e, f), "EPSG:32613"),
+        good=outside_water_vapour(wavelength),
         quality={"no-data": (stored == 0).all(axis=0), "saturated": (stored == 65535).any(axis=0)}, acquired="2022-10-30T16:00:51",
         attrs={"product": PRODUCT, "processing_level": "L1G", "processor_version": "3.1.0"}, options={} if how == "average" else {"detector_overlap": how},
     )  # fmt: skip

@@ -11,7 +11,7 @@ import rasterio
 from rasterio.transform import Affine
 
 from hsikit.geo.grid import Grid
-from tests.products.case import Built, Case
+from tests.products.case import Built, Case, outside_water_vapour
 from tests.products.detectors import joined
 
 ROWS, COLS = 5, 4
@@ -82,7 +82,7 @@ def product(folder: Path, delivered: range = range(1, 243), how: str = "average"
     a, b, c, d, e, f = tuple(TRANSFORM)[:6]
     return Built(
         folder, values.astype(np.float32), wavelength, width, "radiance", "hyperion", Grid((ROWS, COLS), (a, b, c, d, e, f), "EPSG:32612"),
-        np.array([calibrated.get(centre, True) for centre in wavelength]), acquired="2005-04-15T17:49:41Z",
+        np.array([calibrated.get(centre, True) for centre in wavelength]) & outside_water_vapour(wavelength), acquired="2005-04-15T17:49:41Z",
         attrs={"product": SCENE, "processing_level": "L1T", "sun_zenith": "35.7500", "view_zenith": "4.5210"},
         options={} if how == "average" else {"detector_overlap": how},
     )  # fmt: skip

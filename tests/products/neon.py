@@ -14,6 +14,7 @@ from tests.products.case import Built, Case
 ROWS, COLS, BANDS = 7, 6, 40
 NM = np.linspace(381.667, 2511.895, BANDS).astype(np.float32).astype(float)
 WINDOWS = ((1340.0, 1445.0), (1790.0, 1955.0))
+GOOD = ~np.any([(low <= NM) & (high >= NM) for low, high in WINDOWS], axis=0)
 GRID = Grid((ROWS, COLS), (1.0, 0.0, 290000.0, 0.0, -1.0, 5098000.0), "EPSG:32616")
 
 
@@ -60,10 +61,9 @@ def reflectance(folder: Path, bidirectional: bool = True) -> Built:
             images.create_dataset("Weather_Quality_Indicator", data=np.zeros((ROWS, COLS, 3), np.uint8))
             base.create_dataset("Metadata/Logs/Solar_Zenith_Angle", data=31.25)
             base.create_dataset("Metadata/Logs/Solar_Azimuth_Angle", data=141.5)
-    good = ~np.any([(low <= NM) & (high >= NM) for low, high in WINDOWS], axis=0)
     truth = np.where(stored == -9999, np.nan, stored / 10000).astype(np.float32).transpose(2, 0, 1)
     attrs = {"product_version": "002"} if bidirectional else {"product_version": "001", "sun_zenith": "31.2500", "sun_azimuth": "141.5000"}
-    return Built(folder / name, truth, NM, np.full(BANDS, 5.9), "surface_reflectance", "neon", GRID, good, quality={"shadow": shade},
+    return Built(folder / name, truth, NM, np.full(BANDS, 5.9), "surface_reflectance", "neon", GRID, GOOD, quality={"shadow": shade},
                  acquired="" if bidirectional else "2019-04-09T17:22:33Z", attrs={**attrs, "site": "LIRO"})  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def radiance(folder: Path) -> Built:
         base.create_dataset("Metadata/Ancillary_Rasters/GLT_Data", data=np.ones((ROWS, COLS, 2), np.int32))
     values = 10 * (whole.astype(float) + decimal / 50000)
     truth = np.where(whole == 255, np.nan, values).astype(np.float32).transpose(2, 0, 1)
-    return Built(path, truth, NM, np.full(BANDS, 5.9), "radiance", "neon", GRID, acquired="2019-04-09T17:22:33Z", attrs={"site": "LIRO"})
+    return Built(path, truth, NM, np.full(BANDS, 5.9), "radiance", "neon", GRID, GOOD, acquired="2019-04-09T17:22:33Z", attrs={"site": "LIRO"})
 
 
 CASES = (

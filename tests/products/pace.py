@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from tests.products.case import Built, Case
+from tests.products.case import Built, Case, outside_water_vapour
 from tests.products.netcdf import add_array, add_attributes
 
 ROWS, COLS = 8, 6
@@ -90,7 +90,8 @@ def level_1(folder: Path, overlap: str = "average") -> Built:
         widths = np.concatenate([np.full(len(BLUE) + len(RED), 5.0), BANDPASS])[order]
     truth = np.where(hole, np.nan, truth)
     return Built(
-        path, truth.astype(np.float32), axis, widths, "toa_reflectance", "pace-oci", longitude=lon, latitude=lat, acquired="2025-11-11T13:52:58.132",
+        path, truth.astype(np.float32), axis, widths, "toa_reflectance", "pace-oci", good=outside_water_vapour(axis), longitude=lon, latitude=lat,
+        acquired="2025-11-11T13:52:58.132",
         quality={"saturated": flagged, "water": water == 1}, options={} if overlap == "average" else {"detector_overlap": overlap},
         attrs={"processing_level": "L1B", "processor_version": "3.0.1"}, tolerance=1e-6,
     )  # fmt: skip
@@ -126,8 +127,8 @@ def _level_2(folder: Path, suite: str, name: str, axis: np.ndarray, widths: np.n
                "water": ~told["LAND"]}  # fmt: skip
     quantity = {"Rrs": "rrs", "rhos": "surface_reflectance"}[name]
     return Built(
-        path, truth.astype(np.float32), axis.astype(float), widths, quantity, "pace-oci", longitude=lon, latitude=lat, quality=quality,
-        acquired="2025-11-11T13:52:58.132",
+        path, truth.astype(np.float32), axis.astype(float), widths, quantity, "pace-oci", good=outside_water_vapour(axis), longitude=lon, latitude=lat,
+        quality=quality, acquired="2025-11-11T13:52:58.132",
         attrs={"processing_level": "L2", "correction": "l2gen", "uncertainty": f"per pixel: --variable {name}_unc"},
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ import numpy as np
 from rasterio.warp import transform
 
 from hsikit.geo.grid import Grid
-from tests.products.case import Built, Case
+from tests.products.case import Built, Case, outside_water_vapour
 from tests.products.detectors import Measured, joined
 
 ROWS, COLS = 9, 7
@@ -128,12 +128,9 @@ def product(folder: Path, level: str, centres: bool = True, keep: bool = False) 
         _write_pan(pco, rng, level, kind, flat, latitude, longitude)
     one, two = _measured(VNIR, _physical(vnir, level, 0, dark)), _measured(SWIR, _physical(swir, level, 1, hole | ((swir == 0) & dark)))
     values, wavelength, width = joined(one, two, "keep" if keep else "average")
-    good = None
-    if level in ("2C", "2D"):
-        good = ~(((wavelength > 1340) & (wavelength < 1445)) | ((wavelength > 1790) & (wavelength < 1955)))
     return Built(
-        path, values.astype(np.float32), wavelength, width, "surface_reflectance" if level in ("2C", "2D") else "radiance", "prisma", grid, good,
-        None if grid else longitude, None if grid else latitude, quality=quality, acquired=PROCESSED[:19],
+        path, values.astype(np.float32), wavelength, width, "surface_reflectance" if level in ("2C", "2D") else "radiance", "prisma", grid,
+        outside_water_vapour(wavelength), None if grid else longitude, None if grid else latitude, quality=quality, acquired=PROCESSED[:19],
         attrs={"processing_level": f"L{level}", "processor_version": "04.01", "sun_zenith": "50.0500"}, options={"detector_overlap": "keep"} if keep else {},
     )  # fmt: skip
 

@@ -83,7 +83,7 @@ def basic_radiance(folder: Path) -> Built:
         file[f"{places}/Time"] = 1728229276.92 + 0.005 * np.arange(ROWS)
         framing = '{"epsg_code": 32613, "rows": 12, "cols": 11, "geotransform": [570300.0, 30.0, 0.0, 3555450.0, 0.0, -30.0]}'
         file[places].attrs["Planet_Ortho_Framing"] = framing
-    return Built(path, truth, WAVELENGTHS, FWHM, "radiance", longitude=lon, latitude=lat, quality=flags, acquired="2024-10-06T15:41:16.920",
+    return Built(path, truth, WAVELENGTHS, FWHM, "radiance", good=GOOD == 1, longitude=lon, latitude=lat, quality=flags, acquired="2024-10-06T15:41:16.920",
                  attrs={**_attrs("basic"), "correction": "none"})  # fmt: skip
 
 

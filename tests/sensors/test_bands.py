@@ -56,6 +56,34 @@ def test_widths_and_bad_band_lists_that_make_no_sense_count_as_unknown() -> None
     assert interpret("x", BandClaims(3, [450, 550, 650], "nm", fwhm=[1, 2])).notices == ["2 band widths for 3 bands; they count as unknown"]
 
 
+RANGES = ((1340.0, 1445.0), (1790.0, 1955.0))
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("nm", 1.0), ("um", 1e-3)])
+def test_absorbed_bands_are_bad_with_one_notice_in_any_unit_and_order(unit: str, factor: float) -> None:
+    centres = np.array([2200, 1340, 1339, 1445, 1446, 1900, 550])
+    found = interpret("x", BandClaims(7, centres * factor, unit, absorbed=RANGES))
+    np.testing.assert_array_equal(found.bands.wavelength[found.bands.good], [550, 1339, 1446, 2200])
+    assert sum(notice.startswith("3 bands lie where water vapour absorbs (1340 to 1445 nm and 1790 to 1955 nm)") for notice in found.notices) == 1
+
+
+def test_absorbed_bands_and_a_bad_band_list_count_both_and_none_twice() -> None:
+    found = interpret("x", BandClaims(4, [550, 1380, 1900, 2200], "nm", good=[0, 0, 1, 1], absorbed=RANGES))
+    assert found.bands.good.tolist() == [False, False, False, True]
+    assert [notice.split(" where")[0] for notice in found.notices] == ["1 band lies"]
+    assert interpret("x", BandClaims(2, [1380, 1900], "nm", absorbed=RANGES)).bands.good.all()
+    assert interpret("x", BandClaims(3, [550, 1380, 1900], "nm", good=[0, 1, 1], absorbed=RANGES)).bands.good.tolist() == [False, True, True]
+
+
+def test_the_users_table_says_whether_absorbed_bands_are_used(tmp_path: Path) -> None:
+    claims, table = BandClaims(3, [550, 1380, 2200], "nm", absorbed=RANGES), tmp_path / "bands.csv"
+    table.write_text("wavelength,good\n550,0\n1380,1\n2200,1\n")
+    named = interpret("x", claims, wavelengths=table)
+    assert (named.bands.good.tolist(), named.notices) == ([False, True, True], [])
+    table.write_text("wavelength\n550\n1300\n1380\n")
+    assert interpret("x", claims, wavelengths=table).bands.good.tolist() == [True, True, False]
+
+
 @pytest.mark.parametrize("limits", [(700, 450), (0.45, 0.7), (450, 450)])
 def test_pan_ranges_that_are_none(limits: tuple[float, float]) -> None:
     with pytest.raises(OptionError, match="--pan-range"):

@@ -9,7 +9,7 @@ import pytest
 from hsikit.sensors.products import METADATA, PRODUCTS, REAL, SPECIFICATION, load_product
 from tests.products.__main__ import state_of
 from tests.products.case import Built, Case
-from tests.products.checks import CHECKS
+from tests.products.checks import CHECKS, opened
 from tests.products.registry import CASES
 
 
@@ -29,6 +29,27 @@ def build(case: Case, cache: dict[str, Built], factory: pytest.TempPathFactory) 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_product(case: Case, check: str, built_once: dict[str, Built], tmp_path_factory: pytest.TempPathFactory) -> None:
     CHECKS[check](build(case, built_once, tmp_path_factory), case.driver)
+
+
+CIRRUS = ("landsat", "sentinel-2")
+"""Multispectral sensors keep their band at 1375 nm, which is there to see cirrus."""
+
+
+def test_bands_in_water_vapour_are_bad_in_every_spectrometers_product_and_told_once(
+    built_once: dict[str, Built], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    reached = set()
+    for case in CASES:
+        info = opened(build(case, built_once, tmp_path_factory)).info
+        nm = info.bands.wavelength
+        dark = ((nm >= 1350) & (nm <= 1420)) | ((nm >= 1810) & (nm <= 1940))
+        if info.quantity in ("radiance", "toa_reflectance", "surface_reflectance") and dark.any():
+            assert info.bands.good[dark].all() if case.driver in CIRRUS else not info.bands.good[dark].any(), case.name
+            assert sum("water vapour" in notice for notice in info.notices) <= 1, case.name
+            reached.add((case.driver, info.quantity))
+    assert {driver for driver, quantity in reached if quantity == "radiance"} == {
+        "emit", "aviris-netcdf", "tanager", "enmap", "hyperion", "ahsi", "hisui", "prisma", "aviris-classic-envi", "aviris-ng-envi", "aviris-3-envi", "neon",
+    }  # fmt: skip
 
 
 def test_every_reader_has_a_case() -> None:

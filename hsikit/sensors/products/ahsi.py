@@ -29,6 +29,7 @@ from hsikit.sensors.products.band_order import need_order
 from hsikit.sensors.products.metadata_xml import Fields
 from hsikit.sensors.products.rpc_place import place_by_rpc
 from hsikit.sensors.rasters import RasterBand, RasterFacts, RasterStack, raster_facts
+from hsikit.sensors.water_vapour import WATER_VAPOUR
 
 DETECTORS = {"vnir": "VN", "swir": "SW"}
 IMAGE = r"(.*)_{}\.(TIFF?|GEOTIFF)"
@@ -135,7 +136,7 @@ def _open(delivery: Delivery, detectors: Sequence[_Detector], options: Options) 
     names = [f"{detector.name.upper()} {number + 1}" for detector in detectors for number in range(detector.raster.count)]
     facts = FileFacts(
         name=str(delivery.path), driver="ahsi", grid=first.raster.grid, dtype=np.dtype(first.raster.dtype),
-        claims=BandClaims(sum(counts), centres or None, "nm", widths or None, names=names),
+        claims=BandClaims(sum(counts), centres or None, "nm", widths or None, names=names, absorbed=WATER_VAPOUR),
         scale=[gain for detector in detectors for gain in detector.gain], offset=[offset for detector in detectors for offset in detector.offset],
         nodata=FILL, quantity="radiance", acquired=_acquired(fields), attrs=_provenance(fields, first.image),
         files=delivery.files([*(detector.image for detector in detectors), *([metadata] if metadata else [])]),

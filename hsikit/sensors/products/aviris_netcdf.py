@@ -23,9 +23,9 @@ from hsikit.sensors.facts import FileFacts, Options, layout
 from hsikit.sensors.hdf5 import Hdf5File, Hdf5Source, Part, locate_by
 from hsikit.sensors.netcdf_variables import variables_of
 from hsikit.sensors.probe import Probe
-from hsikit.sensors.products.absorption import outside_water_vapour
 from hsikit.sensors.products.jpl import FILL, FilledTable, LayerSource, gdal_transform, layer_type, radiance_scale
 from hsikit.sensors.times import utc_text
+from hsikit.sensors.water_vapour import WATER_VAPOUR
 
 WHAT = "an AVIRIS product"
 QUANTITY = {"radiance": "radiance", "reflectance": "surface_reflectance", "uncertainty": "dn"}
@@ -142,12 +142,10 @@ def _open_bands(file: Hdf5File, facts: FileFacts, name: str, options: Options) -
     widths = file.numbers(f"{group}/fwhm").tolist() if file.has(f"{group}/fwhm") else None
     told = " ".join(str(file.attributes().get(key, "")) for key in ("instrument", "sensor", "title", "source"))
     sensor = re.search(r"AVIRIS[- ]?(3|5|NG|Classic)", told, re.IGNORECASE)
-    facts.claims = BandClaims(len(centres), centres.tolist(), unit, widths, sensor=sensor[0] if sensor else "")
+    facts.claims = BandClaims(len(centres), centres.tolist(), unit, widths, sensor=sensor[0] if sensor else "", absorbed=WATER_VAPOUR)
     if group == "radiance":
         facts.scale = radiance_scale(file, name, options.scale)
         facts.attrs = {**facts.attrs, "correction": "none"}
-    else:
-        facts.claims.good = outside_water_vapour(centres.tolist(), facts.notices)
     if group == "reflectance":
         beside = _uncertainty_file(file.path)
         facts.attrs = {**facts.attrs, "correction": "ISOFIT (optimal estimation)", **({"uncertainty": "per pixel: --variable uncertainty"} if beside else {})}

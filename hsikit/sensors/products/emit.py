@@ -29,10 +29,11 @@ from hsikit.sensors.probe import Probe
 from hsikit.sensors.products.emit_granule import NAMES, WHAT, angles_beside, file_beside, mask_quality, masks_beside
 from hsikit.sensors.products.jpl import FILL, FilledTable, LayerSource, gdal_transform, layer_type, radiance_scale
 from hsikit.sensors.times import utc_text
+from hsikit.sensors.water_vapour import WATER_VAPOUR
 
-WATER_VAPOUR = -0.01
+UNLIT = -0.01
 """What L2A writes into the bands in which water vapour leaves no light."""
-WATER_VAPOUR_NM = ((1325.0, 1435.0), (1770.0, 1962.0))
+UNLIT_NM = ((1325.0, 1435.0), (1770.0, 1962.0))
 """Where these bands lie, for the products of 2022 that do not list their good ones."""
 QUANTITY = {"radiance": "radiance", "reflectance": "surface_reflectance", "reflectance_uncertainty": "dn", "obs": "dn", "mask": "dn"}
 """Arrays that are the scene, in the order in which they are looked for, and what they hold."""
@@ -183,9 +184,9 @@ def _claims(file: Hdf5File, name: str, count: int) -> BandClaims:
     centres = known.get("wavelengths")
     good = known.get("good_wavelengths")
     if good is None and centres is not None and name.startswith("reflectance"):
-        good = np.array([not any(low < centre < high for low, high in WATER_VAPOUR_NM) for centre in centres], float)
+        good = np.array([not any(low < centre < high for low, high in UNLIT_NM) for centre in centres], float)
     lists = [None if values is None else values.tolist() for values in (centres, known.get("fwhm"), good)]
-    return BandClaims(count, lists[0], "nm", lists[1], lists[2], sensor="emit")
+    return BandClaims(count, lists[0], "nm", lists[1], lists[2], sensor="emit", absorbed=WATER_VAPOUR if name == "radiance" else ())
 
 
 def _given(file: Hdf5File, key: str) -> bool:
@@ -234,7 +235,7 @@ class BandSource(Hdf5Source):
         values = super()._stored(window, bands)
         for number in np.flatnonzero(self._filled[bands]):
             layer = values[number]
-            layer[layer == layer.dtype.type(WATER_VAPOUR)] = np.nan if self.info.nodata is None else self.info.nodata
+            layer[layer == layer.dtype.type(UNLIT)] = np.nan if self.info.nodata is None else self.info.nodata
         return values
 
     def close(self) -> None:

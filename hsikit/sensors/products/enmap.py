@@ -31,12 +31,12 @@ from hsikit.sensors.cloud_cover import cloud_cover
 from hsikit.sensors.facts import FileFacts, Options, layout
 from hsikit.sensors.overlap import join_detectors
 from hsikit.sensors.probe import Probe
-from hsikit.sensors.products.absorption import outside_water_vapour
 from hsikit.sensors.products.band_order import need_order
 from hsikit.sensors.products.metadata_xml import Fields, bears_metadata, need_raster, open_metadata, raster_name, same_pixels
 from hsikit.sensors.products.rpc_place import place_by_rpc
 from hsikit.sensors.rasters import RasterBand, RasterFacts, RasterReads, RasterStack, raster_facts
 from hsikit.sensors.times import utc_text
+from hsikit.sensors.water_vapour import WATER_VAPOUR, Ranges
 
 METADATA = r".*METADATA\.XML"
 IMAGE = "SPECTRAL_IMAGE"
@@ -113,10 +113,9 @@ def _open_merged(delivery: Delivery, metadata: str, fields: Fields, options: Opt
     name, raster = need_raster(delivery, metadata, IMAGE)
     facts = _facts(delivery, metadata, fields, raster, name, level)
     reflectance = level == "L2A"
-    good = outside_water_vapour(bands.centres, facts.notices) if reflectance else [True] * len(bands.centres)
     facts.quality = _quality(delivery, metadata, facts.grid, {*LAYERS}, {"TESTFLAGS": SATURATED["vnir"] | SATURATED["swir"]})
     facts.quantity = "surface_reflectance" if reflectance else "radiance"
-    source = _stack(facts, delivery.gdal(name), raster, bands, range(len(bands.centres)), 1.0 if reflectance else PER_MICROMETRE, good, options)
+    source = _stack(facts, delivery.gdal(name), raster, bands, range(len(bands.centres)), 1.0 if reflectance else PER_MICROMETRE, WATER_VAPOUR, options)
     if not bands.told:
         source.info = source.info.with_(notices=(*source.info.notices, "which detector each band is of is not said; overlapping ones are kept"))
         return source
@@ -143,7 +142,7 @@ def _open_detector(delivery: Delivery, metadata: str, fields: Fields, options: O
     # The layers of clouds and classes are on the grid of the VNIR.
     facts.quality = _quality(delivery, metadata, facts.grid, {*LAYERS} if chosen == "vnir" else set(), {f"TESTFLAGS_{chosen.upper()}": SATURATED[chosen]})
     facts.quantity = "radiance"
-    return _stack(facts, delivery.gdal(name), raster, bands, which, PER_MICROMETRE, [True] * len(bands.centres), options)
+    return _stack(facts, delivery.gdal(name), raster, bands, which, PER_MICROMETRE, WATER_VAPOUR, options)
 
 
 def _open_pixelmask(
@@ -156,7 +155,7 @@ def _open_pixelmask(
         place_by_rpc(facts, _polynomials(fields, which.start), options.dem)
     facts.nodata, facts.quantity, facts.notices = raster.nodata, "dn", []
     bands.gains, bands.offsets = [1.0] * len(bands.centres), [0.0] * len(bands.centres)
-    return _stack(facts, delivery.gdal(name), raster, bands, which, 1.0, [True] * len(bands.centres), options)
+    return _stack(facts, delivery.gdal(name), raster, bands, which, 1.0, (), options)
 
 
 def _polynomials(fields: Fields, band: int) -> RationalPolynomials | None:
@@ -182,13 +181,13 @@ class _Stack(RasterStack):
 
 
 def _stack(
-    facts: FileFacts, path: str, raster: RasterFacts, bands: _Bands, which: range, factor: float, good: Sequence[bool], options: Options
+    facts: FileFacts, path: str, raster: RasterFacts, bands: _Bands, which: range, factor: float, absorbed: Ranges, options: Options
 ) -> _Stack:  # fmt: skip
     if raster.count != len(which):
         raise SceneError(facts.name, f"has {raster.count} bands in its image, and {len(which)} in its metadata", "Fetch the product again")
     names = [f"band {number + 1}" for number in which]
-    usable = [good[i] and bands.delivered[i] for i in which]
-    facts.claims = BandClaims(len(which), [bands.centres[i] for i in which], "nm", [bands.widths[i] for i in which], good=usable, names=names, sensor="enmap")
+    centres, widths, delivered = ([values[i] for i in which] for values in (bands.centres, bands.widths, bands.delivered))
+    facts.claims = BandClaims(len(which), centres, "nm", widths, good=delivered, names=names, sensor="enmap", absorbed=absorbed)
     facts.scale, facts.offset = [bands.gains[i] * factor for i in which], [bands.offsets[i] * factor for i in which]
     return _Stack(layout(facts, options), [RasterBand(path, number + 1) for number in range(raster.count)], raster.block)
 

@@ -26,9 +26,9 @@ from hsikit.sensors.catalogue import sensor_bands
 from hsikit.sensors.envi import EnviFile, EnviSource, envi_file, find_header
 from hsikit.sensors.facts import Options, layout
 from hsikit.sensors.probe import Probe
-from hsikit.sensors.products.absorption import outside_water_vapour
 from hsikit.sensors.products.envi_sidecars import KINDS, find_sidecars, sidecars_of, swath_of, words_of
 from hsikit.sensors.radiance_units import radiance_factor
+from hsikit.sensors.water_vapour import WATER_VAPOUR, within
 
 TO_SI = 10.0
 """uW cm-2 nm-1 sr-1, the unit where the header names none, in W m-2 sr-1 um-1."""
@@ -129,6 +129,9 @@ class JplReader(SwathReader):
         facts.quantity = cls._quantity(file, line)
         if facts.nodata is None:
             facts.nodata = ATREM_FILL if cls.SENSOR == "aviris-ng" and facts.quantity == "surface_reflectance" and _corrected(file) else FILL
+        # A list of bad bands names the absorbed ones of reflectance; of radiance, at most what the detector lacks.
+        if facts.quantity == "radiance" or (facts.quantity == "surface_reflectance" and claims.good is None):
+            claims.absorbed = WATER_VAPOUR
         if facts.quantity == "radiance":
             _scale_radiance(file)
         elif facts.quantity == "surface_reflectance":
@@ -206,17 +209,15 @@ def _without_water_vapour(file: EnviFile) -> bool:
     good, centres = _numbers(",".join(map(str, claims.good or ()))), _numbers(",".join(map(str, claims.wavelength or ())))
     if good is None or centres is None or len(good) != len(centres):
         return False
-    absorbed = ~np.array(outside_water_vapour(centres.tolist(), []))
-    return bool(absorbed.any() and good[absorbed].mean() < 0.25 and good[~absorbed].mean() > 0.5)
+    absorbed = within(centres, WATER_VAPOUR)
+    return bool(absorbed.any() and not absorbed.all() and good[absorbed].mean() < 0.25 and good[~absorbed].mean() > 0.5)
 
 
 def _scale_reflectance(file: EnviFile) -> None:
-    facts, claims = file.facts, file.facts.claims
+    facts = file.facts
     if facts.dtype.kind in "iu" and facts.scale == 1.0:
         facts.scale = REFLECTANCE_CODE
         facts.notices.append("its header does not say the scale of its whole numbers; reflectance x 10,000 is assumed (--scale)")
-    if claims.good is None and claims.wavelength is not None:
-        claims.good = outside_water_vapour([float(centre) for centre in claims.wavelength], facts.notices)
 
 
 def _scale_radiance(file: EnviFile) -> None:

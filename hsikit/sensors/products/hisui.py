@@ -29,6 +29,7 @@ from hsikit.sensors.products.band_order import need_order
 from hsikit.sensors.radiance_units import radiance_factor
 from hsikit.sensors.rasters import RasterBand, RasterReads, RasterStack, raster_facts
 from hsikit.sensors.times import utc_text
+from hsikit.sensors.water_vapour import WATER_VAPOUR
 
 TABLE = r".*_B\.csv"
 MARK = "RadianceMultiVNIR"
@@ -90,7 +91,9 @@ def _open(delivery: Delivery, stem: str, options: Options) -> Source:
     bands = [RasterBand(delivery.gdal(image), number + 1) for number in range(raster.count)]
     facts = FileFacts(
         name=str(delivery.path), driver="hisui", grid=raster.grid, dtype=np.dtype(np.float32),
-        claims=BandClaims(len(centres), centres, "nm", widths, names=[f"{detector} {n + 1}" for n, detector in enumerate(detectors)]),
+        claims=BandClaims(
+            len(centres), centres, "nm", widths, names=[f"{detector} {n + 1}" for n, detector in enumerate(detectors)], absorbed=WATER_VAPOUR,
+        ),
         scale=[factors[detector][0] for detector in detectors], offset=[factors[detector][1] for detector in detectors], quantity="radiance",
         acquired=utc_text(fields.get("SceneCenterTime", "")), files=delivery.files([f"{stem}.txt", f"{stem}_B.csv", image]),
         attrs={

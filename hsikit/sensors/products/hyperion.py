@@ -25,6 +25,7 @@ from hsikit.sensors.overlap import join_detectors
 from hsikit.sensors.probe import Probe
 from hsikit.sensors.products.metadata_xml import same_pixels
 from hsikit.sensors.rasters import RasterBand, RasterStack, raster_facts
+from hsikit.sensors.water_vapour import WATER_VAPOUR
 
 HDF4 = b"\x0e\x03\x13\x01"
 MTL = r".*_MTL_L1(T|GST)\.TXT"
@@ -94,7 +95,7 @@ def _open(delivery: Delivery, metadata: str, fields: Mapping[str, str], options:
         name=str(delivery.path), driver="hyperion", grid=first.grid, dtype=np.dtype(first.dtype),
         claims=BandClaims(
             len(numbers), [float(table.wavelength[band - 1]) for band in numbers], "nm", [float(table.fwhm[band - 1]) for band in numbers],
-            good=[band in CALIBRATED for band in numbers], names=[f"B{band}" for band in numbers], sensor="hyperion",
+            good=[band in CALIBRATED for band in numbers], names=[f"B{band}" for band in numbers], sensor="hyperion", absorbed=WATER_VAPOUR,
         ),
         scale=[1 / divisors["VNIR" if band <= LAST_OF_VNIR else "SWIR"] for band in numbers], nodata=FILL, quantity="radiance",
         acquired=_acquired(fields), files=delivery.files([metadata, *files.values()]), attrs=_provenance(fields, metadata),

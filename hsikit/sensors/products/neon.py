@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 
 from hsikit.errors import OptionError, SceneError
 from hsikit.geo.grid import Grid, Window
-from hsikit.scene import QUALITY_FLAGS, Handled, Indices, Quality, Source
+from hsikit.scene import QUALITY_FLAGS, Indices, Quality, Source
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.crs import crs_text
 from hsikit.sensors.envi_header import map_info_transform
 from hsikit.sensors.facts import FileFacts, Layout, Options, layout
 from hsikit.sensors.hdf5 import Hdf5File, Hdf5Source, Part, part_bands, part_shape
 from hsikit.sensors.probe import HDF5, Probe
-from hsikit.sensors.products.absorption import outside_water_vapour
 from hsikit.sensors.radiance_units import radiance_factor
+from hsikit.sensors.water_vapour import WATER_VAPOUR, Ranges
 
 WHAT = "a NEON product"
 REFLECTANCE, INTEGER, DECIMAL = "Reflectance/Reflectance_Data", "Radiance/RadianceIntegerPart", "Radiance/RadianceDecimalPart"
@@ -68,7 +68,7 @@ def _reflectance(file: Hdf5File, base: str, options: Options) -> Source:
     facts = _facts(file, base, part, "surface_reflectance")
     facts.scale = 1 / _attribute(file, told, "Scale_Factor", 10000.0)
     facts.nodata = _attribute(file, told, "Data_Ignore_Value", -9999.0)
-    facts.claims.good = _good(told, facts)
+    facts.claims.absorbed = _absorbed(told)
     bidirectional = any(file.has(f"{base}/Metadata/Ancillary_Imagery/{name}") for name in ("Acqusition_Date", "Acquisition_Date"))  # sic
     facts.attrs = {**facts.attrs, "processor": "ATCOR", "product_version": "002" if bidirectional else "001",
                    "correction": "ATCOR, topography and BRDF (FlexBRDF)" if bidirectional else "ATCOR"}  # fmt: skip
@@ -79,7 +79,8 @@ def _reflectance(file: Hdf5File, base: str, options: Options) -> Source:
 def _radiance(file: Hdf5File, base: str, options: Options) -> Source:
     part = Part(f"{base}/RadianceIntegerPart")
     facts = _facts(file, base, part, "radiance")
-    told = file.attributes(part.name)
+    told = {**file.attributes(base), **file.attributes(part.name)}
+    facts.claims.absorbed = _absorbed(told)
     facts.scale = radiance_factor(str(told.get("Units", USUAL_UNIT))) or radiance_factor(USUAL_UNIT) or 1.0
     facts.dtype = np.dtype(np.float32)
     facts.attrs = {**facts.attrs, "correction": "none"}
@@ -132,18 +133,12 @@ def _grid(file: Hdf5File, base: str, shape: tuple[int, int]) -> Grid:
     return Grid(shape, transform, crs)
 
 
-def _good(told: dict[str, Any], facts: FileFacts) -> list[bool]:
-    """Good bands by the product's own windows of absorption; by the usual ones where it names none."""
-    centres = np.asarray(facts.claims.wavelength, float)
+def _absorbed(told: dict[str, Any]) -> Ranges:
+    """The product's own windows of absorption; the usual ones where it names none."""
     windows = [np.ravel(np.asarray(told[name], float)) for name in WINDOWS if name in told]
     if not windows or any(window.size != 2 for window in windows):
-        return outside_water_vapour(centres.tolist(), facts.notices)
-    absorbed = np.zeros(len(centres), bool)
-    for low, high in windows:
-        absorbed |= (centres >= low) & (centres <= high)
-    ranges = " and ".join(f"{low:.0f} to {high:.0f} nm" for low, high in windows)
-    facts.notices.append(Handled(f"{int(absorbed.sum())} bands lie where the product says that water vapour absorbs ({ranges}) and will not be used"))
-    return (~absorbed).tolist()
+        return WATER_VAPOUR
+    return tuple((float(low), float(high)) for low, high in windows)
 
 
 def _shadow(file: Hdf5File, name: str, grid: Grid) -> Quality | None:

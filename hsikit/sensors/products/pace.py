@@ -25,6 +25,7 @@ from hsikit.sensors.overlap import join_detectors
 from hsikit.sensors.probe import Probe
 from hsikit.sensors.products.jpl import radiance_scale
 from hsikit.sensors.times import utc_text
+from hsikit.sensors.water_vapour import WATER_VAPOUR
 
 WHAT = "a PACE OCI product"
 FILL = -32767.0
@@ -166,7 +167,7 @@ def _open_level_1(file: Hdf5File, facts: FileFacts, options: Options) -> Source:
     facts.quantity, facts.attrs = L1_QUANTITY[kind], {**facts.attrs, "correction": "none"}
     centres, widths = (np.concatenate(values).tolist() for values in ([d.centres for d in detectors], [d.widths for d in detectors]))
     labels = [label for detector in detectors for label in detector.labels]
-    facts.claims = BandClaims(sum(counts), centres, "nm", widths, names=labels, sensor="pace-oci")
+    facts.claims = BandClaims(sum(counts), centres, "nm", widths, names=labels, sensor="pace-oci", absorbed=WATER_VAPOUR)
     high: dict[int, int] = {}
     if counts[2] < len(file.dataset(swir.array)):
         high = {counts[0] + counts[1] + int(np.searchsorted(swir.kept, band)): standard for band, standard in GAINS.items()}
@@ -301,7 +302,7 @@ def _open_image(file: Hdf5File, facts: FileFacts, options: Options, name: str) -
     axis = "sensor_band_parameters/wavelength_3d"
     if len(shape) == 3 and file.has(axis) and file.dataset(axis).size == count:
         centres = file.numbers(axis)
-        facts.claims = BandClaims(count, centres.tolist(), "nm", _widths(centres).tolist(), sensor="pace-oci")
+        facts.claims = BandClaims(count, centres.tolist(), "nm", _widths(centres).tolist(), sensor="pace-oci", absorbed=WATER_VAPOUR)
     elif facts.quantity != "dn":
         raise SceneError(file.path, f"{name} has {count} bands, and there are not as many wavelengths in {axis}", "Fetch the file again")
     else:

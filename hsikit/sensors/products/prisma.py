@@ -30,10 +30,10 @@ from hsikit.sensors.facts import FileFacts, Layout, Options, layout
 from hsikit.sensors.hdf5 import Hdf5File, Hdf5Source, Part, locate_by, part_shape
 from hsikit.sensors.overlap import join_detectors
 from hsikit.sensors.probe import Probe
-from hsikit.sensors.products.absorption import outside_water_vapour
 from hsikit.sensors.products.band_order import need_order
 from hsikit.sensors.products.prisma_grid import map_grid
 from hsikit.sensors.times import utc_text
+from hsikit.sensors.water_vapour import WATER_VAPOUR
 
 SWATHS = "HDFEOS/SWATHS/PRS_L"
 WHAT = "a PRISMA product"
@@ -143,10 +143,8 @@ def _open_cubes(product: _Product, options: Options) -> Source:
         offset += [term] * len(used)
     shape = part_shape(product.file, parts["Vnir"][0])
     quantity = "surface_reflectance" if product.level in ("2C", "2D") else "radiance"
-    notices: list[str] = []
-    good = outside_water_vapour(centres, notices) if quantity == "surface_reflectance" else None
-    facts = _facts(product, shape, "HCO", notices)
-    facts.claims = BandClaims(len(centres), centres, "nm", widths, good=good, names=names, sensor="prisma")
+    facts = _facts(product, shape, "HCO")
+    facts.claims = BandClaims(len(centres), centres, "nm", widths, names=names, sensor="prisma", absorbed=WATER_VAPOUR)
     facts.scale, facts.offset, facts.quantity, facts.dtype = scale, offset, quantity, np.dtype(np.float32)
     cubes = [*parts["Vnir"], *parts["Swir"]]
     facts.quality = _quality(product, cubes, parts["Vnir"])
@@ -158,7 +156,7 @@ def _open_cubes(product: _Product, options: Options) -> Source:
 
 def _open_pan(product: _Product, options: Options) -> Source:
     part = Part(product.path("PCO", "Data Fields/Cube"), (None, 0, 1) if product.mapped else (None, 1, 0))
-    facts = _facts(product, part_shape(product.file, part), "PCO", [])
+    facts = _facts(product, part_shape(product.file, part), "PCO")
     centre, width = PAN
     facts.claims = BandClaims(1, [centre], "nm", [width], names=["PAN"], sensor="prisma")
     facts.scale, facts.offset = product.scaling("Pan")
@@ -167,9 +165,10 @@ def _open_pan(product: _Product, options: Options) -> Source:
     return Hdf5Source(layout(facts, options), product.file, [part])
 
 
-def _facts(product: _Product, shape: tuple[int, int], swath: str, notices: list[str]) -> FileFacts:
+def _facts(product: _Product, shape: tuple[int, int], swath: str) -> FileFacts:
     """What cube and panchromatic image have in common: place, time, provenance."""
     attrs = product.attrs
+    notices: list[str] = []
     if product.mapped:
         grid, place = map_grid(product.file, attrs, shape, swath, notices), None
     else:

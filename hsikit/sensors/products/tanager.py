@@ -24,6 +24,7 @@ from hsikit.sensors.facts import FileFacts, Layout, Options, layout
 from hsikit.sensors.hdf5 import Hdf5File, Hdf5Source, Part, locate_by
 from hsikit.sensors.probe import Probe
 from hsikit.sensors.products.jpl import FILL, LayerSource, layer_type, radiance_scale
+from hsikit.sensors.water_vapour import WATER_VAPOUR
 
 WHAT = "a Tanager product"
 BASIC, ORTHO = "HDFEOS/SWATHS/HYP", "HDFEOS/GRIDS/HYP"
@@ -157,7 +158,9 @@ def _open_bands(file: Hdf5File, facts: FileFacts, fields: str, name: str, option
         facts.scale = radiance_scale(file, f"{fields}/{name}", options.scale)
     told = {**file.attributes(f"{fields}/{of}"), **attrs} if file.has(f"{fields}/{of}") else attrs
     centres, widths, good = (_row(told.get(key)) for key in ("wavelengths", "fwhm", "good_wavelengths"))
-    facts.claims = BandClaims(int(dataset.shape[0]), centres, "nm", widths, good, sensor="tanager")
+    # A list names the absorbed bands of reflectance; of radiance, at most what the detector lacks.
+    absorbed = WATER_VAPOUR if good is None or of == "toa_radiance" else ()
+    facts.claims = BandClaims(int(dataset.shape[0]), centres, "nm", widths, good, sensor="tanager", absorbed=absorbed)
     bad = 0 if good is None else sum(not flag for flag in good)
     if bad:
         facts.notices.append(Handled(f"{bad} of {dataset.shape[0]} bands are bad by the product's own word, and will not be used"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hsikit.geo.grid import Window
 from hsikit.scene import Source, read_window
 from hsikit.sensors import open_source
 from tests.products import envi_jpl as jpl
+from tests.products.case import Built, outside_water_vapour
 from tests.products.envi import write_envi
 
 
@@ -77,6 +79,7 @@ def test_centres_in_micrometres_without_a_unit_are_understood(tmp_path: Path) ->
     info = opened(tmp_path / "f970620t01p02_r03_sc01.a.rfl.hdr").info
     assert (info.driver, info.quantity, info.acquired) == ("aviris-classic-envi", "surface_reflectance", "1997-06-20")
     np.testing.assert_allclose(info.bands.wavelength, nm)
+    np.testing.assert_array_equal(info.bands.good, outside_water_vapour(nm))
 
 
 def test_a_scene_known_by_its_centres_is_what_its_name_says(shared_data: Path, tmp_path: Path) -> None:
@@ -94,6 +97,7 @@ def test_radiance_without_gains_stays_as_stored(tmp_path: Path) -> None:
     info = opened(path).info
     assert info.quantity == "dn"
     assert any("gain" in notice for notice in info.notices)
+    np.testing.assert_array_equal(info.bands.good, outside_water_vapour(info.bands.wavelength))
 
 
 @pytest.mark.parametrize("text", ["300 1\n", "a b\n" * 40, "0.0 1\n" * 40, ""])
@@ -178,9 +182,25 @@ def test_radiance_is_in_si_units_whatever_the_user_scales(tmp_path: Path) -> Non
     np.testing.assert_allclose(cube(opened(built.path, scale=1.0)) * 10, cube(opened(built.path)), rtol=1e-6)
 
 
-def test_reflectance_without_a_list_loses_its_water_vapour_bands_with_one_notice(tmp_path: Path) -> None:
-    info = opened(jpl.aviris_3_reflectance(tmp_path).path).info
+@pytest.mark.parametrize("build", [jpl.aviris_3_reflectance, jpl.classic_radiance])
+def test_without_a_list_water_vapour_bands_are_lost_with_one_notice(tmp_path: Path, build: Callable[[Path], Built]) -> None:
+    info = opened(build(tmp_path).path).info
     assert sum("water vapour" in notice for notice in info.notices) == 1
+
+
+def test_a_list_of_radiance_is_of_the_detector_and_does_not_bring_water_vapour_back(tmp_path: Path) -> None:
+    built = jpl.ng_radiance(tmp_path)
+    listed = np.arange(30) != 3
+    header = next(tmp_path.glob("*_rdn_v1_img.hdr"))
+    header.write_text(header.read_text() + f"bbl = {{{', '.join(map(str, listed.astype(int)))}}}\n")
+    np.testing.assert_array_equal(opened(built.path).info.bands.good, listed & outside_water_vapour(built.wavelength))
+
+
+def test_nothing_is_said_of_the_bands_where_it_is_not_known_what_they_measure(tmp_path: Path) -> None:
+    nm = np.linspace(380, 2500, 40)
+    write_envi(tmp_path / "ang20140912t192359.hdr", np.ones((40, 2, 3), np.float32), suffix="", wavelength=list(nm))
+    info = opened(tmp_path / "ang20140912t192359.hdr").info
+    assert (info.driver, info.quantity, info.bands.good.all()) == ("aviris-ng-envi", "dn", True)
 
 
 def test_side_cars_open_as_layers(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_bad_pixels_are_missing_unless_fill_is_named(tmp_path: Path) -> None:
         ("_B.csv", "555.0", "green"),
         ("_B.csv", "3,655.0", "3,455.0"),
         ("_B.csv", "CenterWavelengthNanometer", "Centre"),
-        ("_B.csv", "12,2200.0,12.3,1800.5,1.0e-4,0.0\n", ""),
+        ("_B.csv", "14,2200.0,12.3,1800.5,1.0e-4,0.0\n", ""),
     ],
 )
 def test_metadata_that_do_not_fit_are_refused(tmp_path: Path, suffix: str, old: str, new: str) -> None:

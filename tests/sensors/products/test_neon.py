@@ -78,6 +78,14 @@ def test_bad_bands_are_the_product_s_windows(tmp_path: Path) -> None:
     assert sum("water vapour" in notice for notice in info.notices) == 1
 
 
+def test_bad_bands_of_radiance_are_the_product_s_windows_too(tmp_path: Path) -> None:
+    path = neon.radiance(tmp_path).path
+    wavelength = neon.NM
+    info = opened(changed(path, lambda file: file["LIRO/Radiance"].attrs.__setitem__("Band_Window_1_Nanometers", np.array([500, 700])))).info
+    np.testing.assert_array_equal(~info.bands.good, (wavelength >= 500) & (wavelength <= 700))
+    assert sum("water vapour absorbs (500 to 700 nm)" in notice for notice in info.notices) == 1
+
+
 def test_an_ancillary_image_opens_as_layers(tmp_path: Path) -> None:
     path = neon.reflectance(tmp_path).path
     info = opened(path, variable="Slope").info

@@ -177,11 +177,11 @@ def test_size_of_the_extents_decides_without_positions(tmp_path: Path, centres: 
         open_source(path)
 
 
-def test_water_vapour_bands_are_named_once_and_only_of_reflectance(tmp_path: Path, l2d: Path) -> None:
-    info, _ = whole(l2d)
+@pytest.mark.parametrize("level", ["1", "2B", "2D"])
+def test_water_vapour_bands_are_named_once_whatever_is_measured(tmp_path: Path, level: str) -> None:
+    info, _ = whole(prisma.product(tmp_path, level).path)
     np.testing.assert_allclose(info.bands.wavelength[~info.bands.good], [1394.754, 1868.1732], atol=1e-3)
     assert sum("water vapour" in notice for notice in info.notices) == 1
-    assert whole(prisma.product(tmp_path, "1").path)[0].bands.good.all()
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,20 @@ def test_radiance_in_another_unit_is_converted(tmp_path: Path) -> None:
     np.testing.assert_allclose(whole(opened(built.path)), 10 * built.truth, rtol=1e-6)
 
 
+def test_a_list_of_radiance_does_not_bring_water_vapour_back_and_one_of_reflectance_counts(tmp_path: Path) -> None:
+    radiance, reflectance = tanager.basic_radiance(tmp_path).path, tanager.ortho_reflectance(tmp_path).path
+    listed = np.ones(len(tanager.GOOD), np.uint8)
+    listed[0] = 0
+    for path, name in ((radiance, f"{SWATH}/toa_radiance"), (reflectance, f"{GRID}/Data Fields/surface_reflectance")):
+        with h5py.File(path, "r+") as file:
+            file[name].attrs["good_wavelengths"] = listed
+    np.testing.assert_array_equal(opened(radiance).info.bands.good, (listed == 1) & (tanager.GOOD == 1))
+    np.testing.assert_array_equal(opened(reflectance).info.bands.good, listed == 1)
+    with h5py.File(reflectance, "r+") as file:
+        del file[f"{GRID}/Data Fields/surface_reflectance"].attrs["good_wavelengths"]
+    np.testing.assert_array_equal(opened(reflectance).info.bands.good, tanager.GOOD == 1)
+
+
 def test_other_images_by_name(tmp_path: Path) -> None:
     path = tanager.ortho_reflectance(tmp_path).path
     zenith = opened(path, variable="sun_zenith")
