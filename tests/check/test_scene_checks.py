@@ -17,7 +17,7 @@ from hsikit.geo.swath import ArrayTable, swath_of_arrays
 from hsikit.scene import Bands, Decoding, Handled, PlaceDoubt, SceneInfo
 from hsikit.sensors.array import ArraySource
 from hsikit.sensors.catalogue import sensor_bands
-from tests.products import prisma
+from tests.products import neon, prisma
 from tests.products.envi import write_envi
 from tests.products.geotiff import write_geotiff
 
@@ -135,6 +135,16 @@ def test_water_vapour_that_is_not_marked():
     dark = (centres > 1340) & (centres < 1430) | (centres > 1800) & (centres < 1950)
     assert found(reflectance(len(centres)), "water vapour", axis=bands(centres, good=~dark)).state == "pass"
     assert found(reflectance(13), "water vapour", axis=bands(np.linspace(440, 1375, 13))).state == "skip"
+
+
+def test_radiance_of_a_product_passes_unless_the_user_brings_the_bands_back(tmp_path: Path):
+    built = neon.radiance(tmp_path)
+    assert {one.name: one for one in check(built.path)}["water vapour"].state == "pass"
+    table = tmp_path / "bands.csv"
+    table.write_text("\n".join(["wavelength,good", *(f"{nm},1" for nm in built.wavelength)]))
+    told = check(built.path, wavelengths=table)
+    assert {one.name: one for one in told}["water vapour"].state == "warn"
+    assert not any("will not be used" in one.what for one in told)
 
 
 def test_two_detectors_kept_twice():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import rasterio
 
 from hsikit.simulate.gas import GasScene, gas_scene
+from tests.products.envi import write_envi
 from tests.products.geotiff import write_geotiff
 
 from .verbs import run
@@ -54,6 +56,22 @@ def test_a_plume_is_found(made: tuple[Path, GasScene], tmp_path: Path, method: s
     with (tmp_path / "gas_absorption.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 30 and float(rows[0]["wavelength_nm"]) == 2122 and all(float(row["per_ppm_m"]) < 0 for row in rows)
+
+
+def test_a_line_of_a_known_instrument_loses_the_bands_in_water_vapour_and_none_of_the_gas(made: tuple[Path, GasScene], tmp_path: Path) -> None:
+    folder, scene = made
+    dark = np.random.default_rng(0).uniform(0, 0.02, (1, *scene.radiance.shape[1:]))
+    write_envi(tmp_path / "ang20200101t120000_rdn.hdr", (0.1 * np.concatenate([dark, scene.radiance])).astype(np.float32),
+               wavelength=[1900.0, *scene.wavelength], fwhm=[5.0, *scene.fwhm])  # fmt: skip
+    window = ("--window", "1850,2488", "--absorption", folder / "methane.csv")
+    told = run("info", tmp_path / "ang20200101t120000_rdn.hdr", "--json")
+    assert json.loads(told.out)["bad_bands"] == ["1900.0"]
+    for name, line in (("known", tmp_path / "ang20200101t120000_rdn.hdr"), ("plain", folder / "line.hdr")):
+        done = run("gas", line, *window, *([] if name == "known" else ["--unit", "uW/cm2/sr/nm"]), "-o", tmp_path / f"{name}.tif")
+        assert done.code == 0, done.err
+    known, plain = (rasterio.open(tmp_path / f"{name}.tif").read(1) for name in ("known", "plain"))
+    assert plain[scene.truth > 0].mean() > 1500
+    np.testing.assert_allclose(known, plain, atol=1)  # ppm m, at which its rounds end
 
 
 def test_mistakes(made: tuple[Path, GasScene], tmp_path: Path) -> None:
