@@ -111,7 +111,7 @@ def draw_quicklook(scene: Scene, output: str | Path, *, max_size: int = 1024, ov
     Raises:
         OutputError: the picture exists, or its folder is missing.
     """
-    from hsikit.viz.maps import class_map, stated_legend
+    from hsikit.viz.maps import class_map, draw_codes, stated_legend
     from hsikit.viz.quicklook import quicklook
     from hsikit.writers import check_target
 
@@ -120,7 +120,7 @@ def draw_quicklook(scene: Scene, output: str | Path, *, max_size: int = 1024, ov
         class_map(scene, legend, output, max_size)
         return "classes of the map"
     with opened(scene, **reading) as source:
-        return quicklook(source, Path(output), max_size=max_size).name
+        return "classes of the map" if draw_codes(source, output, max_size) else quicklook(source, Path(output), max_size=max_size).name
 
 
 def make_method(name: str, /, **options: Any) -> Method:

@@ -11,20 +11,24 @@ from numpy.typing import NDArray
 
 from hsikit.errors import OptionError, OutputError, SceneError
 from hsikit.geo.grid import Coefficients
-from hsikit.layers import NODATA, RESERVED, Colour, Legend, legend_in
+from hsikit.layers import MASKED, NODATA, RESERVED, Colour, Legend, legend_in
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from hsikit.scene import Source
+
 UNNAMED: Colour = (255, 0, 255)
 """Codes that the legend does not name: to be seen."""
+MISSING: Colour = (210, 210, 210)
+"""No data where masked pixels, which are white, occur too."""
 
 
 def draw_class_map(codes: NDArray[np.uint8], legend: Legend, transform: Coefficients | None = None, title: str = "", ax: Axes | None = None) -> Axes:
     """Draws class codes in the legend's colours and returns the Axes; the legend shows the classes that occur.
 
     Args:
-        codes: shape (rows, cols); 0 is transparent.
+        codes: shape (rows, cols); 0 is transparent, and grey where masked pixels occur, which would look the same.
         legend: names and colours.
         transform: of the codes' grid, to label the axes in map units; None or rotated: pixels.
         title: above the map.
@@ -58,9 +62,9 @@ def draw_class_map(codes: NDArray[np.uint8], legend: Legend, transform: Coeffici
 
 
 def _entries(present: NDArray[np.uint8], legend: Legend) -> dict[int, tuple[str, Colour]]:
-    """Name and colour of each code that occurs, nodata left out, reserved codes last."""
-    named = {c.code: (c.name, c.colour) for c in legend.classes}
-    codes = [int(code) for code in present if code != NODATA]
+    """Name and colour of each code that occurs, reserved codes last; nodata only beside masked pixels."""
+    named = {NODATA: (RESERVED[NODATA][0], MISSING), **{c.code: (c.name, c.colour) for c in legend.classes}}
+    codes = [int(code) for code in present if code != NODATA or MASKED in present]
     ordered = sorted(codes, key=lambda code: (code in RESERVED, code))
     return {code: named.get(code) or RESERVED.get(code) or (f"code {code}", UNNAMED) for code in ordered}
 
@@ -79,15 +83,40 @@ def class_map(raster: str | Path, legend: Legend, path: str | Path, max_size: in
         SceneError: the raster cannot be read, or holds no codes.
         OutputError: the folder does not exist or cannot be written.
     """
+    codes, transform = read_codes(Path(raster), max_size)
+    write_class_map(codes, legend, path, transform, title or Path(raster).name)
+
+
+def write_class_map(codes: NDArray[np.uint8], legend: Legend, path: str | Path, transform: Coefficients | None, title: str) -> None:
+    """Writes a PNG of class codes with their legend; arguments are those of `draw_class_map`, errors those of `class_map`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    codes, transform = read_codes(Path(raster), max_size)
     tall = codes.shape[0] / codes.shape[1]
     figure = Figure(figsize=(8.5, float(np.clip(6.0 * tall, 2.5, 12.0)) + 0.6), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
-    draw_class_map(codes, legend, transform, title or Path(raster).name, figure.add_subplot())
+    draw_class_map(codes, legend, transform, title, figure.add_subplot())
     _save(figure, Path(path))
+
+
+def draw_codes(source: Source, path: str | Path, max_size: int = 1024) -> bool:
+    """Writes a PNG of a class map in whatever format, if a scene is one; errors are those of `class_map`.
+
+    Returns:
+        Whether it is: one band of codes with a legend.
+    """
+    from hsikit.viz.quicklook import sample
+
+    info = source.info
+    legend = legend_in(info.codes.classes) if info.codes is not None and info.dtype == "uint8" and len(info.bands) == 1 else None
+    if legend is None:
+        return False
+    codes = np.nan_to_num(sample(source, (0,), max_size)[0], nan=NODATA).astype(np.uint8)
+    a, b, c, d, e, f = info.grid.transform
+    right, down = info.grid.shape[1] / codes.shape[1], info.grid.shape[0] / codes.shape[0]
+    transform = (a * right, b * down, c, d * right, e * down, f) if info.grid.crs else None
+    write_class_map(codes, legend, path, transform, Path(info.name).name)
+    return True
 
 
 def stated_legend(raster: str | Path) -> Legend | None:

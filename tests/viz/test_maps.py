@@ -11,8 +11,11 @@ from matplotlib.image import imread
 from hsikit.api import draw_quicklook
 from hsikit.errors import OptionError, OutputError, SceneError
 from hsikit.geo.grid import Grid
-from hsikit.layers import Legend
+from hsikit.layers import Legend, class_layer
 from hsikit.viz.maps import class_map, draw_class_map, stated_legend
+from hsikit.writers import write_raster
+
+from ..writers.arrays import ArrayPixels
 
 GRID = Grid((40, 60), (30.0, 0.0, 300_000.0, 0.0, -30.0, 5_800_000.0), "EPSG:32633")
 LEGEND = Legend.of({1: "water", 3: "wood", 9: "town"}, {1: (0, 0, 255), 3: (0, 128, 0), 9: (200, 0, 0)})
@@ -37,6 +40,23 @@ def test_colours_and_legend_of_what_occurs():
     assert image[20, 0].tolist() == [0, 0, 0, 0]
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["water", "wood", "code 77", "unknown"]
     assert ax.get_xlim() == (300_000.0, 301_800.0) and ax.get_ylim() == (5_798_800.0, 5_800_000.0)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".hdr", ".nc", ".zarr"])
+def test_a_quicklook_of_a_class_map_of_any_format_has_its_colours(suffix, tmp_path):
+    path = write_raster(class_layer(LEGEND), GRID, ArrayPixels(codes()[None]), tmp_path / f"map{suffix}", tags={"hsikit_version": "0"})[0]
+    assert draw_quicklook(path, tmp_path / "map.png", max_size=20) == "classes of the map"
+    picture = (imread(tmp_path / "map.png")[..., :3] * 255).round().astype(int).reshape(-1, 3)
+    assert {(0, 0, 255), (0, 128, 0), (160, 160, 160)} <= set(map(tuple, np.unique(picture, axis=0).tolist()))
+
+
+def test_missing_and_masked_pixels_do_not_look_alike():
+    masked = codes()
+    masked[20, 50:55] = 255
+    ax = draw_class_map(masked, LEGEND, GRID.transform, "mine", Figure().add_subplot())
+    image = ax.images[0].get_array()
+    assert image[20, 0].tolist() != image[20, 52].tolist() == [255, 255, 255, 255] and image[20, 0, 3] == 255
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["water", "wood", "code 77", "no data", "unknown", "masked"]
 
 
 def test_png_is_written_whole_and_shrunk(tmp_path):
