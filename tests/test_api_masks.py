@@ -144,6 +144,10 @@ def test_flags_of_the_cube_hide_pixels_of_the_sharpened_one(made: Scene, tmp_pat
         values, valid = found.read(1), found.read_masks(1)
     hidden = np.kron(flags_of(made.truth.shape) & CLOUD > 0, np.ones((2, 2), bool))
     assert values.shape == hidden.shape and not valid[hidden].any() and valid[~hidden].mean() > 0.5
+    with rasterio.open(tmp_path / "p_masked.tif") as states:
+        codes = states.read(1)
+    np.testing.assert_array_equal(codes, np.where(pan[0] == NODATA, 0, np.where(hidden, 255, 1)))
+    assert (codes == 0).any() and not valid[codes != 1].any()
 
 
 def test_flags_that_nobody_tells_are_refused_before_any_work(made: Scene, model, labels: np.ndarray, tmp_path: Path) -> None:

@@ -197,11 +197,12 @@ class _Planner:
 
         from hsikit.check import check_scene
         from hsikit.engine.plan import plan_run
+        from hsikit.engine.state import with_state
 
         basis = self._basis(order)
         options = replace(run_options(order, self._threads, self._memory, area, hidden), resident=basis.base)
         plan = plan_run(job, {job.reference: source}, {}, options, None)
-        rasters = [layer for layer in job.layers if layer.kind == "raster" and layer.delivered]
+        rasters = [layer for layer in with_state(job, masked=hidden is not None).layers if layer.kind == "raster" and layer.delivered]
         written = sum(int(area.size * layer.zoom**2) * layer.bands * np.dtype(layer.dtype).itemsize for layer in rasters)
         read = area.size * len(job.inputs[job.reference].bands) * np.dtype(source.info.dtype).itemsize
         tiles = -(-area.rows // plan.tile[0]) * -(-area.cols // plan.tile[1])

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from hsikit.engine.layerfile import LayerFile
 from hsikit.engine.ledger import Ledger
 from hsikit.engine.options import Progress, RunOptions
 from hsikit.engine.plan import Plan, alignment
+from hsikit.engine.state import STATE, is_state
 from hsikit.engine.tiling import Tiling, make_tiling
 from hsikit.errors import EmptySceneError
 from hsikit.geo.grid import Grid, Window
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hsikit.engine.parts import Parts
-
-STATE = Layer("__state", dtype="uint8", nodata=0, description="0 invalid, 1 valid, 2 hidden", delivered=False)
 
 
 @dataclass
@@ -105,13 +102,13 @@ class Context:
 
 
 def check_job(job: Job) -> None:
-    """Refuses a job whose stages or layers do not have names of their own: a mistake in a Method.
+    """Refuses a job whose stages or layers do not have names of their own, or that of the engine's layer: a mistake in a Method.
 
     Raises:
         ValueError: a name stands twice.
     """
     names = [stage.name for stage in _opened(job.stages)]
-    layers = [layer.name for layer in job.layers] + list(job.inputs)
+    layers = [layer.name for layer in job.layers if not is_state(layer)] + [STATE.name, *job.inputs]
     for kind, found in (("stage", names), ("layer or role", layers)):
         twice = {name for name in found if found.count(name) > 1}
         if twice:
@@ -129,13 +126,3 @@ def relations_of(job: Job, sources: Mapping[str, Source]) -> dict[str, Relation]
     return {
         role: relate(reference.grid, source.info.grid, names=(reference.name, source.info.name)) for role, source in sources.items() if role != job.reference
     }
-
-
-def count_valid(file: LayerFile) -> int:
-    """Valid pixels, from the state that the stages wrote."""
-    rows = max(1, 2**22 // max(1, file.area.cols))
-    total = 0
-    for row in range(file.area.row, file.area.row_end, rows):
-        window = Window(row, file.area.col, min(rows, file.area.row_end - row), file.area.cols)
-        total += int(np.count_nonzero(file.read(window) == 1))
-    return total

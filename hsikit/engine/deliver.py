@@ -13,17 +13,19 @@ from numpy.typing import NDArray
 from hsikit.engine.context import Context
 from hsikit.engine.layerfile import LayerFile
 from hsikit.engine.options import Progress
-from hsikit.engine.placing import SENSOR, MappedLayer, Placement, mapped_areas, place_features, placement_of
+from hsikit.engine.placing import SENSOR, MappedLayer, Placement, areas_of, place_features, placement_of
 from hsikit.engine.stages import LayerStrips
+from hsikit.engine.state import FineState, is_state
 from hsikit.errors import OutputError
 from hsikit.geo.area import class_areas
 from hsikit.geo.grid import Grid, Window
 from hsikit.geo.remote import RemotePath
-from hsikit.layers import Features, Layer
+from hsikit.layers import Features, Layer, Pixels
 from hsikit.method import Job
 from hsikit.version import __version__
 from hsikit.writers import Asset, Provenance, format_of, raster_paths, write_bundle, write_item, write_provenance, write_raster, write_table, write_vector
 from hsikit.writers.qgis import bundle_paths
+from hsikit.writers.stac import DATA, DATA_MASK
 
 ClassAreas = Mapping[int, tuple[int, float | None]]
 """Code -> (pixels, hectares); hectares are None without georeference."""
@@ -129,7 +131,7 @@ def _deliver_layer(place: _Place, layer: Layer, final: Path, folder: Path, areas
         features = _placed(place, layer, final, progress)
         made = (write_vector if layer.kind == "vector" else write_table)(features, folder / final.name)
         return [(path, final.parent / path.name) for path in made], [Asset(layer.name, final, layer)]
-    pixels: FinishedLayer | MappedLayer = FinishedLayer(context.files[layer.name])
+    pixels = _finished(context, layer)
     grid = context.grid.crop(context.area).finer(layer.zoom)
     if place.placement is not None and place.on_map(layer):
         pixels, grid = MappedLayer(pixels, layer, place.placement.table), place.placement.grid
@@ -138,13 +140,20 @@ def _deliver_layer(place: _Place, layer: Layer, final: Path, folder: Path, areas
     made = write_raster(layer, grid, pixels, folder / final.name, tags={**_tags(context, layer), **place.tags(layer)})
     pairs: list[Pair] = []
     if layer.legend is not None:
-        areas[layer.name] = mapped_areas(pixels) if isinstance(pixels, MappedLayer) else _areas_on_reference(context, layer, grid)
+        areas[layer.name] = _areas_on_reference(context, layer, grid) if isinstance(pixels, FinishedLayer) else areas_of(pixels, grid)
         pairs = write_bundle(final, folder, layer.legend, areas[layer.name])
     assets = [Asset(f"{layer.name} {path.suffix[1:]}", path) for _, path in pairs]
     # An asset without a layer claims no place: one that stays on the sensor's grid beside a map has none.
     described = layer if place.on_map(layer) or place.placement is None else None
-    assets.append(Asset(layer.name, final, described, format_of(final, layer) == "cog", grid if layer.zoom != 1 and place.placement is None else None))
+    own_grid = grid if layer.zoom != 1 and place.placement is None else None
+    assets.append(Asset(layer.name, final, described, format_of(final, layer) == "cog", own_grid, DATA_MASK if is_state(layer) else DATA))
     return [*pairs, *((path, final.parent / path.name) for path in reversed(made))], assets
+
+
+def _finished(context: Context, layer: Layer) -> Pixels:
+    """The pixels of a layer on the grid of the run; the state of those of a finer grid follows from that of the reference pixels."""
+    file = context.files[layer.name]
+    return FinishedLayer(file) if file.layer.zoom == layer.zoom else FineState(file, layer.zoom)
 
 
 def _areas_on_reference(context: Context, layer: Layer, grid: Grid) -> ClassAreas:

@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsikit.engine.compute import open_context
-from hsikit.engine.context import STATE, Context
+from hsikit.engine.context import Context
 from hsikit.engine.device import computing_on
 from hsikit.engine.layerfile import scaled
 from hsikit.engine.options import Progress, RunOptions, Silent
 from hsikit.engine.stages import map_tiles
+from hsikit.engine.state import STATE
 from hsikit.errors import OutputError
 from hsikit.geo.gdal_cache import bounded_gdal_cache
 from hsikit.layers import Layer

@@ -107,15 +107,14 @@ class MappedLayer:
         return out
 
 
-def mapped_areas(mapped: MappedLayer) -> Mapping[int, tuple[int, float | None]]:
-    """Pixels and hectares of each code of a class map, on the map.
+def areas_of(codes: Pixels, grid: Grid) -> Mapping[int, tuple[int, float | None]]:
+    """Pixels and hectares of each code of a class map on its own grid.
 
     Raises:
         GridError: a CRS in which areas cannot be computed.
     """
-    grid = mapped.table.grid
     windows = tile_windows(grid.whole, (max(1, STRIP_PIXELS // grid.shape[1]), grid.shape[1]))
-    return class_areas(((window, mapped.read(window)[0]) for window in windows), grid)
+    return class_areas(((window, codes.read(window)[0]) for window in windows), grid)
 
 
 def place_features(features: Features, placement: Placement) -> tuple[Features, int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hsikit.engine.state import HIDDEN, INVALID, VALID
 from hsikit.geo.grid import Window
 from hsikit.geo.relation import Relation
 from hsikit.method import Halo, Map, Reduce, Tile, halo_of
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
     from hsikit.engine.context import Context
     from hsikit.engine.layerfile import LayerFile
-
-INVALID, VALID, HIDDEN = 0, 1, 2
-"""State of a reference pixel: nothing measured, usable, hidden by the mask."""
 
 
 @dataclass

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hsikit.engine.compute import open_context
-from hsikit.engine.context import STATE, Context, count_valid
+from hsikit.engine.context import Context
 from hsikit.engine.deliver import ClassAreas, beside, deliver
 from hsikit.engine.device import computing_on
 from hsikit.engine.layerfile import scaled
@@ -16,6 +16,7 @@ from hsikit.engine.ledger import COMMITTING, run_key, work_folder
 from hsikit.engine.options import Progress, RunOptions, Silent
 from hsikit.engine.placing import check_places
 from hsikit.engine.stages import run_stages, total_steps
+from hsikit.engine.state import STATE, count_valid, with_state
 from hsikit.errors import EmptySceneError, HsikitError, OptionError, OutputError
 from hsikit.geo.gdal_cache import bounded_gdal_cache
 from hsikit.geo.remote import RemotePath, place_of
@@ -85,7 +86,7 @@ def _check_ending(layer: Layer, path: Path) -> None:
 
 def run_job(job: Job, sources: Mapping[str, Source], output: str | Path, *, named: Mapping[str, Path] | None = None,
             options: RunOptions | None = None, progress: Progress | None = None) -> RunReport:  # fmt: skip
-    """Runs a job over open scenes and writes its layers.
+    """Runs a job over open scenes and writes its layers; with a mask, and a main raster that has no code for what it hides, also `STEM_masked`.
 
     Args:
         job: what is run.
@@ -102,7 +103,7 @@ def run_job(job: Job, sources: Mapping[str, Source], output: str | Path, *, name
         MemoryPlanError: no tile fits into the promised memory.
     """
     chosen, told = options or RunOptions(), progress or Silent()
-    path = place_of(output)
+    job, path = with_state(job, masked=chosen.mask is not None), place_of(output)
     paths = output_paths(job, path, {name: place_of(other) for name, other in (named or {}).items()})
     folder = work_folder(path)
     others = [*(other for other in paths.values() if other != path), *beside(job, paths)]

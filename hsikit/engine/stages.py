@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hsikit.engine.context import STATE, Context
+from hsikit.engine.context import Context
 from hsikit.engine.layerfile import LayerFile, scaled
-from hsikit.engine.read import HIDDEN, VALID, Assembler, Need, RoleReader, needs_of
+from hsikit.engine.read import Assembler, Need, RoleReader, needs_of
+from hsikit.engine.state import HIDDEN, STATE, VALID, fine_state
 from hsikit.engine.tiling import Tiling
 from hsikit.engine.workers import run_ordered
 from hsikit.geo.grid import Grid, Window
@@ -211,24 +211,9 @@ def _finished(layer: Layer, values: Tensor | None, state: NDArray[np.uint8] | No
         # NumPy has no bfloat16.
         out = (part_values.float() if part_values.dtype == torch.bfloat16 else part_values).cpu().numpy().astype(layer.dtype)
     if state is not None:
-        own = _fine_state(_clip(state, tiling, number), tiling.clipped[number], part, layer.zoom)
+        own = fine_state(_clip(state, tiling, number), tiling.clipped[number], part, layer.zoom)
         _keep_nodata(out, own, layer)
     return out
-
-
-def _fine_state(state: NDArray[np.uint8], part: Window, fine: Window, zoom: Fraction) -> NDArray[np.uint8]:
-    """The state of each pixel of a finer grid: that of the reference pixel that holds its centre."""
-    if zoom == 1:
-        return state
-    rows = _holding(fine.row, fine.row_end, zoom) - part.row
-    cols = _holding(fine.col, fine.col_end, zoom) - part.col
-    return state[rows][:, cols]
-
-
-def _holding(first: int, end: int, zoom: Fraction) -> NDArray[np.intp]:
-    """The reference pixels that hold the centres of fine pixels; a centre on a border belongs to the pixel before, as in `scaled`."""
-    double = (2 * np.arange(first, end) + 1) * zoom.denominator
-    return -(-double // (2 * zoom.numerator)) - 1
 
 
 def _keep_nodata(out: NDArray[Any], state: NDArray[np.uint8], layer: Layer) -> None:

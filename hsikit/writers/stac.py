@@ -32,6 +32,8 @@ _MEDIA = {
     ".gpkg": "application/geopackage+sqlite3", ".geojson": "application/geo+json", ".parquet": "application/vnd.apache.parquet", ".csv": "text/csv",
     ".qml": "application/xml", ".xml": "application/xml", ".hdr": "text/plain", ".json": "application/json", ".html": "text/html",
 }  # fmt: skip
+DATA, DATA_MASK = "data", "data-mask"
+"""Roles of an asset that holds a layer: what was asked for, and what of it is valid data or why it is none."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Asset:
         layer: what it holds; None for style sheets and the like.
         cog: whether it is a cloud-optimised GeoTIFF.
         grid: its own grid, where it is not the item's.
+        role: of a layer.
     """
 
     key: str
@@ -51,6 +54,7 @@ class Asset:
     layer: Layer | None = None
     cog: bool = False
     grid: Grid | None = None
+    role: str = DATA
 
 
 def write_item(
@@ -152,7 +156,7 @@ def _asset(asset: Asset, home: Path) -> Any:
     media = _COG if asset.cog else _MEDIA.get(asset.path.suffix.lower(), "application/octet-stream")
     description = layer.description if layer is not None and layer.description else None
     return pystac.Asset(
-        href, title=asset.key, description=description, media_type=media, roles=["data" if layer is not None else "metadata"], extra_fields=legal(extra)
+        href, title=asset.key, description=description, media_type=media, roles=[asset.role if layer is not None else "metadata"], extra_fields=legal(extra)
     )
 
 

@@ -36,6 +36,8 @@ def test_the_plan_opens_every_scene_and_writes_nothing(place: Place, tmp_path: P
     good, part = plan.good
     assert (good.shape, good.tiles, good.read, good.written) == ((30, 40), 6, 30 * 40 * 10 * 2, 30 * 40)
     assert part.shape == (10, 10) and part.read == 10 * 10 * 10 * 2 and part.written == 10 * 10 * 4
+    hidden = replace(made[-1], options={**made[-1].options, "mask": [str(place.folder / "labels.tif")]})
+    assert plan_batch([hidden], paces={"anomaly": PACE}).scenes[0].written == 10 * 10 * (4 + 1)
     assert [scene.order.name for scene in plan.scenes if scene.error] == [str(place.folder / "bad.tif"), str(place.folder / "none.tif")]
     assert plan.basis["classify"].startswith("some tiles of") and good.seconds is not None and part.seconds is not None
     assert plan.seconds == plan.start + max((good.seconds + part.seconds) / 2, good.seconds, part.seconds)

@@ -53,6 +53,28 @@ def test_groups_make_the_map_of_one_piece(place: Place, tmp_path: Path, options:
     assert_same(*outputs)
 
 
+def test_groups_tell_masked_pixels_from_missing_ones(place: Place, tmp_path: Path) -> None:
+    """The labelled pixels serve as clouds; the output is finer than its scene."""
+    found = []
+    for name, above in (("one", None), ("split", 300)):
+        options = {"tile": 8, "zoom": 2, "mask": [str(place.folder / "labels.tif")]}
+        order = Order((str(place.folder / "a.tif"),), "superresolve", tmp_path / name / "fine.tif", options)
+        assert run_batch([order], split_above=above).done == [order.output]
+        (row,) = read_rows(ledger_of([order]))
+        masked = order.output.with_name("fine_masked.tif")
+        assert row.attempts == (2 if above else 1) and str(masked) in [file for file, _, _ in row.files]
+        with rasterio.open(masked) as file:
+            found.append(file.read(1))
+        assert json.loads(order.output.with_suffix(".json").read_text())["assets"]["masked"]["roles"] == ["data-mask"]
+    with rasterio.open(place.folder / "labels.tif") as labels, rasterio.open(place.folder / "a.tif") as scene:
+        values = scene.read()
+        missing, hidden = (values == scene.nodata).sum(axis=0) > 0.1 * len(values), labels.read(1) > 0
+    wanted = np.where(missing, 0, np.where(hidden, 255, 1)).repeat(2, 0).repeat(2, 1)
+    assert set(np.unique(wanted)) == {0, 1, 255}
+    for codes in found:
+        np.testing.assert_array_equal(codes, wanted)
+
+
 def test_a_method_that_begins_with_a_statistic_stays_in_one_piece(place: Place, tmp_path: Path) -> None:
     (order,) = place.orders(tmp_path, "a.tif")
     rx = Order(order.scene, "anomaly", tmp_path / "rx.tif", {"tile": 8})

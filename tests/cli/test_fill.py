@@ -48,6 +48,21 @@ def test_a_filled_cube_its_flags_and_its_check(scene: Path) -> None:
     assert len((scene.parent / "f_check.csv").read_text().splitlines()) > 4
 
 
+def test_masked_pixels_are_told_from_missing_ones(scene: Path) -> None:
+    with rasterio.open(scene) as given:
+        place = {"crs": given.crs, "transform": given.transform, "height": given.height, "width": given.width}
+        hidden, empty = np.zeros(given.shape, np.uint8), (given.read() == NODATA).all(axis=0)
+    hidden[4:12, 3:20] = 1
+    with rasterio.open(scene.parent / "cloud.tif", "w", driver="GTiff", count=1, dtype="uint8", **place) as file:
+        file.write(hidden, 1)
+    done = run("fill", scene, "-o", scene.parent / "f.tif", "--bands", "700-720", "--threads", 1, "--mask", scene.parent / "cloud.tif")
+    assert done.code == 0, done.err
+    with rasterio.open(scene.parent / "f.tif") as filled, rasterio.open(scene.parent / "f_masked.tif") as states:
+        values, codes = filled.read(), states.read(1)
+    np.testing.assert_array_equal(np.isnan(values).all(axis=0), codes != 1)
+    assert (codes[empty] == 0).all() and empty[hidden > 0].any() and (codes == 255).sum() > 60 and hidden[codes == 255].all()
+
+
 def test_the_deviation_of_each_estimate(scene: Path) -> None:
     done = run("fill", scene, "-o", scene.parent / "g.tif", "--method", "gaussian", "--sigma", "--threads", 1)
     assert done.code == 0 and "claimed" in done.out, done.err

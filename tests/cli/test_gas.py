@@ -74,6 +74,19 @@ def test_a_line_of_a_known_instrument_loses_the_bands_in_water_vapour_and_none_o
     np.testing.assert_allclose(known, plain, atol=1)  # ppm m, at which its rounds end
 
 
+def test_masked_pixels_are_told_from_missing_ones(made: tuple[Path, GasScene], tmp_path: Path) -> None:
+    folder, scene = made
+    hidden = np.zeros(scene.truth.shape, np.uint8)
+    hidden[20:30, 2:4] = 1
+    with rasterio.open(tmp_path / "cloud.tif", "w", driver="GTiff", height=len(hidden), width=hidden.shape[1], count=1, dtype="uint8") as file:
+        file.write(hidden, 1)
+    given = ("--absorption", folder / "methane.csv", "--unit", "uW/cm2/sr/nm", "--tile", 3, "--mask", tmp_path / "cloud.tif")
+    done = run("gas", folder / "line.hdr", *given, "-o", tmp_path / "gas.tif")
+    assert done.code == 0, done.err
+    np.testing.assert_array_equal(rasterio.open(tmp_path / "gas_masked.tif").read(1), np.where(hidden, 255, 1))
+    assert np.isnan(rasterio.open(tmp_path / "gas.tif").read(1)[hidden > 0]).all()
+
+
 def test_mistakes(made: tuple[Path, GasScene], tmp_path: Path) -> None:
     folder, _ = made
     line, table = folder / "line.hdr", folder / "methane.csv"

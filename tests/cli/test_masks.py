@@ -46,13 +46,44 @@ def test_several_masks_grown_within_an_area(hsikit: Hsikit, place: Field, files:
     assert json.loads((tmp_path / "map.json").read_text())["properties"]["hsikit:parameters"]["masked"] == said
 
 
-@pytest.mark.parametrize("verb", ["superresolve", "anomaly"])
-def test_other_maps_leave_out_what_is_hidden(hsikit: Hsikit, place: Field, files: Path, tmp_path: Path, verb: str) -> None:
-    done = hsikit(verb, place.scene, "-o", tmp_path / "out.tif", "--mask", files / "clouds.gpkg")
-    assert done.code == 0 and "masked: 2.3% of the pixels" in done.err
-    with rasterio.open(tmp_path / "out.tif") as found:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("superresolve",), ("anomaly",), ("anomaly", "--method", "cluster-rx", "-p", "clusters=2", "-p", "components=4"), ("detect", "--pixel", "50,30"),
+        ("detect", "--pixel", "50,30", "--hits", "hits.gpkg"), ("transform", "--components", "3"),
+    ],
+)  # fmt: skip
+def test_other_maps_leave_out_what_is_hidden_and_tell_it_from_what_is_missing(
+    hsikit: Hsikit, place: Field, files: Path, tmp_path: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = hsikit(words[0], place.scene, *words[1:], "-o", "out.tif", "--mask", files / "clouds.gpkg")
+    assert done.code == 0 and "masked: 2.3% of the pixels" in done.err, done.err
+    assert "out_masked.tif" in done.out.split("wrote ")[1].strip().split(", ")
+    with rasterio.open("out.tif") as found, rasterio.open("out_masked.tif") as states:
         zoom = found.height // place.made.truth.shape[0]
-        assert not found.read_masks(1)[30 * zoom : 40 * zoom, 30 * zoom : 40 * zoom].any() and found.read_masks(1).any()
+        valid, codes = found.read_masks(1) > 0, states.read(1)
+        assert states.transform == found.transform and states.tags()["hsikit_masked"] == "clouds.gpkg"
+    hidden = np.zeros(place.made.truth.shape, bool)
+    hidden[30:40, 30:40] = True
+    wanted = np.where(place.made.truth == 0, 0, np.where(hidden, 255, 1))
+    assert (wanted[hidden] == 0).any()
+    np.testing.assert_array_equal(codes, wanted.repeat(zoom, 0).repeat(zoom, 1))
+    assert valid.any() and not valid[codes != 1].any()
+    assert hsikit("quicklook", "out_masked.tif", "-o", "out.png").out.startswith("classes of the map")
+
+
+def test_an_output_without_a_mask_has_no_layer_beside_it(hsikit: Hsikit, place: Field, files: Path, tmp_path: Path) -> None:
+    assert hsikit("anomaly", place.scene, "-o", tmp_path / "out.tif").code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.json", "out.tif"]
+    again = ("anomaly", place.scene, "-o", tmp_path / "again.tif", "--aoi", files / "area.gpkg")
+    (tmp_path / "again_masked.tif").write_text("mine")
+    done = hsikit(*again)
+    assert done.code == 2 and "again_masked.tif: exists already" in done.err and (tmp_path / "again_masked.tif").read_text() == "mine"
+    assert hsikit(*again, "--overwrite").code == 0
+    wanted = np.full(place.made.truth.shape, 255)
+    wanted[20:56, 12:48] = 1
+    np.testing.assert_array_equal(codes_of(tmp_path / "again_masked.tif"), np.where(place.made.truth == 0, 0, wanted))
 
 
 def test_training_and_scoring_tell_what_they_leave_out(hsikit: Hsikit, place: Field, files: Path, tmp_path: Path) -> None:

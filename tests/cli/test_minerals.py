@@ -49,6 +49,19 @@ def test_entries_are_named(made: Path, tmp_path: Path) -> None:
     assert [row["name"] for row in rows] == list(NAMES) and rows[0]["pixels_group_2"] == "20"
 
 
+def test_masked_pixels_are_told_from_those_without_a_mineral(made: Path, tmp_path: Path) -> None:
+    with rasterio.open(made / "scene.tif") as scene:
+        place = {**scene.profile, "count": 1, "dtype": "uint8", "nodata": None}
+        hidden = np.zeros(scene.shape, np.uint8)
+    hidden[:, 5:9] = 1
+    with rasterio.open(tmp_path / "cloud.tif", "w", **place) as file:
+        file.write(hidden, 1)
+    reading = ("--quantity", "surface_reflectance", "--noise", 0.002, "--mask", tmp_path / "cloud.tif")
+    done = run("minerals", made / "scene.tif", "--library", made / "library.csv", "-o", tmp_path / "map.tif", *reading)
+    assert done.code == 0, done.err
+    np.testing.assert_array_equal(rasterio.open(tmp_path / "map_masked.tif").read(1), np.where(hidden, 255, 1))
+
+
 def test_mistakes(made: Path, tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text("a = 1")
     told = {

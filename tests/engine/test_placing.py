@@ -232,3 +232,26 @@ def test_placing_reads_the_scene_no_further_time(table, tmp_path):
         run(classes, tmp_path / f"{grid}.tif", source, grid=grid)
         counted.append(source.reads)
     assert counted[0] == counted[1]
+
+
+@pytest.mark.parametrize("table", [True, False])
+def test_what_was_masked_is_told_on_the_map_and_on_the_sensors_grid(table, tmp_path):
+    class Hidden:
+        identity = ("hidden",)
+
+        def read(self, window):
+            rows = np.arange(window.row, window.row_end)
+            return np.repeat((rows[:, None] // 10) % 2 == 1, window.cols, axis=1)
+
+    for grid in ("sensor", "map"):
+        report, _ = run(mean_filter, tmp_path / f"{grid}.tif", swath_source(table), grid=grid, mask=Hidden())
+        assert tmp_path / f"{grid}_masked.tif" in report.files
+    sensor = read(tmp_path / "sensor_masked.tif")[0][0]
+    wanted = np.where((odd_scene() == -9999).any(axis=0), 0, np.where((np.arange(ROWS)[:, None] // 10) % 2 == 1, 255, 1))
+    np.testing.assert_array_equal(sensor, wanted)
+    codes, grid, tags = read(tmp_path / "map_masked.tif")
+    made = trimmed(swath_source().info.swath.table) if table else make_table(swath_of_arrays(LON, LAT))
+    lookup = made.read(made.grid.whole)
+    np.testing.assert_array_equal(codes[0], np.where(lookup.filled, sensor[lookup.rows, lookup.cols], 0))
+    assert grid == made.grid == read(tmp_path / "map.tif")[1] and tags["hsikit_grid"] == read(tmp_path / "map.tif")[2]["hsikit_grid"]
+    assert report.areas["masked"] == class_areas([(grid.whole, codes[0])], grid)
