@@ -10,7 +10,8 @@ from typing import Any
 
 from hsikit.errors import OptionError
 from hsikit.geo.remote import place_of
-from hsikit.mosaic.maps import Map, Seen, number, read_json
+from hsikit.mosaic.maps import LAYERS, Map, Seen, layers_in, number, read_json
+from hsikit.writers.stac import DATA
 
 LEDGERS = (".sqlite", ".db")
 COLUMNS = ("map", "acquired", "cloud_cover", "view_zenith")
@@ -64,12 +65,11 @@ def _maps_of_document(path: Path, layer: str | None) -> Iterator[Path]:
 
 def _main(file: Path, item: Mapping[str, Any], layer: str | None) -> Path:
     """The map that an item describes: its asset "map", else the layer that is asked for, else its only data."""
-    found = item.get("assets")
-    data = {key: asset["href"] for key, asset in found.items() if "data" in (asset.get("roles") or ())} if isinstance(found, dict) else {}
-    key = next((name for name in ("map", layer) if name in data), next(iter(data), None) if len(data) == 1 else None)
+    layers, data = layers_in(item, LAYERS), layers_in(item, (DATA,))
+    key = next((name for name in ("map", layer) if name in layers), next(iter(data), None) if len(data) == 1 else None)
     if key is None:
         raise OptionError(file, f"the item does not say which layer is the map: {', '.join(data) or 'it has no data'}", "Choose one by --layer")
-    return _resolved(file, str(data[key]))
+    return _resolved(file, layers[key])
 
 
 def _resolved(file: Path, href: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,11 @@ from hsikit.layers import MASKED, Layer, Legend
 from hsikit.scene import Source
 from hsikit.sensors import open_source
 from hsikit.sensors.geotiff import open_dataset
+from hsikit.writers.stac import DATA, DATA_MASK
 
 SUFFIXES = (".tif", ".tiff")
+LAYERS = (DATA, DATA_MASK)
+"""Roles of assets that can be joined; only of the first one is an asset that nobody names."""
 
 
 @dataclass(frozen=True)
@@ -160,9 +163,13 @@ def number(value: Any) -> float:
     return found if np.isfinite(found) else math.nan
 
 
+def layers_in(item: Mapping[str, Any], roles: Sequence[str]) -> dict[str, str]:
+    """Addresses of those assets of a STAC item, by name, that have one of some roles."""
+    found = item.get("assets")
+    named = [(str(key), asset) for key, asset in found.items() if isinstance(asset, dict)] if isinstance(found, dict) else []
+    return {key: asset["href"] for key, asset in named if any(role in (asset.get("roles") or ()) for role in roles) and isinstance(asset.get("href"), str)}
+
+
 def _assets(main: Path, item: Mapping[str, Any]) -> dict[str, Path]:
     """Files of the item's layers, by name."""
-    found = item.get("assets")
-    named = found.items() if isinstance(found, dict) else ()
-    hrefs = {str(key): asset.get("href") for key, asset in named if isinstance(asset, dict) and "data" in (asset.get("roles") or ())}
-    return {key: place_of(href) if "://" in href else main.parent / href for key, href in hrefs.items() if isinstance(href, str)}
+    return {key: place_of(href) if "://" in href else main.parent / href for key, href in layers_in(item, LAYERS).items()}
