@@ -13,19 +13,23 @@ if TYPE_CHECKING:
     from hsikit.sensors import SensorEntry
     from hsikit.sensors.products import Product
 
+MARKS = "lpvcutsw"
+"""Letters for the keys of `hsikit.sensors.products.TELLS`, in their order."""
+
 
 def sensors(
     name: Annotated[str | None, typer.Argument(help="An instrument, whose bands are shown; all are listed without.", show_default=False)] = None,
 ) -> None:
     """Products that are read, and instruments whose bands are at hand (for `--sensor` and `hsikit resample`); of one, its bands."""
     from hsikit.sensors import list_sensors
-    from hsikit.sensors.products import PRODUCTS
+    from hsikit.sensors.products import PRODUCTS, TELLS
 
     if name is not None:
         for line in band_lines(name):
             say(line)
         return
-    say("Products that are read, and what their reading was held against:")
+    say("Products that are read, what their reading was held against, and what they tell of their making:")
+    say(f"({', '.join(f'{mark} {kind}' for mark, kind in zip(MARKS, TELLS, strict=True))})")
     for line in product_table(PRODUCTS):
         say(line)
     say("")
@@ -35,10 +39,13 @@ def sensors(
 
 
 def product_table(products: Sequence[Product]) -> list[str]:
-    """A line for each product, or kind of product where they differ in state: name, state, what it is."""
-    lines = [(product.name, state, what) for product in products for what, state in product.states]
+    """A line for each product, or kind of product where they differ in state: name, state, what it tells by `MARKS`, what it is."""
+    from hsikit.sensors.products import TELLS
+
+    marks = {product.name: "".join(mark if kind in product.tells else "-" for mark, kind in zip(MARKS, TELLS, strict=True)) for product in products}
+    lines = [(product.name, state, marks[product.name], what) for product in products for what, state in product.states]
     width, states = (max(len(line[column]) for line in lines) for column in (0, 1))
-    return [f"{name:<{width}}  {state:<{states}}  {what}" for name, state, what in lines]
+    return [f"{name:<{width}}  {state:<{states}}  {told}  {what}" for name, state, told, what in lines]
 
 
 def table(entries: Sequence[SensorEntry]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hsikit.sensors import FORMATS, list_sensors
-from hsikit.sensors.products import METADATA, PRODUCTS, REAL, SPECIFICATION
+from hsikit.sensors.products import METADATA, PRODUCTS, REAL, SPECIFICATION, TELLS
 
 PAGE = Path(__file__).with_name("readers.md")
 CONTAINERS = {
@@ -33,6 +33,14 @@ names what is wrong, or a cube of the right shape and axis ([what was found](../
 ## Products
 
 A reader whose products were not all held to the same has a line for each kind.
+"""
+
+TOLD = """
+## What products tell of their making
+
+What `hsikit info` prints of it is what the product's own metadata say, or files of the same product beside it (EMIT's and AVIRIS's observation,
+their uncertainty); what they do not say stays out. A level that stands in the product's name or kind counts as said, and so does
+that radiance was not corrected. Angles are those of the scene's centre, or of its middle pixel. Not every kind of a reader's products tells all.
 """
 
 ARCHIVES = """
@@ -66,6 +74,8 @@ def page() -> str:
     for product in PRODUCTS:
         containers = ", ".join(CONTAINERS[container] for container in product.containers)
         lines += [f"| `{product.name}` | {what} | {containers} | {state} |" for what, state in product.states]
+    lines += [TOLD, f"| name | {' | '.join(TELLS)} |", "|---" * (len(TELLS) + 1) + "|"]
+    lines += [f"| `{product.name}` | {' | '.join('yes' if kind in product.tells else '' for kind in TELLS)} |" for product in PRODUCTS]
     lines += ["", "## General formats", "", "| name | what it is |", "|---|---|"]
     lines += [f"| `{name}` | {form.description} |" for name, form in FORMATS.items()]
     lines += [ARCHIVES.rstrip(), SENSORS]

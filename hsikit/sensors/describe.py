@@ -11,7 +11,7 @@ from hsikit.scene import Bands, Floats, SceneInfo, Source
 from hsikit.sensors.percentiles import NEAR, WITHIN, percentiles
 
 PROVENANCE = (
-    "product", "processing_level", "processor", "processor_version", "correction", "uncertainty",
+    "product", "processing_level", "product_version", "processor", "processor_version", "correction", "uncertainty",
     "sun_zenith", "sun_azimuth", "view_zenith", "view_azimuth", "cloud_cover",
 )  # fmt: skip
 """What readers of products say in `SceneInfo.attrs`."""

@@ -48,7 +48,8 @@ def _xml() -> str:
     return """<?xml version="1.0" encoding="UTF-8"?>
 <ProductMetaData><SatelliteID>GF5B</SatelliteID><SensorID>AHSI</SensorID><ProductLevel>LEVEL1</ProductLevel>
   <StartTime>2022-12-08 13:41:21.50</StartTime><EndTime>2022-12-08 13:41:30.10</EndTime>
-  <SolarAzimuth>201.5</SolarAzimuth><SolarZenith>61.25</SolarZenith><SatelliteZenith>1.5</SatelliteZenith></ProductMetaData>
+  <SolarAzimuth>201.5</SolarAzimuth><SolarZenith>61.25</SolarZenith><SatelliteZenith>1.5</SatelliteZenith>
+  <SatelliteAzimuth>98.25</SatelliteAzimuth><CloudPercent>4</CloudPercent></ProductMetaData>
 """
 
 
@@ -80,7 +81,9 @@ def product(folder: Path, satellite: str = "GF5B", how: str = "average", numbere
         grid=Grid((ROWS, COLS), (30.0, 0.0, 600015.0, 0.0, -30.0, 4010025.0), "EPSG:32649") if mapped else None,
         good=outside_water_vapour(wavelength),
         longitude=None if mapped else 113.2 + (across - 4) / 1000 * 0.4, latitude=None if mapped else 36.3 - (down - 3) / 1000 * 0.3,
-        acquired="2022-12-08T05:41:21", attrs={"product": scene, "sun_zenith": "61.2500", "view_zenith": "1.5000"},
+        acquired="2022-12-08T05:41:21",
+        attrs={"product": scene, "processing_level": "LEVEL1", "correction": "none", "sun_zenith": "61.2500", "sun_azimuth": "201.5000",
+               "view_zenith": "1.5000", "view_azimuth": "98.2500", "cloud_cover": "4.0000"},
         options={} if how == "average" else {"detector_overlap": how},
     )  # fmt: skip
 

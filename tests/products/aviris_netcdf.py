@@ -19,6 +19,10 @@ FWHM = np.linspace(7.6, 8.3, len(WAVELENGTHS)).astype(np.float32)
 GOOD = outside_water_vapour(WAVELENGTHS)
 LEFT, TOP, STEP = 234567.5, 3801234.5, 3.1
 ROOT = {"Conventions": "CF-1.6", "institution": "Jet Propulsion Laboratory", "instrument": "AVIRIS-3", "time_coverage_start": "2025-01-11T19:59:28Z"}
+MADE = {"processor": "Jet Propulsion Laboratory"}
+LAYERS = {"path_length": 4500.0, "to_sensor_azimuth": 310.5, "to_sensor_zenith": 7.25, "to_sun_azimuth": 160.5, "to_sun_zenith": 58.75}
+ANGLES = {"view_azimuth": "310.5000", "view_zenith": "7.2500", "sun_azimuth": "160.5000", "sun_zenith": "58.7500"}
+"""Of the pixel in the middle of an observation."""
 
 
 def _open(path: Path, title: str, **root: object) -> h5py.File:
@@ -67,7 +71,8 @@ def radiance(folder: Path) -> Built:
         place = _sensor_grid(file, rng)
     truth = np.where(values == FILL, np.nan, 10 * values).astype(np.float32)
     return Built(path, truth, WAVELENGTHS.astype(float), FWHM.astype(float), "radiance", good=GOOD, acquired="2025-01-11T19:59:28Z",
-                 attrs={"processing_level": "L1B", "correction": "none"}, **place)  # type: ignore[arg-type]  # fmt: skip
+                 attrs={**MADE, "product": "AVIRIS-3 L1B Calibrated Radiance V001", "processing_level": "L1B", "correction": "none"},
+                 **place)  # type: ignore[arg-type]  # fmt: skip
 
 
 def _on_map(path: Path, group: str, title: str, quantity: str, unit: str) -> Built:
@@ -81,14 +86,15 @@ def _on_map(path: Path, group: str, title: str, quantity: str, unit: str) -> Bui
     truth = np.where(values == FILL, np.nan, values).astype(np.float32)
     grid = Grid((ROWS, COLS), (STEP, 0.0, LEFT, 0.0, -STEP, TOP), "EPSG:32611")
     return Built(path, truth, WAVELENGTHS.astype(float), FWHM.astype(float), quantity, grid=grid, good=GOOD, acquired="2025-01-11T19:59:28Z",
-                 attrs={"processing_level": "L2A"})  # fmt: skip
+                 attrs={**MADE, "product": title, "processing_level": "L2A"})  # fmt: skip
 
 
 def reflectance(folder: Path) -> Built:
     built = _on_map(folder / "AV320250111t195928_000_L2A_OE_f576f24d_RFL_ORT.nc", "reflectance", "AVIRIS-3 L2A Surface Reflectance V001",
                     "surface_reflectance", "1")  # fmt: skip
     uncertainty(folder)
-    built.attrs = {**built.attrs, "uncertainty": "per pixel: --variable uncertainty"}
+    observation(folder)
+    built.attrs = {**built.attrs, **ANGLES, "correction": "ISOFIT (optimal estimation)", "uncertainty": "per pixel: --variable uncertainty"}
     return built
 
 
@@ -99,15 +105,17 @@ def uncertainty(folder: Path) -> Built:
 def observation(folder: Path) -> Built:
     rng = np.random.default_rng(23)
     path = folder / "AV320250111t195928_000_L1B_ORT_a1b2c3d4_OBS.nc"
-    names = ["path_length", "solar_zenith", "to_sensor_azimuth"]
-    values = rng.uniform(0, 360, (3, ROWS, COLS)).astype(np.float32)
+    values = np.array(list(LAYERS.values()), np.float32)[:, None, None] + rng.uniform(-0.5, 0.5, (len(LAYERS), ROWS, COLS)).astype(np.float32)
+    values[:, ROWS // 2, COLS // 2] = list(LAYERS.values())
     with _open(path, "AVIRIS-3 L1B Observation V001") as file:
-        for name, layer in zip(names, values, strict=True):
+        for name, layer in zip(LAYERS, values, strict=True):
             layer[0, 0] = FILL
             add_array(file, f"observation_parameters/{name}", layer, _FillValue=FILL)
         place = _sensor_grid(file, rng)
     truth = np.where(values == FILL, np.nan, values).astype(np.float32)
-    return Built(path, truth, np.full(3, np.nan), quantity="dn", names=tuple(names), acquired="2025-01-11T19:59:28Z", **place)  # type: ignore[arg-type]
+    attrs = {**MADE, **ANGLES, "product": "AVIRIS-3 L1B Observation V001", "processing_level": "L1B"}
+    return Built(path, truth, np.full(len(LAYERS), np.nan), quantity="dn", names=tuple(LAYERS), acquired="2025-01-11T19:59:28Z", attrs=attrs,
+                 **place)  # type: ignore[arg-type]  # fmt: skip
 
 
 CASES = (

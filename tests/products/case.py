@@ -35,7 +35,7 @@ class Built:
         table: for a swath with a lookup table, (grid of the map, rows, cols) with -1 for nothing.
         quality: truth of each flag that the product can tell.
         acquired: start of the ISO 8601 time, or "".
-        attrs: attributes that must be there, with their values.
+        attrs: attributes that must be there, with their values; all of `hsikit.sensors.describe.PROVENANCE` that the files tell.
         names: of the bands, or None where they do not matter.
         options: keyword arguments for opening it.
         tolerance: of values, relative to the largest.

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from hsikit.geo.grid import Window
-from hsikit.scene import QUALITY_FLAGS, Source, read_window
+from hsikit.scene import QUALITY_FLAGS, SceneInfo, Source, read_window
 from hsikit.sensors import open_source
+from hsikit.sensors.describe import PROVENANCE
+from hsikit.sensors.products import TELLS
 from tests.products.case import Built
 
 CORNER = 1e-6  # of a pixel
@@ -36,6 +38,20 @@ def opens(built: Built, driver: str) -> str:
     assert (len(info.bands), *info.grid.shape) == built.truth.shape
     source.close()
     return ""
+
+
+def provenance(built: Built, driver: str) -> str:
+    """All that the files tell of their making, and nothing else: what is read is what was written, field by field."""
+    info = opened(built).info
+    found = {key: info.attrs[key] for key in PROVENANCE if info.attrs.get(key)}
+    assert found == {key: text for key, text in built.attrs.items() if key in PROVENANCE}
+    assert bool(info.acquired) == bool(built.acquired)
+    return ", ".join(tells(info)) or "tells nothing"
+
+
+def tells(info: SceneInfo) -> list[str]:
+    """The kinds of `TELLS` that a scene tells."""
+    return [kind for kind, keys in TELLS.items() if any(info.attrs.get(key) for key in keys) or (kind == "time" and info.acquired)]
 
 
 def wavelengths(built: Built, driver: str) -> str:
@@ -146,6 +162,6 @@ def survives(built: Built, driver: str) -> str:
 
 
 CHECKS: dict[str, Callable[[Built, str], str]] = {
-    "opens": opens, "wavelengths": wavelengths, "scale": scale, "fill is NaN": fill, "quality": quality, "corner": corner,
+    "opens": opens, "provenance": provenance, "wavelengths": wavelengths, "scale": scale, "fill is NaN": fill, "quality": quality, "corner": corner,
     "windows": windows, "written and read": survives,
 }  # fmt: skip

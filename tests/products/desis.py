@@ -75,7 +75,8 @@ def product(folder: Path, level: str, binning: int = 1, nodata: float | None = N
     return Built(
         folder, truth.astype(np.float32), centres, widths, "surface_reflectance" if level == "L2A" else "radiance", "desis",
         None if level == "L1B" else Grid((ROWS, COLS), (a, b, c, d, e, f), "EPSG:32611"), quality=quality, acquired="2022-04-04T19:32:59",
-        attrs={"processing_level": level, "product": stem[:-1], "sun_zenith": "32.5000", "view_zenith": "11.2500", "processor_version": "02.20"},
+        attrs={"processing_level": level, "product": stem[:-1], "processor": "DESIS ground segment (DLR)", "processor_version": "02.20",
+               "correction": "atmosphere" if level == "L2A" else "none", "sun_zenith": "32.5000", "sun_azimuth": "141.2000", "view_zenith": "11.2500"},
     )  # fmt: skip
 
 

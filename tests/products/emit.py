@@ -91,6 +91,10 @@ class Granule:
 
     def built(self, path: Path, truth: np.ndarray, **more: object) -> Built:
         told = {"wavelength": WAVELENGTHS.astype(float), "fwhm": FWHM.astype(float), "sensor": "emit", "acquired": "2022-08-27T06:07:53Z", **more}
+        with h5py.File(path) as file:
+            title = file.attrs["title"].decode()
+        made = {"product": title, "processing_level": path.name[5:8], "product_version": "V001", "processor": "EMIT SDS", "processor_version": "010608"}
+        told["attrs"] = {**made, **told.get("attrs", {})}  # type: ignore[dict-item]
         table = (self.grid, self.rows, self.cols)
         return Built(path, truth.astype(np.float32), longitude=self.lon, latitude=self.lat, table=table, **told)  # type: ignore[arg-type]
 
@@ -136,8 +140,9 @@ def radiance(folder: Path) -> Built:
         add_array(file, "radiance", values, _FillValue=FILL, long_name="Radiance Data", units="uW/cm^2/SR/nm")
     _, flags = granule.masks(folder / f"EMIT_L2A_MASK_001_{SCENE}.nc", "001")
     truth = np.where(values == FILL, np.nan, 10 * values).transpose(2, 0, 1)
-    attrs = {"processing_level": "L1B", "processor_version": "010608", "correction": "none"}
-    return granule.built(path, truth, good=outside_water_vapour(WAVELENGTHS), quantity="radiance", quality=flags, attrs=attrs)
+    return granule.built(
+        path, truth, good=outside_water_vapour(WAVELENGTHS), quantity="radiance", quality=flags, attrs={"granule": ROOT["flight_line"], "correction": "none"}
+    )
 
 
 def reflectance(folder: Path, good: bool = True) -> Built:
@@ -152,9 +157,11 @@ def reflectance(folder: Path, good: bool = True) -> Built:
         add_array(file, "reflectance", values, _FillValue=FILL, long_name="Surface Reflectance", units="unitless")
     _, flags = granule.masks(folder / f"EMIT_L2A_MASK_002_{SCENE}.nc", "002")
     uncertainty(folder)
+    middle = observation(folder).truth[:, ROWS // 2, COLS // 2]
+    angles = {name: f"{middle[number]:.4f}" for name, number in (("view_azimuth", 1), ("view_zenith", 2), ("sun_azimuth", 3), ("sun_zenith", 4))}
     truth = np.where(values == FILL, np.nan, values).transpose(2, 0, 1)
     truth[~GOOD] = np.nan
-    attrs = {"processing_level": "L2A", "correction": "ISOFIT (optimal estimation)", "uncertainty": "per pixel: --variable reflectance_uncertainty"}
+    attrs = {"correction": "ISOFIT (optimal estimation)", "uncertainty": "per pixel: --variable reflectance_uncertainty", **angles}
     return granule.built(path, truth, good=GOOD, quality=flags, attrs=attrs)
 
 
@@ -181,6 +188,7 @@ def observation(folder: Path) -> Built:
     granule = Granule()
     path = folder / f"EMIT_L1B_OBS_001_{SCENE}.nc"
     values = granule.rng.uniform(0, 360, (ROWS, COLS, len(OBS))).astype(np.float32)
+    values[..., ["zenith" in name.split("(")[0] for name in OBS]] /= 4
     values[granule.hole] = FILL
     with granule.open(path, "EMIT L1B Observation Data 60 m V001") as file:
         add_array(file, "obs", values, _FillValue=FILL, long_name="Observation Data")
@@ -217,8 +225,11 @@ def minerals(folder: Path) -> Built:
             layers[f"group_{group}_band_depth"], layers[f"group_{group}_mineral_id"] = depth.astype(float), number.astype(float)
         add_array(file, "mineral_metadata/index", np.arange(1, 4, dtype=np.uint32))
         add_texts(file, "mineral_metadata/name", ["Hematite", "Goethite", "Kaolinite"])
+    with granule.open(folder / f"EMIT_L2B_MINUNCERT_001_{SCENE}.nc", "EMIT L2B Estimated Mineral Identification and Band Depth Uncertainty 60 m V001") as file:
+        add_array(file, "group_1_band_depth_unc", np.zeros((ROWS, COLS), np.float32), _FillValue=FILL, units="unitless")
     truth = np.stack([np.where(values == FILL, np.nan, values) for values in layers.values()])
-    return granule.built(path, truth, attrs={"processing_level": "L2B", "minerals": "1 Hematite; 2 Goethite; 3 Kaolinite"}, **_layers(list(layers)))
+    attrs = {"minerals": "1 Hematite; 2 Goethite; 3 Kaolinite", "uncertainty": f"per pixel: EMIT_L2B_MINUNCERT_001_{SCENE}.nc"}
+    return granule.built(path, truth, attrs=attrs, **_layers(list(layers)))
 
 
 def gas(folder: Path, kind: str, layer: str, unit: str) -> Built:
@@ -235,7 +246,8 @@ def gas(folder: Path, kind: str, layer: str, unit: str) -> Built:
     return Built(
         path, np.where(values == FILL, np.nan, values)[None].astype(np.float32), np.array([np.nan]), quantity="dn", sensor="emit",
         grid=Grid((ROWS, COLS), (a, b, c, d, e, f), "EPSG:4326"), acquired="2022-08-27T06:07:53Z", names=(layer,),
-        attrs={"processing_level": "L2B", "layer_units": unit, "processor_version": "010622"},
+        attrs={"product": f"EMIT L2B {kind}", "processing_level": "L2B", "product_version": "V002", "processor": "EMIT SDS", "processor_version": "010622",
+               "layer_units": unit},
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ BEFORE: tuple[Table, Table] = (
     ((423.03, 6.93), (428.8, 6.58), (560.0, 6.4), (670.0, 7.1), (895.25, 10.0), (903.36, 10.1), (911.49, 10.2), (944.23, 10.4), (985.21, 10.6)),
     ((904.78, 9.8), (914.44, 9.9), (944.17, 10.0), (985.73, 10.3), (996.4, 10.4), (1018.1, 10.5), (1640.0, 11.2), (2438.6, 8.1)),
 )  # fmt: skip
+MADE = {"processor": "EnMAP ground segment (DLR)", "sun_zenith": "31.7500", "sun_azimuth": "149.5000", "cloud_cover": "3.0000"}
 LAYERS = {"CLOUD": (0, 1), "CLOUDSHADOW": (0, 1), "HAZE": (0, 1), "SNOW": (0, 1), "CIRRUS": (0, 1, 2, 3), "CLASSES": (0, 1, 2, 3)}
 
 
@@ -140,7 +141,8 @@ def merged(folder: Path, level: str, before: bool = False, how: str = "average",
     return Built(
         folder, values.astype(np.float32), wavelength, width, "surface_reflectance" if level == "L2A" else "radiance", "enmap",
         Grid((ROWS, COLS), (a, b, c, d, e, f), "EPSG:32632"), good, quality=flags, acquired="2022-07-24T10:45:26",
-        attrs={"processing_level": level, "product": stem[:-1], "sun_zenith": "31.7500", "processor_version": "00.02.04" if before else "01.03.02"},
+        attrs={**MADE, "processing_level": level, "product": stem[:-1], "processor_version": "00.02.04" if before else "01.03.02",
+               "correction": "atmosphere, land mode" if level == "L2A" else "none", **({} if before else {"view_zenith": "6.5000"})},
         options={} if how == "average" else {"detector_overlap": how},
     )  # fmt: skip
 
@@ -196,7 +198,8 @@ def sensor_grid(folder: Path, detector: str) -> Built:
     return Built(
         folder if detector == "vnir" else folder / f"{stem}SPECTRAL_IMAGE_SWIR.TIF", truth[detector][0].astype(np.float32), centres,
         np.array([w for _, w in table]), "radiance", "enmap", longitude=longitude, latitude=latitude, good=good,
-        quality={**(flags if detector == "vnir" else {}), "saturated": truth[detector][1]}, acquired="2022-07-24T10:45:26", attrs={"processing_level": "L1B"},
+        quality={**(flags if detector == "vnir" else {}), "saturated": truth[detector][1]}, acquired="2022-07-24T10:45:26",
+        attrs={**MADE, "processing_level": "L1B", "product": stem[:-1], "processor_version": "01.03.02", "correction": "none", "view_zenith": "6.5000"},
     )  # fmt: skip
 
 

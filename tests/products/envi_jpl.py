@@ -20,8 +20,12 @@ TURN = 53.0
 LOC = {"band_names": ["Longitude (WGS-84)", "Latitude (WGS-84)", "Elevation (m)"], "wavelength": None, "wavelength_units": None}
 IGM = {"band_names": ["IGM X", "IGM Y", "IGM Z"], "wavelength": None, "wavelength_units": None}
 GLT = {"band_names": ["GLT Sample Lookup", "GLT Line Lookup"], "wavelength": None, "wavelength_units": None}
-OBS = {"band_names": ["Path length (m)", "To-sensor azimuth (0 to 360 degrees cw from N)", "To-sensor zenith (0 to 90 degrees from zenith)"],
+OBS = {"band_names": ["Path length (m)", "To-sensor azimuth (0 to 360 degrees cw from N)", "To-sensor zenith (0 to 90 degrees from zenith)",
+                      "To-sun azimuth (0 to 360 degrees cw from N)", "To-sun zenith (0 to 90 degrees from zenith)", "Phase"],
        "wavelength": None, "wavelength_units": None}  # fmt: skip
+OBSERVED = (4600.0, 98.5, 6.25, 161.0, 37.75, 40.0)
+ANGLES = {"view_azimuth": "98.5000", "view_zenith": "6.2500", "sun_azimuth": "161.0000", "sun_zenith": "37.7500"}
+"""Of the pixel in the middle of an observation; elsewhere its numbers are others."""
 
 
 def rotated(size: float = 3.1, turn: float = TURN, left: float = 277811.628, top: float = 4483607.425) -> Coefficients:
@@ -68,6 +72,12 @@ def write_table(path: Path, rng: np.random.Generator, map_info: list[str]) -> tu
     return rows, cols
 
 
+def write_observation(path: Path, rng: np.random.Generator, **place: Any) -> None:
+    layers = np.array(OBSERVED)[:, None, None] + rng.uniform(0.5, 2.0, (len(OBSERVED), ROWS, COLS))
+    layers[:, ROWS // 2, COLS // 2] = OBSERVED
+    write_envi(path, layers, "bil", suffix="", **{**OBS, **place})
+
+
 def classic_radiance(folder: Path) -> Built:
     rng = np.random.default_rng(31)
     nm = centres(365.93, 2496.24, 40)
@@ -79,9 +89,10 @@ def classic_radiance(folder: Path) -> Built:
     write_envi(folder / f"{name}.hdr", stored, "bip", 1, suffix="", map_info=map_info, description="{AVIRIS orthocorrected calibrated radiance}",
                **header(nm, 9.7))  # fmt: skip
     (folder / "f130411t01p00r11rdn_e.gain").write_text("".join(f"{gain:12.4f} {band:5d}\n" for band, gain in enumerate(gains, 1)))
+    write_observation(folder / "f130411t01p00r11rdn_e_sc01_ort_obs.hdr", rng, map_info=map_info)
     truth = np.where(stored == -9999, np.nan, 10.0 * stored / gains[:, None, None]).astype(np.float32)
     return Built(folder / name, truth, nm, np.full(40, 9.7), "radiance", "aviris-classic", Grid((ROWS, COLS), rotated(14.9, 71), "EPSG:32613"),
-                 outside_water_vapour(nm), acquired="2013-04-11", attrs={"product": "f130411t01p00r11", "processing_level": "L1B"})  # fmt: skip
+                 outside_water_vapour(nm), acquired="2013-04-11", attrs={"product": "f130411t01p00r11", "processing_level": "L1B", "correction": "none", **ANGLES})  # fmt: skip
 
 
 def ng_reflectance(folder: Path) -> Built:
@@ -95,9 +106,12 @@ def ng_reflectance(folder: Path) -> Built:
     write_envi(folder / f"{name}.hdr", values, "bip", sensor_type="Unknown", bbl=list(good.astype(float)), correction_factors=[1.0] * 60,
                smoothing_factors=[1.0] * 60, map_info=[*UTM, f"rotation={TURN:.8f}"], description="{ Georeferenced Image built from input GLT.}",
                **header(nm, 5.6))  # fmt: skip
+    write_observation(folder / "ang20140912t192359_obs.hdr", rng, lines=ROWS)
+    write_envi(folder / "ang20140912t192359_obs_ort.hdr", np.zeros((6, 3, 3)), suffix="", **OBS)  # of another window
     truth = np.where(values == np.float32(-0.005), np.nan, values).astype(np.float32)
     return Built(folder / f"{name}.hdr", truth, nm, np.full(60, 5.6), "surface_reflectance", "aviris-ng", Grid((ROWS, COLS), rotated(), "EPSG:32613"),
-                 good, acquired="2014-09-12T19:23:59Z", attrs={"processing_level": "L2A", "correction": "ATREM"})  # fmt: skip
+                 good, acquired="2014-09-12T19:23:59Z",
+                 attrs={"product": "ang20140912t192359", "processing_level": "L2A", "processor_version": "v1c", "correction": "ATREM", **ANGLES})  # fmt: skip
 
 
 def _swath(folder: Path, line: str, nm: np.ndarray, seed: int) -> tuple[np.ndarray, np.random.Generator]:
@@ -117,12 +131,13 @@ def ng_radiance(folder: Path) -> Built:
     lon[0, 0] = lat[0, 0] = -9999
     write_envi(folder / "ang20140912t192359_rdn_v1_loc.hdr", np.stack([lon, lat, np.full(lon.shape, 1650.0)]), "bil", suffix="", **LOC)
     rows, cols = write_table(folder / "ang20140912t192359_rdn_v1_glt.hdr", rng, [*UTM, f"rotation={TURN:.8f}"])
-    write_envi(folder / "ang20140912t192359_rdn_v1_obs.hdr", np.ones((3, ROWS, COLS)), "bil", suffix="", **OBS)
+    write_observation(folder / "ang20140912t192359_rdn_v1_obs.hdr", rng)
     lon[0, 0] = lat[0, 0] = np.nan
     truth = np.where(values == -9999, np.nan, 10 * values).astype(np.float32)
     return Built(folder / name, truth, nm, np.full(30, 5.6), "radiance", "aviris-ng", good=outside_water_vapour(nm), longitude=lon, latitude=lat,
                  table=(Grid((9, 8), rotated(), "EPSG:32613"), rows, cols), acquired="2014-09-12T19:23:59Z",
-                 attrs={"obs_file": "ang20140912t192359_rdn_v1_obs.hdr"})  # fmt: skip
+                 attrs={"product": "ang20140912t192359", "processing_level": "L1B", "processor_version": "v1", "correction": "none", **ANGLES,
+                        "obs_file": "ang20140912t192359_rdn_v1_obs.hdr"})  # fmt: skip
 
 
 def aviris_3_radiance(folder: Path) -> Built:
@@ -131,12 +146,14 @@ def aviris_3_radiance(folder: Path) -> Built:
     name = "AV320231008t163132_000_L1B_RDN_main"
     values, rng = _swath(folder, name, nm, 34)
     x, y = positions()
+    write_observation(folder / "AV320231008t163132_000_L1B_ORT_main_OBS.hdr", rng)
     write_envi(folder / "AV320231008t163132_000_L1B_ORT_main_IGM.hdr", np.stack([x, y, np.full(x.shape, 5.0)]), "bip", suffix="", **IGM)
     rows, cols = write_table(folder / "AV320231008t163132_000_L1B_ORT_main_GLT.hdr", rng, UTM)
     lon, lat = degrees(x, y)
     truth = np.where(values == -9999, np.nan, 10 * values).astype(np.float32)
     return Built(folder / f"{name}.hdr", truth, nm, np.full(30, 5.6), "radiance", "", good=outside_water_vapour(nm), longitude=lon, latitude=lat,
-                 table=(Grid((9, 8), (3.1, 0.0, 277811.628, 0.0, -3.1, 4483607.425), "EPSG:32613"), rows, cols), acquired="2023-10-08T16:31:32Z")  # fmt: skip
+                 table=(Grid((9, 8), (3.1, 0.0, 277811.628, 0.0, -3.1, 4483607.425), "EPSG:32613"), rows, cols), acquired="2023-10-08T16:31:32Z",
+                 attrs={"product": "av320231008t163132", "processing_level": "L1B", "processor_version": "main", "correction": "none", **ANGLES})  # fmt: skip
 
 
 def aviris_3_reflectance(folder: Path) -> Built:
@@ -148,7 +165,11 @@ def aviris_3_reflectance(folder: Path) -> Built:
     write_envi(folder / f"{name}.hdr", values, "bil", suffix="", map_info=UTM, **header(nm, 7.5, data_ignore_value=-9999))
     truth = np.where(values == -9999, np.nan, values).astype(np.float32)
     grid = Grid((ROWS, COLS), (3.1, 0.0, 277811.628, 0.0, -3.1, 4483607.425), "EPSG:32613")
-    return Built(folder / name, truth, nm, np.full(50, 7.5), "surface_reflectance", "", grid, outside_water_vapour(nm), acquired="2023-10-08T16:31:32Z")
+    beside = name.replace("RFL", "UNC")
+    write_envi(folder / f"{beside}.hdr", np.abs(values) / 20, "bil", suffix="", map_info=UTM, **header(nm, 7.5, data_ignore_value=-9999))
+    return Built(folder / name, truth, nm, np.full(50, 7.5), "surface_reflectance", "", grid, outside_water_vapour(nm), acquired="2023-10-08T16:31:32Z",
+                 attrs={"product": "av320231008t163132", "processing_level": "L2A", "processor_version": "main", "correction": "atmospheric",
+                        "uncertainty": f"per pixel: {beside}.hdr"})  # fmt: skip
 
 
 def prism_radiance(folder: Path) -> Built:
@@ -167,7 +188,8 @@ def prism_radiance(folder: Path) -> Built:
                 lon[row, col], lat[row, col] = degrees(np.array(277811.628 + 3.1 * (across + 0.5)), np.array(4483607.425 - 3.1 * (down + 0.5)))
     truth = np.where(values == -9999, np.nan, 10 * values).astype(np.float32)
     return Built(folder / name, truth, nm, np.full(25, 5.6), "radiance", "", longitude=lon, latitude=lat,
-                 table=(Grid((9, 8), (3.1, 0.0, 277811.628, 0.0, -3.1, 4483607.425), "EPSG:32613"), rows, cols), acquired="2016-09-01T17:00:00Z")  # fmt: skip
+                 table=(Grid((9, 8), (3.1, 0.0, 277811.628, 0.0, -3.1, 4483607.425), "EPSG:32613"), rows, cols), acquired="2016-09-01T17:00:00Z",
+                 attrs={"product": "prm20160901t170000", "processing_level": "L1B", "processor_version": "v1", "correction": "none"})  # fmt: skip
 
 
 def table_infill(seed: int) -> np.ndarray:
@@ -187,7 +209,8 @@ def emit_reflectance(folder: Path) -> Built:
     name = "emit20250324t221005_jpl_unmix_ex"
     write_envi(folder / f"{name}.hdr", values, "bil", suffix="", wavelength_units=None, bbl=list(good.astype(int)), description=f"{{\n{name}}}",
                band_names=[f"channel_{i}" for i in range(80)], **header(nm, 8.4, data_ignore_value=-9999))  # fmt: skip
-    return Built(folder / name, values, nm, np.full(80, 8.4), "surface_reflectance", "emit", good=good, acquired="2025-03-24T22:10:05Z")
+    return Built(folder / name, values, nm, np.full(80, 8.4), "surface_reflectance", "emit", good=good, acquired="2025-03-24T22:10:05Z",
+                 attrs={"product": "emit20250324t221005", "processing_level": "L2A", "correction": "atmospheric"})  # fmt: skip
 
 
 def other_swath(folder: Path) -> Built:

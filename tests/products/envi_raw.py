@@ -12,6 +12,7 @@ from tests.products.envi import write_envi
 
 ROWS, COLS, BANDS = 9, 6, 8
 NM = np.linspace(400, 1000, BANDS).round(2)
+CALIBRATED = {"processing_level": "raw", "correction": "white and dark reference"}
 
 
 def numbers(rng: np.random.Generator, low: int, high: int, lines: int = ROWS) -> np.ndarray:
@@ -50,7 +51,7 @@ def specim(folder: Path) -> Built:
         write_envi(capture / f"{prefix}{name}.hdr", values, "bil", suffix=".raw", **specim_header(tint=time))
     truth = reflectance(raw, white, dark, white_dark, 10 / 4)
     return Built(capture / f"{name}.raw", truth, NM, np.full(BANDS, 5.5), "surface_reflectance", acquired="2019-05-16T08:14:53Z",
-                 attrs={"processor": "Specim", "integration_time": "10"}, tolerance=1e-5)  # fmt: skip
+                 attrs={**CALIBRATED, "processor": "Specim", "instrument": "SPECIM FX10, SpecSensor", "integration_time": "10"}, tolerance=1e-5)  # fmt: skip
 
 
 def headwall(folder: Path) -> Built:
@@ -63,7 +64,7 @@ def headwall(folder: Path) -> Built:
         write_envi(folder / f"{name}.hdr", values, "bil", suffix="", **fields)
     truth = reflectance(raw, white, dark)
     truth[:, 2, 3] = np.nan
-    return Built(folder / "raw_0", truth, NM, np.full(BANDS, 6.0), "surface_reflectance", attrs={"processor": "Headwall"}, tolerance=1e-5)
+    return Built(folder / "raw_0", truth, NM, np.full(BANDS, 6.0), "surface_reflectance", attrs={**CALIBRATED, "processor": "Headwall"}, tolerance=1e-5)
 
 
 def resonon(folder: Path) -> Built:
@@ -74,7 +75,7 @@ def resonon(folder: Path) -> Built:
     fields = {"wavelength": list(NM), "framerate": 142.0, "shutter": 6.6, "gain": 0.0, "bit_depth": 12, "imager_type": "Pika L"}
     write_envi(folder / "cube_3.bil.hdr", raw, "bil", suffix="", wavelength_units="nm", **fields)
     return Built(folder / "cube_3.bil", raw.astype(np.float32), NM, None, "dn", quality={"saturated": (raw == 4095).any(axis=0)},
-                 attrs={"processor": "Resonon", "integration_time": "6.6"})  # fmt: skip
+                 attrs={"processing_level": "raw", "processor": "Resonon", "integration_time": "6.6"})  # fmt: skip
 
 
 def hyspex(folder: Path) -> Built:
@@ -84,7 +85,8 @@ def hyspex(folder: Path) -> Built:
     fields = {"wavelength": list(NM), "description": "{HySpex VNIR-1800}", "integration_time": 12000}
     for name, values in (("plant_raw", raw), ("plant_raw_dark", dark), ("plant_raw_white", white)):
         write_envi(folder / f"{name}.hdr", values, "bsq", 1, **fields)
-    return Built(folder / "plant_raw.hdr", reflectance(raw, white, dark), NM, None, "surface_reflectance", attrs={"processor": "HySpex"}, tolerance=1e-5)
+    return Built(folder / "plant_raw.hdr", reflectance(raw, white, dark), NM, None, "surface_reflectance", attrs={**CALIBRATED, "processor": "HySpex"},
+                 tolerance=1e-5)  # fmt: skip
 
 
 CASES = (

@@ -57,7 +57,8 @@ def product(folder: Path, how: str = "average", point: bool = False) -> Built:
         folder, values.astype(np.float32), wavelength, width, "radiance", grid=Grid((ROWS, COLS), (a, b, c, d, e, f), "EPSG:32613"),
         good=outside_water_vapour(wavelength),
         quality={"no-data": (stored == 0).all(axis=0), "saturated": (stored == 65535).any(axis=0)}, acquired="2022-10-30T16:00:51",
-        attrs={"product": PRODUCT, "processing_level": "L1G", "processor_version": "3.1.0"}, options={} if how == "average" else {"detector_overlap": how},
+        attrs={"product": PRODUCT, "processing_level": "L1G", "processor": "HISUI ground segment", "processor_version": "3.1.0", "correction": "none"},
+        options={} if how == "average" else {"detector_overlap": how},
     )  # fmt: skip
 
 

@@ -83,7 +83,8 @@ def product(folder: Path, delivered: range = range(1, 243), how: str = "average"
     return Built(
         folder, values.astype(np.float32), wavelength, width, "radiance", "hyperion", Grid((ROWS, COLS), (a, b, c, d, e, f), "EPSG:32612"),
         np.array([calibrated.get(centre, True) for centre in wavelength]) & outside_water_vapour(wavelength), acquired="2005-04-15T17:49:41Z",
-        attrs={"product": SCENE, "processing_level": "L1T", "sun_zenith": "35.7500", "view_zenith": "4.5210"},
+        attrs={"product": SCENE, "processing_level": "L1T", "processor": "EO-1 product generation system (USGS)",
+               "correction": "none", "sun_zenith": "35.7500", "sun_azimuth": "137.5000", "view_zenith": "4.5210"},
         options={} if how == "average" else {"detector_overlap": how},
     )  # fmt: skip
 

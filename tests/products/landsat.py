@@ -83,10 +83,14 @@ def product(folder: Path, level: str, satellite: str = "8") -> Built:
     add = {band: -0.2 if surface else -0.004 - 1e-3 * int(band) if byte else -0.1 for band in bands}
     scaling: dict[str, object] = {f"REFLECTANCE_MULT_BAND_{band}": multiply[band] for band in bands}
     scaling |= {f"REFLECTANCE_ADD_BAND_{band}": add[band] for band in bands}
-    groups = {"PRODUCT_CONTENTS": contents, "IMAGE_ATTRIBUTES": image, "LEVEL2_SURFACE_REFLECTANCE_PARAMETERS": scaling}
+    record: dict[str, object] = {"PROCESSING_LEVEL": level, "PROCESSING_SOFTWARE_VERSION": "LPGS_15.3.1c" if surface else "LPGS_15.3.1"}
+    record |= {"ALGORITHM_SOURCE_SURFACE_REFLECTANCE": "LaSRC_1.5.0"} if surface else {}
+    groups = {"PRODUCT_CONTENTS": contents, "IMAGE_ATTRIBUTES": image, f"LEVEL{level[1]}_PROCESSING_RECORD": record}
+    groups |= {"LEVEL2_SURFACE_REFLECTANCE_PARAMETERS" if surface else "LEVEL1_RADIOMETRIC_RESCALING": scaling}
     if surface:  # the record of Level 1 stands after it in the same file, with keys of the same names
         groups["LEVEL1_PROCESSING_RECORD"] = {
             "PROCESSING_LEVEL": "L1TP",
+            "PROCESSING_SOFTWARE_VERSION": "LPGS_15.3.1",
             **{f"FILE_NAME_BAND_{band}": f"{name.replace(level, 'L1TP')}_B{band}.TIF" for band in [*table, "8"]},
         }
         groups["LEVEL1_RADIOMETRIC_RESCALING"] = {f"REFLECTANCE_MULT_BAND_{band}": 2e-5 for band in table}
@@ -99,7 +103,9 @@ def product(folder: Path, level: str, satellite: str = "8") -> Built:
         folder, truth, np.array([c for c, _ in centres]), np.array([w for _, w in centres]), "surface_reflectance" if surface else "toa_reflectance",
         f"landsat-{satellite}", Grid((ROWS, COLS), (a, b, c, d, e, f), "EPSG:32632"), quality={**flags, "saturated": radsat != 0},
         acquired="2020-07-11T10:04:31",
-        attrs={"processing_level": level, "product": name}, names=tuple(f"B{band}" for band in bands),
+        attrs={"processing_level": level, "product": name, "processor": "LPGS", "processor_version": record["PROCESSING_SOFTWARE_VERSION"],
+               "correction": "LaSRC_1.5.0" if surface else "none", "sun_zenith": "37.5000", "sun_azimuth": "141.25", "cloud_cover": "12.3400"},
+        names=tuple(f"B{band}" for band in bands),
     )  # fmt: skip
 
 

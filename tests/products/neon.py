@@ -49,6 +49,10 @@ def reflectance(folder: Path, bidirectional: bool = True) -> Built:
                             "Units": np.bytes_("Unitless. Valid range 0-1.")})  # fmt: skip
         for window, limits in zip(("Band_Window_1_Nanometers", "Band_Window_2_Nanometers"), WINDOWS, strict=True):
             base.attrs[window] = np.array(limits, np.int64)
+        for angle, degrees in (("zenith", 8.25), ("azimuth", 283.5)):  # the versions spell them differently
+            name_of = f"to-sensor_{angle if bidirectional else angle.title()}_{'angle' if bidirectional else 'Angle'}"
+            layer = base.create_dataset(f"Metadata/{name_of}", data=np.full((ROWS, COLS), degrees, np.float32))
+            layer.attrs["Data_Ignore_Value"] = -9999.0
         images = base.create_group("Metadata/Ancillary_Imagery")
         images.create_dataset("Cast_Shadow", data=np.where(shade, 0, 1).astype(np.float32))
         images.create_dataset("Slope", data=rng.random((ROWS, COLS)).astype(np.float32))
@@ -62,7 +66,12 @@ def reflectance(folder: Path, bidirectional: bool = True) -> Built:
             base.create_dataset("Metadata/Logs/Solar_Zenith_Angle", data=31.25)
             base.create_dataset("Metadata/Logs/Solar_Azimuth_Angle", data=141.5)
     truth = np.where(stored == -9999, np.nan, stored / 10000).astype(np.float32).transpose(2, 0, 1)
-    attrs = {"product_version": "002"} if bidirectional else {"product_version": "001", "sun_zenith": "31.2500", "sun_azimuth": "141.5000"}
+    attrs = {"product": name.removesuffix(".h5"), "processor": "ATCOR", "view_zenith": "8.2500", "view_azimuth": "283.5000"}
+    attrs |= (
+        {"product_version": "002", "processing_level": "L3", "correction": "ATCOR, topography and BRDF (FlexBRDF)"}
+        if bidirectional
+        else {"product_version": "001", "processing_level": "L1", "correction": "ATCOR", "sun_zenith": "31.2500", "sun_azimuth": "141.5000"}
+    )
     return Built(folder / name, truth, NM, np.full(BANDS, 5.9), "surface_reflectance", "neon", GRID, GOOD, quality={"shadow": shade},
                  acquired="" if bidirectional else "2019-04-09T17:22:33Z", attrs={**attrs, "site": "LIRO"})  # fmt: skip
 
@@ -86,7 +95,8 @@ def radiance(folder: Path) -> Built:
         base.create_dataset("Metadata/Ancillary_Rasters/GLT_Data", data=np.ones((ROWS, COLS, 2), np.int32))
     values = 10 * (whole.astype(float) + decimal / 50000)
     truth = np.where(whole == 255, np.nan, values).astype(np.float32).transpose(2, 0, 1)
-    return Built(path, truth, NM, np.full(BANDS, 5.9), "radiance", "neon", GRID, GOOD, acquired="2019-04-09T17:22:33Z", attrs={"site": "LIRO"})
+    return Built(path, truth, NM, np.full(BANDS, 5.9), "radiance", "neon", GRID, GOOD, acquired="2019-04-09T17:22:33Z",
+                 attrs={"product": path.stem, "processing_level": "L1", "correction": "none", "site": "LIRO"})  # fmt: skip
 
 
 CASES = (

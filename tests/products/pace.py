@@ -72,7 +72,9 @@ def level_1(folder: Path, overlap: str = "average") -> Built:
             add_array(file, f"observation_data/qual_{name}", bits[name], _FillValue=255)
         add_array(file, "sensor_band_parameters/SWIR_bandpass", BANDPASS, _FillValue=FILL, units="nm")
         add_array(file, "geolocation_data/watermask", water, _FillValue=255)
-        add_array(file, "geolocation_data/solar_zenith", np.full((ROWS, COLS), 4150, np.int16), _FillValue=FILL, scale_factor=0.01, units="degrees")
+        for name, hundredths in (("solar_zenith", 4150), ("solar_azimuth", -12075), ("sensor_zenith", 2525), ("sensor_azimuth", 9850)):
+            angles = np.full((ROWS, COLS), hundredths, np.int16)
+            add_array(file, f"geolocation_data/{name}", angles, _FillValue=FILL, scale_factor=0.01, units="degrees")
     swir = values["SWIR"].copy()
     saturated = (bits["SWIR"][list(HIGH_GAIN)] & 1).any(axis=0)
     flagged = (bits["blue"] & 1).any(axis=0) | (bits["red"] & 1).any(axis=0) | (bits["SWIR"][[0, 1, 2, 4, 5, 7, 8]] & 1).any(axis=0)
@@ -93,7 +95,9 @@ def level_1(folder: Path, overlap: str = "average") -> Built:
         path, truth.astype(np.float32), axis, widths, "toa_reflectance", "pace-oci", good=outside_water_vapour(axis), longitude=lon, latitude=lat,
         acquired="2025-11-11T13:52:58.132",
         quality={"saturated": flagged, "water": water == 1}, options={} if overlap == "average" else {"detector_overlap": overlap},
-        attrs={"processing_level": "L1B", "processor_version": "3.0.1"}, tolerance=1e-6,
+        attrs={"product": "PACE OCI Level-1B Data", "processing_level": "L1B", "product_version": "3.0.1", "processor": "OBPG", "processor_version": "3.0.1",
+               "correction": "none", "sun_zenith": "41.5000", "sun_azimuth": "239.2500", "view_zenith": "25.2500", "view_azimuth": "98.5000"},
+        tolerance=1e-6,
     )  # fmt: skip
 
 
@@ -121,6 +125,7 @@ def _level_2(folder: Path, suite: str, name: str, axis: np.ndarray, widths: np.n
         add_array(file, f"geophysical_data/{name}", stored, **numbers)
         add_array(file, f"geophysical_data/{name}_unc", np.full(stored.shape, 300, np.int16), **numbers)
         add_array(file, "geophysical_data/aot_865", rng.integers(0, 900, (ROWS, COLS)).astype(np.int16), _FillValue=FILL, scale_factor=np.float32(1e-3))
+        add_attributes(file.create_group("processing_control"), {"software_name": "l2gen", "software_version": "9.7.0"})
         add_array(file, "geophysical_data/l2_flags", bits.astype(np.uint32).view(np.int32), flag_meanings=FLAGS, flag_masks=masks)
     truth = np.where(stored == FILL, np.nan, stored * np.float64(np.float32(scale)) + np.float32(offset)).transpose(2, 0, 1)
     quality = {"cloud": told["CLDICE"], "shadow": told["CLDSHDSTL"], "snow": told["SEAICE"], "saturated": told["HILT"], "no-data": told["NAVFAIL"],
@@ -129,7 +134,8 @@ def _level_2(folder: Path, suite: str, name: str, axis: np.ndarray, widths: np.n
     return Built(
         path, truth.astype(np.float32), axis.astype(float), widths, quantity, "pace-oci", good=outside_water_vapour(axis), longitude=lon, latitude=lat,
         quality=quality, acquired="2025-11-11T13:52:58.132",
-        attrs={"processing_level": "L2", "correction": "l2gen", "uncertainty": f"per pixel: --variable {name}_unc"},
+        attrs={"product": f"OCI Level-2 Data {suite}", "processing_level": "L2", "product_version": "3.0.1", "processor": "OBPG l2gen",
+               "processor_version": "9.7.0", "correction": "l2gen", "uncertainty": f"per pixel: --variable {name}_unc"},
     )  # fmt: skip
 
 

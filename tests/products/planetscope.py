@@ -18,6 +18,8 @@ COEFFICIENTS = [2.1e-5, 2.2e-5, 2.3e-5, 2.45e-5, 2.6e-5, 2.8e-5, 3.1e-5, 4.6e-5]
 PLACE = {"crs": "EPSG:32616", "transform": Affine(3.0, 0.0, 369000.0, 0.0, -3.0, 4410000.0)}
 GRID = Grid((ROWS, COLS), (3.0, 0.0, 369000.0, 0.0, -3.0, 4410000.0), "EPSG:32616")
 STEM = "20220601_163015_12_2461"
+MADE = {"product": f"{STEM}_3B_AnalyticMS", "processor": "CMO Processor", "processor_version": "4.1.4", "sun_zenith": "28.7500", "sun_azimuth": "141.5000",
+        "view_zenith": "4.2500", "view_azimuth": "98.0000", "cloud_cover": "2.0000"}  # fmt: skip
 ROOT = (
     '<ps:EarthObservation xmlns:ps="http://schemas.planet.com/ps/v1/planet_product_metadata_geocorrected_level" xmlns:gml="http://www.opengis.net/gml" '
     'xmlns:eop="http://earth.esa.int/eop" xmlns:opt="http://earth.esa.int/opt" version="1.2.1" planet_standard_product_version="1.0">'
@@ -42,7 +44,8 @@ def metadata(level: str, count: int, coefficients: list[float] = COEFFICIENTS, i
     return (
         f'<?xml version="1.0" encoding="UTF-8"?>\n{ROOT}<gml:metaDataProperty><ps:EarthObservationMetaData>'
         f"<eop:identifier>{STEM}_3B_AnalyticMS</eop:identifier>"
-        f"<eop:productType>{level}</eop:productType></ps:EarthObservationMetaData></gml:metaDataProperty><gml:using><eop:EarthObservationEquipment>"
+        f"<eop:productType>{level}</eop:productType><eop:processing><eop:ProcessingInformation><eop:processorName>CMO Processor</eop:processorName>"
+        "<eop:processorVersion>4.1.4</eop:processorVersion></eop:ProcessingInformation></eop:processing></ps:EarthObservationMetaData></gml:metaDataProperty><gml:using><eop:EarthObservationEquipment>"
         f"<eop:instrument><eop:Instrument><eop:shortName>{instrument}</eop:shortName></eop:Instrument></eop:instrument><eop:acquisitionParameters>"
         '<ps:Acquisition><eop:incidenceAngle uom="deg">-4.25</eop:incidenceAngle><opt:illuminationAzimuthAngle uom="deg">141.5</opt:illuminationAzimuthAngle>'
         '<opt:illuminationElevationAngle uom="deg">61.25</opt:illuminationElevationAngle><ps:azimuthAngle uom="deg">98.0</ps:azimuthAngle>'
@@ -67,14 +70,14 @@ def surface(folder: Path) -> Built:
     stored = rng.integers(1, 9000, (8, ROWS, COLS)).astype(np.uint16)
     stored[:, :2, 0] = 0
     layers, flags = mask(rng)
-    description = '{"atmospheric_correction": {"aerosol_model": "continental", "aot_coverage": 1.0}}'
+    description = '{"atmospheric_correction": {"aerosol_model": "continental", "aot_coverage": 1.0, "atmospheric_correction_algorithm": "6Sv2.1"}}'
     write(folder / f"{STEM}_3B_AnalyticMS_SR_8b_clip.tif", stored, description, nodata=0, **PLACE)
     write(folder / f"{STEM}_3B_udm2_clip.tif", layers, **PLACE)
     (folder / f"{STEM}_3B_AnalyticMS_8b_metadata_clip.xml").write_text(metadata("L3B", 8))
     truth = np.where(stored == 0, np.nan, stored * 1e-4).astype(np.float32)
     return Built(folder, truth, np.array([c for c, _ in BANDS]), np.array([w for _, w in BANDS]), "surface_reflectance", "planetscope-superdove", GRID,
                  quality=flags, acquired="2022-06-01T16:30:15", names=tuple(f"B{number}" for number in range(1, 9)),
-                 attrs={"sun_zenith": "28.7500", "sun_azimuth": "141.5000", "view_zenith": "4.2500", "processing_level": "L3B"})  # fmt: skip
+                 attrs={**MADE, "processing_level": "L3B", "correction": "atmosphere (6Sv2.1)"})  # fmt: skip
 
 
 def top_of_atmosphere(folder: Path) -> Built:
@@ -87,7 +90,8 @@ def top_of_atmosphere(folder: Path) -> Built:
     truth = (stored * np.array(COEFFICIENTS[:4])[:, None, None]).astype(np.float32)
     chosen = [BANDS[position] for position in (1, 3, 5, 7)]
     return Built(path, truth, np.array([c for c, _ in chosen]), np.array([w for _, w in chosen]), "toa_reflectance", "planetscope-superdove", GRID,
-                 acquired="2022-06-01T16:30:15", names=("B2", "B4", "B6", "B8"))  # fmt: skip
+                 acquired="2022-06-01T16:30:15", names=("B2", "B4", "B6", "B8"),
+                 attrs={**MADE, "processing_level": "L3B", "correction": "none"})  # fmt: skip
 
 
 def rpc() -> RPC:
@@ -114,7 +118,8 @@ def basic(folder: Path) -> Built:
     path.write_text(metadata("L1B", 8))
     truth = (stored * np.array(COEFFICIENTS)[:, None, None]).astype(np.float32)
     lon, lat = positions()
-    return Built(path, truth, np.array([c for c, _ in BANDS]), None, "toa_reflectance", "planetscope-superdove", longitude=lon, latitude=lat)
+    return Built(path, truth, np.array([c for c, _ in BANDS]), None, "toa_reflectance", "planetscope-superdove", longitude=lon, latitude=lat,
+                 acquired="2022-06-01T16:30:15", attrs={**MADE, "processing_level": "L1B", "correction": "none"})  # fmt: skip
 
 
 CASES = (

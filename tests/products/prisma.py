@@ -83,6 +83,14 @@ def _physical(stored: np.ndarray, level: str, detector: int, hole: np.ndarray) -
     return np.where(hole, np.nan, values)
 
 
+def _attrs(level: str) -> dict[str, str]:
+    corrected = {"1": "none", "2B": "atmosphere: radiance at the surface"}.get(level, "atmosphere")
+    view = {} if level == "1" else {"view_zenith": "6.8750"}
+    return {"product": f"PRS_L{level}_STD_20240402102837_20240402102842_0001.he5", "processing_level": f"L{level}", "processor": "PRISMA L0-L1-L2 processor",
+            "processor_version": "04.01", "correction": corrected, "sun_zenith": "50.0500", "sun_azimuth": "163.4000", "cloud_cover": "4.5000",
+            **view}  # fmt: skip
+
+
 def product(folder: Path, level: str, centres: bool = True, keep: bool = False) -> Built:
     """A product; its extents are pixel centres or corners, its truth joined or not."""
     rng = np.random.default_rng(20 + len(level))
@@ -131,7 +139,7 @@ def product(folder: Path, level: str, centres: bool = True, keep: bool = False) 
     return Built(
         path, values.astype(np.float32), wavelength, width, "surface_reflectance" if level in ("2C", "2D") else "radiance", "prisma", grid,
         outside_water_vapour(wavelength), None if grid else longitude, None if grid else latitude, quality=quality, acquired=PROCESSED[:19],
-        attrs={"processing_level": f"L{level}", "processor_version": "04.01", "sun_zenith": "50.0500"}, options={"detector_overlap": "keep"} if keep else {},
+        attrs=_attrs(level), options={"detector_overlap": "keep"} if keep else {},
     )  # fmt: skip
 
 
@@ -157,7 +165,7 @@ def panchromatic(folder: Path, level: str) -> Built:
     grid = Grid(stored.shape, (5.0, 0.0, UPPER_LEFT[0], 0.0, -5.0, UPPER_LEFT[1]), "EPSG:32632") if level == "2D" else None
     return Built(
         built.path, values.astype(np.float32), np.array([550.0]), np.array([300.0]), built.quantity, "prisma", grid, None, None if grid else place[0],
-        None if grid else place[1], acquired=built.acquired, options={"role": "pan"}, tolerance=1e-5,
+        None if grid else place[1], acquired=built.acquired, attrs=built.attrs, options={"role": "pan"}, tolerance=1e-5,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,11 @@ BANDS = (
 )  # fmt: skip
 OFFSETS = {number: -1000 - 7 * number for number, *_ in BANDS}
 SUN = (22.4880527964554, 80.2567450853157)
+ANGLES = {"sun_zenith": "22.4881", "sun_azimuth": "80.2567", "view_zenith": "8.6000", "view_azimuth": "1.0000"}
+MADE = {
+    "L1C": {"processing_level": "L1C", "processor": "Sentinel-2 IPF", "correction": "none"},
+    "L2A": {"processing_level": "L2A", "processor": "Sen2Cor", "correction": "Sen2Cor"},
+}
 GRANULE = "GRANULE/L1C_T55JEJ_A012840_20171207T002252"
 L2A_SIZES = {"B1": (20, 60), "B2": (10, 20, 60), "B3": (10, 20, 60), "B4": (10, 20, 60), "B5": (20, 60), "B6": (20, 60), "B7": (20, 60), "B8": (10,),
              "B8A": (20, 60), "B9": (60,), "B11": (20, 60), "B12": (20, 60)}  # fmt: skip
@@ -219,7 +225,7 @@ def write_raster_masks(folder: Path, rng: np.random.Generator, resolution: int, 
 
 def level_1(folder: Path, resolution: int = 20, offsets: Mapping[int, float] = OFFSETS, raster_masks: bool = True) -> Built:
     rng = np.random.default_rng(21)
-    root = folder / "S2A_MSIL1C_20171207T002051_N0400_R116_T55JEJ_20171207T032513.SAFE"
+    root = folder / f"S2A_MSIL1C_20171207T002051_N{'0400' if offsets else '0206'}_R116_T55JEJ_20171207T032513.SAFE"
     stored = stored_bands(rng)
     images = []
     for _, name, own, *_ in BANDS:
@@ -266,8 +272,20 @@ def level_1_of_2016(folder: Path) -> Built:
     flags["saturated"] |= saturated(tiles["T55JEJ"], 20)
     built = _built(root, tiles["T55JEJ"], {name: own for _, name, own, *_ in BANDS}, 20, {}, "toa_reflectance", flags)
     built.options = {"variable": "T55JEJ"}
-    built.attrs = {**built.attrs, "processing_level": "L1C", "product": "S2A_OPER_MSI_L1C_TL_SGS__20160905T073438_A006291_T55JEJ_N02.04"}
+    built.attrs = {
+        **built.attrs,
+        **MADE["L1C"],
+        "processor_version": "baseline 02.04",
+        "product": "S2A_OPER_MSI_L1C_TL_SGS__20160905T073438_A006291_T55JEJ_N02.04",
+    }
     return built
+
+
+def _made(root: Path) -> dict[str, str]:
+    """What a product tells of its making: by its name its level and, after the sensing time, the baseline (N0400)."""
+    baseline = re.search(r"_N(\d\d)(\d\d)_", root.name)
+    version = {"processor_version": f"baseline {baseline[1]}.{baseline[2]}"} if baseline else {}
+    return {**MADE.get(root.name[7:10], {}), **version, "product": root.stem, **ANGLES, "cloud_cover": "7.2500"}
 
 
 def _built(root: Path, stored: Mapping[str, np.ndarray], owns: Mapping[str, int], resolution: int, offsets: Mapping[int, float], quantity: str,
@@ -280,7 +298,7 @@ def _built(root: Path, stored: Mapping[str, np.ndarray], owns: Mapping[str, int]
     return Built(
         root, np.stack(layers).astype(np.float32), np.array([band[5] for band in bands]), None, quantity, "sentinel-2a",
         Grid(shape_of(resolution), (resolution, 0.0, LEFT, 0.0, -resolution, TOP), CRS), quality=flags, acquired="2017-12-07T00:22:52",
-        attrs={"processing_level": root.name[7:10], "sun_zenith": "22.4881", "view_zenith": "8.6000", "view_azimuth": "1.0000"},
+        attrs=_made(root),
         names=tuple(band[1] for band in bands), options={} if resolution == 20 else {"resolution": resolution},
     )  # fmt: skip
 

@@ -66,8 +66,9 @@ def _write(path: Path, group: str, name: str, rng: np.random.Generator, values: 
     return np.where(flags["no-data"], np.nan, values).astype(np.float32), flags
 
 
-def _attrs(level: str) -> dict[str, str]:
-    return {"processing_level": level, "processor": "Planet", "sun_zenith": "41.2500", "view_azimuth": "283.0000", "strip": "20241006_154100_12_4001"}
+def _attrs(level: str, what: str) -> dict[str, str]:
+    angles = {"sun_zenith": "41.2500", "sun_azimuth": "152.5000", "view_zenith": "8.7500", "view_azimuth": "283.0000"}
+    return {"product": f"Tanager {level} {what}", "processing_level": level, "processor": "Planet", **angles, "strip": "20241006_154100_12_4001"}
 
 
 def basic_radiance(folder: Path) -> Built:
@@ -84,7 +85,7 @@ def basic_radiance(folder: Path) -> Built:
         framing = '{"epsg_code": 32613, "rows": 12, "cols": 11, "geotransform": [570300.0, 30.0, 0.0, 3555450.0, 0.0, -30.0]}'
         file[places].attrs["Planet_Ortho_Framing"] = framing
     return Built(path, truth, WAVELENGTHS, FWHM, "radiance", good=GOOD == 1, longitude=lon, latitude=lat, quality=flags, acquired="2024-10-06T15:41:16.920",
-                 attrs={**_attrs("basic"), "correction": "none"})  # fmt: skip
+                 attrs={**_attrs("basic", "toa radiance"), "correction": "none"})  # fmt: skip
 
 
 def ortho_reflectance(folder: Path) -> Built:
@@ -94,7 +95,8 @@ def ortho_reflectance(folder: Path) -> Built:
     with h5py.File(path, "r+") as file:
         add_array(file, "HDFEOS/GRIDS/HYP/Data Fields/surface_reflectance_uncertainty", _uncertainty(truth), _FillValue=FILL)
     grid = Grid((ROWS, COLS), (STEP, 0.0, LEFT, 0.0, -STEP, TOP), "EPSG:32613")
-    attrs = {**_attrs("ortho"), "correction": "ISOFIT (optimal estimation)", "uncertainty": "per pixel: --variable surface_reflectance_uncertainty"}
+    attrs = {**_attrs("ortho", "surface reflectance"), "correction": "ISOFIT (optimal estimation)",
+             "uncertainty": "per pixel: --variable surface_reflectance_uncertainty"}  # fmt: skip
     return Built(path, truth, WAVELENGTHS, FWHM, "surface_reflectance", grid=grid, good=GOOD == 1, quality=flags, acquired="2024-10-06T15:41:16.92Z",
                  attrs=attrs)  # fmt: skip
 
@@ -107,7 +109,7 @@ def ortho_uncertainty(folder: Path) -> Built:
     """The uncertainty of a reflectance, which has no attributes of its own but the fill value."""
     built = ortho_reflectance(folder)
     built.truth, built.quantity, built.options = (built.truth / 20).astype(np.float32), "dn", {"variable": "surface_reflectance_uncertainty"}
-    built.attrs = {key: value for key, value in built.attrs.items() if key not in ("correction", "uncertainty")}
+    built.attrs = _attrs("ortho", "surface reflectance uncertainty")
     return built
 
 

@@ -22,6 +22,8 @@ WV02 = {"C": (428.31, 51.79, 9.295654e-03, 4.73e-02), "B": (479.09, 60.81, 1.260
 SWIR = {"S1": (1209.53, 31.81, 5.4e-03, 3.3e-02), "S2": (1571.93, 40.26, 2.6e-03, 3.97e-02), "S8": (2329.86, 69.38, 9.2e-04, 6.79e-02)}
 PAN = {"P": (644.64, 336.0, 5.678345e-02, 2.846e-01)}
 STEM = "14MAY03100615-M2AS-500000000000_01_P001"
+MADE = {"processor": "Maxar", "processor_version": "28.3", "correction": "none", "sun_zenith": "38.5000", "sun_azimuth": "152.3000", "cloud_cover": "0.3000"}
+FROM_IMD = {**MADE, "product": "500000000000_01_P001", "view_zenith": "14.4000", "view_azimuth": "98.4000"}
 
 
 def imd(bands: dict[str, tuple[float, ...]], satellite: str = "WV02", level: str = "LV2A", enhancement: str = "") -> str:
@@ -33,7 +35,8 @@ def imd(bands: dict[str, tuple[float, ...]], satellite: str = "WV02", level: str
         lines += [f"BEGIN_GROUP = BAND_{name}", "\tULLon =   13.04;", f"\tabsCalFactor = {calibration:e};", f"\teffectiveBandwidth = {width:e};",
                   "\tTDILevel = 24;", f"END_GROUP = BAND_{name}"]  # fmt: skip
     lines += ["BEGIN_GROUP = IMAGE_1", f'\tsatId = "{satellite}";', "\tfirstLineTime = 2014-05-03T10:06:15.123400Z;", "\tmeanSunAz =  152.3;",
-              "\tmeanSunEl =   51.5;", "\tmeanSatAz =  98.4;", "\tmeanOffNadirViewAngle =  12.7;", "\tcloudCover =  0.003;", "END_GROUP = IMAGE_1"]  # fmt: skip
+              "\tmeanSunEl =   51.5;", "\tmeanSatAz =  98.4;", "\tmeanSatEl =  75.6;",
+              "\tmeanOffNadirViewAngle =  12.7;", "\tcloudCover =  0.003;", "END_GROUP = IMAGE_1"]  # fmt: skip
     return "\n".join([*lines, "BEGIN_GROUP = MAP_PROJECTED_PRODUCT", "\toriginX = 367001;", "END_GROUP = MAP_PROJECTED_PRODUCT", "END;", ""])
 
 
@@ -65,7 +68,7 @@ def radiance(stored: np.ndarray, bands: Sequence[tuple[float, ...]]) -> np.ndarr
 def _built(path: Path, stored: np.ndarray, bands: dict[str, tuple[float, ...]], sensor: str, **more: object) -> Built:
     told = list(bands.values())
     return Built(path, radiance(stored, told), np.array([band[0] for band in told]), np.array([band[1] for band in told]), "radiance", sensor,
-                 acquired="2014-05-03T10:06:15", **{"attrs": {"sun_zenith": "38.5000", "view_zenith": "12.7"}, **more})  # fmt: skip
+                 acquired="2014-05-03T10:06:15", **more)  # fmt: skip
 
 
 def ortho_ready(folder: Path) -> Built:
@@ -73,7 +76,7 @@ def ortho_ready(folder: Path) -> Built:
     path = folder / f"{STEM}.TIF"
     stored = write(path, np.random.default_rng(64), len(WV02), **PLACE)
     (folder / f"{STEM}.IMD").write_text(imd(WV02))
-    return _built(path, stored, WV02, "worldview-2", grid=GRID)
+    return _built(path, stored, WV02, "worldview-2", grid=GRID, attrs={**FROM_IMD, "processing_level": "LV2A"})
 
 
 def swir_zip(folder: Path) -> Built:
@@ -89,7 +92,7 @@ def swir_zip(folder: Path) -> Built:
     with zipfile.ZipFile(path, "w") as archive:
         for file in sorted(inside.rglob("*.*")):
             archive.write(file, file.relative_to(inside))
-    return _built(path, stored, SWIR, "worldview-3", grid=GRID)
+    return _built(path, stored, SWIR, "worldview-3", grid=GRID, attrs={**MADE, "processing_level": "LV2A", "view_zenith": "12.7000"})
 
 
 def basic(folder: Path) -> Built:
@@ -98,7 +101,7 @@ def basic(folder: Path) -> Built:
     path = folder / f"{STEM}.IMD"
     path.write_text(imd(WV02, level="LV1B"))
     lon, lat = positions()
-    return _built(path, stored, WV02, "worldview-2", longitude=lon, latitude=lat)
+    return _built(path, stored, WV02, "worldview-2", longitude=lon, latitude=lat, attrs={**FROM_IMD, "processing_level": "LV1B"})
 
 
 CASES = (

@@ -20,6 +20,8 @@ FWHM = np.array([23.0, 21.5, 20.0, 19.0, 17.5, 16.0])
 DEGREES = Affine(5.86e-5, 0.0, -97.5, 0.0, -4.49e-5, 40.0)  # 5 m by 5 m at 40 degrees north
 METRES = Affine(5.0, 0.0, 500000.0, 0.0, -5.0, 4400000.0)
 NAME = "wyvern_dragonette-003_20250508T092313_a60915a4"
+MADE = {"product": NAME, "platform": "wyvern_dragonette-003", "processor": "Wyvern", "sun_zenith": "31.7500",
+        "sun_azimuth": "131.0000", "view_zenith": "11.5000", "view_azimuth": "275.5000", "cloud_cover": "20.0000"}  # fmt: skip
 
 
 def item(level: str, unit: str, scale: float, nodata: float, dtype: str, masks: list[str], name: str = NAME) -> dict[str, Any]:
@@ -68,7 +70,7 @@ def level_1(folder: Path) -> Built:
     (folder / f"{NAME}.json").write_text(json.dumps(item("L1B", "W / (m2 * sr * µm)", 1, -9999, "float32", masks)))
     truth = np.where(stored == -9999, np.nan, stored).astype(np.float32)
     return Built(folder / f"{NAME}.tiff", truth, NM, FWHM, "radiance", "", _grid("EPSG:4326", DEGREES), quality=flags, acquired="2025-05-08T09:23:13.456Z",
-                 attrs={"processing_level": "L1B", "sun_zenith": "31.7500", "view_zenith": "11.5000", "product": NAME},
+                 attrs={**MADE, "processing_level": "L1B", "correction": "none"},
                  names=tuple(f"Band_{nm:.0f}" for nm in NM))  # fmt: skip
 
 
@@ -91,7 +93,7 @@ def level_2(folder: Path) -> Built:
             archive.write(file, f"guid_l2a/{NAME}/{file.name}")
     truth = np.where(stored == 0, np.nan, stored * 1e-4).astype(np.float32)
     return Built(path, truth, NM, FWHM, "surface_reflectance", "", _grid("EPSG:32614", METRES), quality=flags, acquired="2025-05-08T09:23:13.456Z",
-                 attrs={"processing_level": "L2A"})  # fmt: skip
+                 attrs={**MADE, "processing_level": "L2A", "correction": "atmosphere"})  # fmt: skip
 
 
 CASES = (

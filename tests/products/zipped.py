@@ -25,11 +25,12 @@ def pack(path: Path, files: Mapping[str, bytes], method: int = STORED) -> Path:
 
 
 def zipped(built: Built, method: int, inside: str = "", beside: Mapping[str, bytes] | None = None) -> Built:
-    """A product, packed and taken away; its file lies in the folder `inside`, after the files beside it."""
+    """A product, packed and taken away; its file lies in the folder `inside`, after the files beside it. What lies beside the zip is not beside it."""
     file = built.path
     packed = pack(file.with_suffix(".zip"), {**(beside or {}), f"{inside}{file.name}": file.read_bytes()}, method)
     file.unlink()
-    return replace(built, path=packed)
+    kept = {key: text for key, text in built.attrs.items() if key != "uncertainty" or not text.endswith(".nc")}
+    return replace(built, path=packed, attrs=kept)
 
 
 CASES = (

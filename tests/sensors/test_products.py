@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from hsikit.sensors.products import METADATA, PRODUCTS, REAL, SPECIFICATION, load_product
+from hsikit.sensors.products import METADATA, PRODUCTS, REAL, SPECIFICATION, TELLS, TOLD, load_product
 from tests.products.__main__ import state_of
 from tests.products.case import Built, Case
-from tests.products.checks import CHECKS, opened
+from tests.products.checks import CHECKS, opened, tells
 from tests.products.registry import CASES
 
 
@@ -55,6 +55,14 @@ def test_bands_in_water_vapour_are_bad_in_every_spectrometers_product_and_told_o
 def test_every_reader_has_a_case() -> None:
     assert {product.name for product in PRODUCTS} <= {case.driver for case in CASES}
     assert len({case.name for case in CASES}) == len(CASES)
+    assert set(TOLD) <= {product.name for product in PRODUCTS}
+
+
+@pytest.mark.parametrize("product", PRODUCTS, ids=lambda product: product.name)
+def test_the_table_says_what_a_reader_s_products_tell(product, built_once: dict[str, Built], tmp_path_factory: pytest.TempPathFactory) -> None:
+    own = [build(case, built_once, tmp_path_factory) for case in CASES if case.driver == product.name]
+    told = {kind for built in own for kind in tells(opened(built).info)}
+    assert list(product.tells) == [kind for kind in TELLS if kind in told]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

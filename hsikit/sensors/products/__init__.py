@@ -16,6 +16,26 @@ if TYPE_CHECKING:
 REAL, METADATA, SPECIFICATION = "real bytes", "real metadata", "from specification"
 """What a product's reading was held against: real files; real structure and headers with pixels built by us; the agency's document alone."""
 
+TELLS: dict[str, tuple[str, ...]] = {
+    "level": ("processing_level",), "processor": ("processor",), "version": ("processor_version", "product_version"), "correction": ("correction",),
+    "uncertainty": ("uncertainty",), "time": (), "sun": ("sun_zenith", "sun_azimuth"), "view": ("view_zenith", "view_azimuth"),
+}  # fmt: skip
+"""What products tell of their making, each with the attributes of a scene that hold it; the time is `SceneInfo.acquired`."""
+_MOST = "level processor version correction time sun view"
+TOLD: dict[str, str] = {
+    "enmap": _MOST, "prisma": _MOST, "desis": _MOST, "hyperion": "level processor correction time sun view", "ahsi": "level correction time sun view",
+    "hisui": "level processor version correction time", "emit": "level processor version correction uncertainty time sun view",
+    "emit-layers": "level processor version time", "emit-minerals": "level processor version uncertainty time",
+    "emit-gas": "level processor version uncertainty time", "aviris-netcdf": "level processor correction uncertainty time sun view",
+    "tanager": "level processor correction uncertainty time sun view", "pace-l1b": _MOST,
+    "pace-l2": "level processor version correction uncertainty time", "landsat": "level processor version correction time sun", "sentinel-2": _MOST,
+    "aviris-classic-envi": "level correction time sun view", "aviris-ng-envi": "level version correction time sun view",
+    "aviris-3-envi": "level version correction uncertainty time sun view", "prism-envi": "level version correction time", "emit-envi": "level correction time",
+    "envi-raw": "level processor correction time", "neon": _MOST, "planetscope": _MOST, "worldview": _MOST,
+    "wyvern": "level processor correction time sun view",
+}  # fmt: skip
+"""What of it each product's own metadata tell, or files of the same product beside it; not every kind of a reader's products tells all of it."""
+
 
 @dataclass(frozen=True)
 class Product:
@@ -41,6 +61,11 @@ class Product:
     def states(self) -> tuple[tuple[str, str], ...]:
         """Description and state of every kind of product, which together are all that is read."""
         return self.parts or ((self.description, self.state),)
+
+    @property
+    def tells(self) -> tuple[str, ...]:
+        """What of `TELLS` it tells, in that order."""
+        return tuple(TOLD.get(self.name, "").split())
 
 
 _HERE = "hsikit.sensors.products."

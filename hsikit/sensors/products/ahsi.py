@@ -22,6 +22,7 @@ from hsikit.geo.rpc import rpc_from_text
 from hsikit.scene import Source
 from hsikit.sensors.archive import Delivery
 from hsikit.sensors.bands import BandClaims
+from hsikit.sensors.cloud_cover import cloud_cover
 from hsikit.sensors.facts import FileFacts, Options, layout
 from hsikit.sensors.overlap import join_detectors
 from hsikit.sensors.probe import Probe
@@ -172,4 +173,4 @@ def _provenance(fields: Fields | None, image: str) -> dict[str, str]:
         angle = fields.optional_number(f".//{tag}")
         if angle is not None:
             found[name] = f"{angle:.4f}"
-    return found
+    return {**found, **cloud_cover(fields.optional_number(".//CloudPercent"))}

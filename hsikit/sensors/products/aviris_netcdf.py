@@ -1,7 +1,8 @@
 """AVIRIS-3 and its sisters as NetCDF: radiance and observation on the sensor's grid, reflectance on a map (NASA/JPL, ORNL DAAC).
 
 From the specification, not seen in a real file. Sources: ORNL DAAC, guides of AV3_L1B_RDN and AV3_L2A_RFL. Of a reflectance,
-`--variable uncertainty` is found in the file beside it; other arrays of the file have names such as `water_vapor`.
+`--variable uncertainty` is found in the file beside it; other arrays of the file have names such as `water_vapor`. Angles are those of
+the observation (OBS) of the same line, where it lies beside.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from hsikit.geo.swath import Swath
 from hsikit.scene import PlaceDoubt, Source
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.crs import crs_text
+from hsikit.sensors.damage import damage_named
 from hsikit.sensors.facts import FileFacts, Options, layout
 from hsikit.sensors.hdf5 import Hdf5File, Hdf5Source, Part, locate_by
 from hsikit.sensors.netcdf_variables import variables_of
 from hsikit.sensors.probe import Probe
+from hsikit.sensors.products.angles import angles_in_the_middle
 from hsikit.sensors.products.jpl import FILL, FilledTable, LayerSource, gdal_transform, layer_type, radiance_scale
 from hsikit.sensors.times import utc_text
 from hsikit.sensors.water_vapour import WATER_VAPOUR
@@ -31,9 +34,13 @@ WHAT = "an AVIRIS product"
 QUANTITY = {"radiance": "radiance", "reflectance": "surface_reflectance", "uncertainty": "dn"}
 """Groups that hold an array of their own name with the axes (band, row, column), and what it is."""
 OBSERVATION = "observation_parameters"
+ANGLES = {ours: f"{OBSERVATION}/{name}" for ours, name in (("sun_zenith", "to_sun_zenith"), ("sun_azimuth", "to_sun_azimuth"),
+          ("view_zenith", "to_sensor_zenith"), ("view_azimuth", "to_sensor_azimuth"))}  # fmt: skip
 TABLE = "geolocation_lookup_table"
 MAPPINGS = ("transverse_mercator", "projection")
 NAME = re.compile(r"(AV[35]|ANG|AVC?)(\d{8}T\d{6})", re.IGNORECASE)
+LINE = re.compile(r"(\w+?)_L\d[A-Z]_", re.IGNORECASE)
+"""What the names of all files of a flight line, or of a part of it, begin with."""
 MATCH = 0.01
 """Of a pixel: coordinates and transform that differ by more do not agree."""
 
@@ -91,14 +98,33 @@ def _common_facts(file: Hdf5File, shape: tuple[int, int]) -> FileFacts:
     level = re.search(r"\bL\d[A-Z]?\b", title) or re.search(r"(?<=_)L\d[A-Z](?=_)", file.path.name)
     attrs = {
         "product": title,
-        "processing_level": level[0] if level else "",
+        "processing_level": level[0] if level else str(root.get("processing_level", "")),
+        "product_version": str(root.get("product_version", "")),
         "processor": str(root.get("institution", "")),
-        "processor_version": str(root.get("software_version", root.get("product_version", ""))),
+        "processor_version": str(root.get("software_version", root.get("software_build_version", ""))),
     }
     facts = FileFacts(str(file.path), "aviris-netcdf", Grid(shape), np.dtype(np.float32), BandClaims(0), quantity="dn", files=(file.path,), attrs=attrs)
     facts.acquired = utc_text(str(root.get("time_coverage_start", ""))) or (utc_text(named[2]) if named else "")
+    facts.attrs = {**attrs, **_angles(file, facts.notices)}
     _place(file, facts, shape)
     return facts
+
+
+def _angles(file: Hdf5File, notices: list[str]) -> dict[str, str]:
+    """Angles at the middle pixel of the file's own observation, or of the one beside it; none, with a notice, where that is damaged."""
+    line = LINE.match(file.path.name)
+    beside = sorted(file.path.parent.glob(f"{line[1]}_L1B_ORT_*_OBS.nc")) if line and not file.has(OBSERVATION) else []
+    if not beside:
+        return angles_in_the_middle(file, ANGLES)
+    other = Hdf5File(beside[0], WHAT)
+    try:
+        with damage_named(beside[0], WHAT):
+            return angles_in_the_middle(other, ANGLES)
+    except SceneError as error:
+        notices.append(f"the observation beside it is not used: {error}")
+        return {}
+    finally:
+        other.close()
 
 
 def _place(file: Hdf5File, facts: FileFacts, shape: tuple[int, int]) -> None:

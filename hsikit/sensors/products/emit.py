@@ -121,11 +121,12 @@ def _common_facts(file: Hdf5File, driver: str, shape: tuple[int, int]) -> FileFa
     """What all products have: place, time, provenance."""
     root = file.attributes()
     title = str(root.get("title", ""))
-    level = re.search(r"\bL\d[A-Z]?\b", title)
+    level = re.search(r"\bL\d[A-Z]?\b", title) or re.search(r"(?<=EMIT_)L\d[A-Z](?=_)", file.path.name)
     attrs = {
         "product": title,
         "granule": str(root.get("flight_line", "")),
         "processing_level": level[0] if level else "",
+        "product_version": str(root.get("product_version", "")),
         "processor": "EMIT SDS",
         "processor_version": str(root.get("software_build_version", "")),
     }
@@ -251,7 +252,8 @@ def _open_layers(file: Hdf5File, facts: FileFacts, names: Sequence[str], options
     facts.claims = BandClaims(len(names), names=[name.rpartition("/")[2] for name in names], sensor="emit", spectral=False)
     facts.quantity = "dn"
     if any(name.endswith("_mineral_id") for name in names):
-        facts.attrs = {**facts.attrs, **_minerals(file)}
+        beside = file_beside(file.path, "L2B_MINUNCERT")
+        facts.attrs = {**facts.attrs, **_minerals(file), **({} if beside is None else {"uncertainty": f"per pixel: {beside.name}"})}
     return LayerSource(layout(facts, options), file, names)
 
 

@@ -58,6 +58,7 @@ class Reader:
             "product": f"EMIT L2B {kind}",
             "granule": f"{name[2]}_{name[3]}" if name else "",
             "processing_level": "L2B",
+            "product_version": facts.tags.get("product_version", ""),
             "processor": "EMIT SDS",
             "processor_version": facts.tags.get("software_build_version", ""),
             "layer_units": UNITS[what],

@@ -14,6 +14,7 @@ from hsikit.scene import QUALITY_FLAGS, Quality
 from hsikit.sensors.damage import damage_named
 from hsikit.sensors.hdf5 import Hdf5File
 from hsikit.sensors.hdf5_heaps import refuse_endless_heaps
+from hsikit.sensors.products.angles import observed
 from hsikit.sensors.products.jpl import FILL
 
 WHAT = "an EMIT product"
@@ -23,8 +24,6 @@ MASK_FLAGS = {
     "spacecraft flag": "no-data",
 }  # fmt: skip
 """Bands of the masks by name, and what they say; where a part of the space station hides the ground, there is no measurement of it."""
-ANGLES = {"to-sun zenith": "sun_zenith", "to-sun azimuth": "sun_azimuth", "to-sensor zenith": "view_zenith", "to-sensor azimuth": "view_azimuth"}
-"""How the names of an observation's bands begin, and what we call them."""
 GRANULE = re.compile(r"EMIT_L\d[AB]_[A-Z0-9]+_(\d{3})_(\d{8}T\d{6}_\d+_\d+)\.nc")
 
 
@@ -99,10 +98,4 @@ def angles_beside(path: Path, notices: list[str]) -> dict[str, str]:
 
 def _angles(file: Hdf5File) -> dict[str, str]:
     rows, cols, _ = file.dataset("obs").shape
-    values = file.read("obs", (rows // 2, cols // 2))
-    found = {}
-    for name, value in zip(file.texts(NAMES["obs"]), values, strict=True):
-        ours = next((ours for start, ours in ANGLES.items() if name.lower().startswith(start)), None)
-        if ours is not None and 0 <= value <= 360:
-            found[ours] = f"{value:.4f}"
-    return found
+    return observed(file.texts(NAMES["obs"]), file.read("obs", (rows // 2, cols // 2)))

@@ -1,13 +1,14 @@
 """Scenes of JPL's imaging spectrometers as ENVI files: AVIRIS Classic, AVIRIS-NG, AVIRIS-3, PRISM, and EMIT.
 
 Their headers leave out what every user must know: the instrument, the unit, the fill value, and for AVIRIS Classic the gains
-(a `.gain` file beside). Radiance is in uW cm-2 nm-1 sr-1, ten times W m-2 sr-1 um-1. A scene with map info is on its (usually
-rotated) map grid; one without is on the sensor's grid, placed by its LOC, IGM or GLT beside (`envi_sidecars`).
+(a `.gain` file beside). Radiance is in uW cm-2 nm-1 sr-1, ten times W m-2 sr-1 um-1. The version of the processing stands in the
+file's name, angles in an observation (OBS) beside. A scene with map info is on its (usually rotated) map grid; one without is on the
+sensor's grid, placed by its LOC, IGM or GLT beside (`envi_sidecars`).
 
 Recognised by the name of the flight line, in the header or the file's name, or by band centres that are the instrument's; a file
 that hsikit wrote says itself what it holds, and is opened as plain ENVI.
 
-Sources: AVIRIS-NG Data Product Distribution Document (JPL); the `readme` of AVIRIS data orders (JPL); real windows of AVIRIS
+Sources: AVIRIS-NG and AVIRIS-3 Distribution Documents (JPL); the `readme` of AVIRIS data orders (JPL); real windows of AVIRIS
 Classic, AVIRIS-NG and EMIT reflectance. AVIRIS-3 and PRISM are from specification, not seen in a real file.
 """
 
@@ -26,7 +27,7 @@ from hsikit.sensors.catalogue import sensor_bands
 from hsikit.sensors.envi import EnviFile, EnviSource, envi_file, find_header
 from hsikit.sensors.facts import Options, layout
 from hsikit.sensors.probe import Probe
-from hsikit.sensors.products.envi_sidecars import KINDS, find_sidecars, sidecars_of, swath_of, words_of
+from hsikit.sensors.products.envi_sidecars import KINDS, angles_of, find_sidecars, sidecars_of, swath_of, words_of
 from hsikit.sensors.radiance_units import radiance_factor
 from hsikit.sensors.water_vapour import WATER_VAPOUR, within
 
@@ -94,6 +95,10 @@ class JplReader(SwathReader):
     TITLE: ClassVar[str] = ""
     LINE: ClassVar[str] = ""
     """Pattern of a flight line's name."""
+    VERSION: ClassVar[str] = r"_(v\d[0-9a-z]*)(?=_|$)"
+    """Pattern of what marks the version of the processing in a file's name, as its group."""
+    UNCERTAINTY: ClassVar[tuple[str, str]] = ("", "")
+    """What in the name of a reflectance is put in whose place for its uncertainty."""
 
     @classmethod
     def recognises(cls, probe: Probe) -> bool:
@@ -141,7 +146,19 @@ class JplReader(SwathReader):
         facts.acquired = facts.acquired or (cls._acquired(line) if line else "")
         corrected = "ATREM" if _corrected(file) else "atmospheric" if facts.quantity == "surface_reflectance" else "none"
         told = {"product": line.lower() or file.header.with_suffix("").name, "instrument": cls.TITLE, "correction": corrected}
-        facts.attrs = {**facts.attrs, **told, "processing_level": LEVELS.get(facts.quantity, "")}
+        facts.attrs = {**facts.attrs, **told, "processing_level": LEVELS.get(facts.quantity, ""), **cls._version(file), **angles_of(file)}
+        if facts.quantity == "surface_reflectance":
+            facts.attrs = {**facts.attrs, **cls._uncertainty(file)}
+
+    @classmethod
+    def _version(cls, file: EnviFile) -> dict[str, str]:
+        found = re.search(cls.VERSION, file.header.with_suffix("").name, re.IGNORECASE)
+        return {"processor_version": found[1]} if found else {}
+
+    @classmethod
+    def _uncertainty(cls, file: EnviFile) -> dict[str, str]:
+        beside = file.header.with_name(re.sub(cls.UNCERTAINTY[0], cls.UNCERTAINTY[1], file.header.name)) if cls.UNCERTAINTY[0] else file.header
+        return {"uncertainty": f"per pixel: {beside.name}"} if beside != file.header and beside.is_file() else {}
 
     @classmethod
     def _quantity(cls, file: EnviFile, line: str) -> str:
@@ -178,6 +195,7 @@ class Aviris3(JplReader):
     """Opens AVIRIS-3 as ENVI."""
 
     DRIVER, TITLE, LINE = "aviris-3-envi", "AVIRIS-3", r"av3\d{8}t\d{6}"
+    VERSION, UNCERTAINTY = r"_L\d[A-Z]_(?:RDN|OE)_([^_]+)", (r"_RFL(?=[_.])", "_UNC")
 
 
 class Prism(JplReader):
@@ -190,6 +208,7 @@ class Emit(JplReader):
     """Opens EMIT as ENVI."""
 
     DRIVER, SENSOR, TITLE, LINE = "emit-envi", "emit", "EMIT", r"emit\d{8}t\d{6}"
+    VERSION, UNCERTAINTY = r"_b(\d+)_v\d+(?=_|$)", (r"_rfl(?=_)", "_rfluncert")
 
 
 def _unit(file: EnviFile) -> str:

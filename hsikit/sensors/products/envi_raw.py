@@ -75,7 +75,9 @@ class Reader:
         facts.driver, facts.scale, facts.offset, facts.quantity = "envi-raw", 1.0, 0.0, "dn"
         facts.acquired = facts.acquired or _acquired(file.tokens)
         place(file)
-        facts.attrs = {**facts.attrs, "processing_level": "raw", "processor": _maker(file.tokens), "integration_time": _time_text(file.tokens)}
+        camera = facts.attrs.get("sensor type", "")
+        facts.attrs = {**facts.attrs, "processing_level": "raw", "processor": _maker(file.tokens), "instrument": camera,
+                       "integration_time": _time_text(file.tokens)}  # fmt: skip
         references = {role: _reference(file, header) for role, header in find_references(file.header).items()}
         ceiling = _ceiling(file)
         if "white" not in references:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from hsikit.sensors.crs import crs_text
 from hsikit.sensors.envi import EnviFile, EnviSource, envi_file
 from hsikit.sensors.facts import Options, layout
 from hsikit.sensors.hdf5 import lookup_from_one
+from hsikit.sensors.products.angles import observed
 
 KINDS = ("loc", "igm", "glt", "obs")
 LINE = re.compile(r"(ang\d{8}t\d{6}|f\d{6}t\d{2}p\d{2}_?r\d{2}|av3\d{8}t\d{6}(?:_\d{3})?|prm\d{8}t\d{6}|emit\d{8}t\d{6})", re.IGNORECASE)
@@ -50,9 +51,17 @@ def words_of(name: str) -> list[str]:
 
 def find_sidecars(header: Path) -> dict[str, Path]:
     """Headers beside a scene's, by kind, that belong to it by their names."""
+    found: dict[str, Path] = {}
+    for kind, path in _belonging(header):
+        if kind not in found or len(path.name) < len(found[kind].name):
+            found[kind] = path
+    return found
+
+
+def _belonging(header: Path) -> Iterator[tuple[str, Path]]:
+    """Kind and header of everything beside a scene that belongs to it by its name, which may be on another grid."""
     stem, line = header.with_suffix("").name, LINE.search(header.name)
     own = _bare(stem)
-    found: dict[str, Path] = {}
     for path in sorted(entry for entry in header.parent.iterdir() if entry.suffix.lower() == ".hdr" and entry != header):
         words = words_of(path.with_suffix("").name)
         kind = next((kind for kind in KINDS if kind in words), None)
@@ -60,9 +69,26 @@ def find_sidecars(header: Path) -> dict[str, Path]:
             continue
         other = LINE.search(path.name)
         same = line[0].lower() == other[0].lower() if line and other else _bare(path.with_suffix("").name) == own
-        if same and (kind not in found or len(path.name) < len(found[kind].name)):
-            found[kind] = path
-    return found
+        if same:
+            yield kind, path
+
+
+def angles_of(scene: EnviFile) -> dict[str, str]:
+    """Angles at the middle pixel, out of an observation (OBS) on the scene's own grid beside it; none where there is none that can be read."""
+    for kind, path in _belonging(scene.header):
+        try:
+            file = envi_file(path) if kind == "obs" else None
+        except HsikitError:
+            continue
+        names = file.facts.claims.names if file is not None else None
+        if file is None or names is None or file.stored.shape != (len(names), *scene.stored.shape[1:]):
+            continue
+        rows, cols = scene.stored.shape[1:]
+        source = open_layers(file)
+        values = source.read(Window(rows // 2, cols // 2, 1, 1), np.arange(len(names))).values[:, 0, 0]
+        source.close()
+        return observed(names, values)
+    return {}
 
 
 def _bare(stem: str) -> tuple[str, ...]:

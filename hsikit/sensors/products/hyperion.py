@@ -150,7 +150,7 @@ def _acquired(fields: Mapping[str, str]) -> str:
 def _provenance(fields: Mapping[str, str], metadata: str) -> dict[str, str]:
     found = {
         "product": PurePosixPath(metadata).name.upper().partition("_MTL_")[0],
-        "processing_level": fields.get("PRODUCT_TYPE", "L1T"),
+        "processing_level": fields.get("PRODUCT_TYPE") or PurePosixPath(metadata).name.upper().partition("_MTL_")[2].partition(".")[0],
         "processor": "EO-1 product generation system (USGS)",
         "processor_version": fields.get("PROCESSING_SOFTWARE", fields.get("PROCESSING_SYSTEM", "")),
         "correction": "none",

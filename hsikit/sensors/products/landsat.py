@@ -188,7 +188,7 @@ def _attrs(fields: Fields) -> dict[str, str]:
         "processing_level": fields["PROCESSING_LEVEL"],
         "processor": "LPGS",
         "processor_version": fields.get("PROCESSING_SOFTWARE_VERSION", ""),
-        "correction": fields.get("ALGORITHM_SOURCE_SURFACE_REFLECTANCE", "none"),
+        "correction": fields.get("ALGORITHM_SOURCE_SURFACE_REFLECTANCE", "atmosphere" if fields["PROCESSING_LEVEL"].startswith("L2") else "none"),
         "sun_zenith": f"{90 - float(fields['SUN_ELEVATION']):.4f}",
         "sun_azimuth": fields.get("SUN_AZIMUTH", ""),
         **cloud_cover(fields.get("CLOUD_COVER")),

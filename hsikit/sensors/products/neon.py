@@ -6,6 +6,9 @@ the group Ancillary_Imagery is opened as layers.
 Quality: shadow out of Cast_Shadow (0 is shade of the terrain). Not used are Haze_Cloud_Water_Map, which in published samples of .002
 repeats the map of dense vegetation, and Weather_Quality_Indicator, which tells of the sky above a flight line, not of a pixel.
 
+The level is that of the file's name (DP1 a flight line, DP3 a mosaic), angles of the view are those of the middle pixel, and those of the
+sun are the flight line's; a mosaic has one for each of its lines, which stays out.
+
 Source: NEON Data Skills (NEONScience), which lists the arrays of real files and reads them; not held against a real file.
 """
 
@@ -27,6 +30,7 @@ from hsikit.sensors.envi_header import map_info_transform
 from hsikit.sensors.facts import FileFacts, Layout, Options, layout
 from hsikit.sensors.hdf5 import Hdf5File, Hdf5Source, Part, part_bands, part_shape
 from hsikit.sensors.probe import HDF5, Probe
+from hsikit.sensors.products.angles import angle_texts, angles_in_the_middle
 from hsikit.sensors.radiance_units import radiance_factor
 from hsikit.sensors.water_vapour import WATER_VAPOUR, Ranges
 
@@ -70,7 +74,7 @@ def _reflectance(file: Hdf5File, base: str, options: Options) -> Source:
     facts.nodata = _attribute(file, told, "Data_Ignore_Value", -9999.0)
     facts.claims.absorbed = _absorbed(told)
     bidirectional = any(file.has(f"{base}/Metadata/Ancillary_Imagery/{name}") for name in ("Acqusition_Date", "Acquisition_Date"))  # sic
-    facts.attrs = {**facts.attrs, "processor": "ATCOR", "product_version": "002" if bidirectional else "001",
+    facts.attrs = {**facts.attrs, **_view(file, base), "processor": "ATCOR", "product_version": "002" if bidirectional else "001",
                    "correction": "ATCOR, topography and BRDF (FlexBRDF)" if bidirectional else "ATCOR"}  # fmt: skip
     facts.quality = _shadow(file, f"{base}/Metadata/Ancillary_Imagery/Cast_Shadow", facts.grid)
     return Hdf5Source(layout(facts, options), file, [part])
@@ -115,7 +119,8 @@ def _facts(file: Hdf5File, base: str, part: Part, quantity: str) -> FileFacts:
     return FileFacts(
         name=str(file.path), driver="neon", grid=_grid(file, base, part_shape(file, part)), dtype=file.dataset(part.name).dtype,
         claims=BandClaims(part_bands(file, part), centres.tolist(), unit, widths.tolist(), sensor="neon"), quantity=quantity,
-        acquired=_acquired(file.path.name), files=(file.path,), attrs={"product": file.path.stem, "site": base.partition("/")[0], **_sun(file, base)},
+        acquired=_acquired(file.path.name), files=(file.path,),
+        attrs={"product": file.path.stem, "processing_level": _level(file.path.name), "site": base.partition("/")[0], **_sun(file, base)},
     )  # fmt: skip
 
 
@@ -180,11 +185,25 @@ def _sun(file: Hdf5File, base: str) -> dict[str, str]:
     for key, name in (("sun_zenith", "Solar_Zenith_Angle"), ("sun_azimuth", "Solar_Azimuth_Angle")):
         path = f"{base}/Metadata/Logs/{name}"
         if file.has(path) and file.dataset(path).size == 1 and file.dataset(path).dtype.kind in "iuf":
-            found[key] = f"{file.numbers(path)[0]:.4f}"
-    return found
+            found[key] = file.numbers(path)[0]
+    return angle_texts(found)
+
+
+def _view(file: Hdf5File, base: str) -> dict[str, str]:
+    """Angles of the view, whose arrays some versions spell with capitals."""
+    arrays = {path.rpartition("/")[2].lower(): path for path in file.members(f"{base}/Metadata")}
+    return angles_in_the_middle(file, {f"view_{angle}": arrays.get(f"to-sensor_{angle}_angle", "") for angle in ("zenith", "azimuth")})
+
+
+def _level(name: str) -> str:
+    """NEON's level in a file's name: "L1" of a flight line (DP1), "L3" of a mosaic (DP3); "" where it is none of NEON's names."""
+    found = re.search(r"_DP(\d)_", name)
+    return f"L{found[1]}" if found else ""
 
 
 def _acquired(name: str) -> str:
-    """Date and time in a flight line's name (UTC); a mosaic has several, and none in its name."""
-    found = re.search(r"_(20\d{2})(\d{2})(\d{2})_(\d{2})(\d{2})(\d{2})_", name)
-    return "{}-{}-{}T{}:{}:{}Z".format(*found.groups()) if found else ""
+    """Date and time (UTC) in a flight line's name, or the date alone; a mosaic has several, and none in its name."""
+    found = re.search(r"_(20\d{2})(\d{2})(\d{2})_(?:(\d{2})(\d{2})(\d{2})_)?", name)
+    if found is None:
+        return ""
+    return "{}-{}-{}T{}:{}:{}Z".format(*found.groups()) if found[4] else "{}-{}-{}".format(*found.groups()[:3])

@@ -23,6 +23,7 @@ from hsikit.sensors.facts import FileFacts, Layout, Options, layout
 from hsikit.sensors.hdf5 import Hdf5File, Hdf5Source, Part, locate_by
 from hsikit.sensors.overlap import join_detectors
 from hsikit.sensors.probe import Probe
+from hsikit.sensors.products.angles import angles_in_the_middle
 from hsikit.sensors.products.jpl import radiance_scale
 from hsikit.sensors.times import utc_text
 from hsikit.sensors.water_vapour import WATER_VAPOUR
@@ -40,6 +41,10 @@ SATURATED = 1
 """Bit of `qual_blue`, `qual_red` and `qual_SWIR`."""
 L1_QUANTITY = {"rhot": "toa_reflectance", "Lt": "radiance"}
 L2_QUANTITY = {"Rrs": "rrs", "rhos": "surface_reflectance"}
+ANGLES = {"sun_zenith": ("solar_zenith", "solz"), "sun_azimuth": ("solar_azimuth", "sola"), "view_zenith": ("sensor_zenith", "senz"),
+          "view_azimuth": ("sensor_azimuth", "sena")}  # fmt: skip
+"""Arrays with angles of level 1B in `geolocation_data`, and those that l2gen can put into `geophysical_data` of level 2."""
+PROCESSING = "processing_control"
 L2_FLAGS = {"CLDICE": "cloud", "CLDSHDSTL": "shadow", "SEAICE": "snow", "HILT": "saturated", "NAVFAIL": "no-data"}
 """Names in `l2_flags`, and what they say; besides, a pixel that is not LAND is water."""
 
@@ -102,13 +107,16 @@ def _common_facts(file: Hdf5File, driver: str, places: str) -> FileFacts:
     shape = file.dataset(f"{places}/longitude").shape
     if len(shape) != 2 or file.dataset(f"{places}/latitude").shape != shape:
         raise SceneError(file.path, "its longitudes and latitudes are no grid of pixels", "Fetch the file again")
-    root = file.attributes()
+    root, made = file.attributes(), file.attributes(PROCESSING) if file.has(PROCESSING) else {}
+    arrays = {name: f"geolocation_data/{known[0]}" if places == "geolocation_data" else f"geophysical_data/{known[1]}" for name, known in ANGLES.items()}
     attrs = {
         "product": str(root.get("title", "")),
         "granule": str(root.get("product_name", "")),
         "processing_level": str(root.get("processing_level", "")),
-        "processor": "OBPG",
-        "processor_version": str(root.get("processing_version", "")),
+        "product_version": str(root.get("processing_version", "")),
+        "processor": f"OBPG {made.get('software_name', '')}".strip(),
+        "processor_version": str(made.get("software_version", root.get("processing_version", ""))),
+        **angles_in_the_middle(file, arrays),
     }
     grid = Grid((int(shape[0]), int(shape[1])))
     facts = FileFacts(str(file.path), driver, grid, np.dtype(np.float32), BandClaims(0), quantity="dn", files=(file.path,), attrs=attrs)

@@ -9,6 +9,7 @@ Source: Planet, PlanetScope product specification (imagery, UDM2, metadata XML).
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path, PurePosixPath
 
@@ -87,7 +88,8 @@ def _open(delivery: Delivery, metadata: str, fields: Fields, options: Options) -
         name=str(delivery.path), driver="planetscope", grid=raster.grid, dtype=np.dtype(raster.dtype), claims=claims,
         scale=SURFACE_SCALE if surface else _coefficients(fields, raster.count), nodata=FILL if raster.nodata is None else raster.nodata,
         quantity="surface_reflectance" if surface else "toa_reflectance", acquired=utc_text(fields.text(".//{*}acquisitionDateTime")),
-        files=delivery.files([metadata, image]), attrs=_attrs(fields, surface), quality=_quality(delivery, image, raster.grid),
+        files=delivery.files([metadata, image]),
+        attrs=_attrs(fields, surface, raster.tags.get("tifftag_imagedescription", "")), quality=_quality(delivery, image, raster.grid),
     )  # fmt: skip
     if not raster.grid.georeferenced:
         place_by_rpc(facts, rpc_from_mapping(raster.rpc, facts.name) if raster.rpc else None, options.dem)
@@ -121,12 +123,13 @@ def _coefficients(fields: Fields, count: int) -> list[float]:
     return [factor for _, factor in sorted(zip(numbers, factors, strict=True))]
 
 
-def _attrs(fields: Fields, surface: bool) -> dict[str, str]:
+def _attrs(fields: Fields, surface: bool, description: str) -> dict[str, str]:
     found = {
         "product": fields.text(".//{*}identifier"),
         "processing_level": fields.text(".//{*}productType"),
-        "processor": "Planet",
-        "correction": "atmosphere (6S)" if surface else "none",
+        "processor": fields.text(".//{*}processorName") or "Planet",
+        "processor_version": fields.text(".//{*}processorVersion"),
+        "correction": f"atmosphere ({_algorithm(description) or '6S'})" if surface else "none",
     }
     elevation = fields.optional_number(".//{*}illuminationElevationAngle")
     if elevation is not None:
@@ -136,6 +139,14 @@ def _attrs(fields: Fields, surface: bool) -> dict[str, str]:
         if angle is not None:
             found[key] = f"{abs(angle) if key == 'view_zenith' else angle:.4f}"
     return {**found, **cloud_cover(fields.optional_number(".//{*}cloudCoverPercentage"))}
+
+
+def _algorithm(description: str) -> str:
+    """By what the image was corrected, as its description says in JSON; "" where it does not."""
+    try:
+        return str(json.loads(description)["atmospheric_correction"]["atmospheric_correction_algorithm"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
 
 
 def _quality(delivery: Delivery, image: str, grid: Grid) -> Quality | None:

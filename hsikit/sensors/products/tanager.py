@@ -23,6 +23,7 @@ from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.facts import FileFacts, Layout, Options, layout
 from hsikit.sensors.hdf5 import Hdf5File, Hdf5Source, Part, locate_by
 from hsikit.sensors.probe import Probe
+from hsikit.sensors.products.angles import angles_in_the_middle
 from hsikit.sensors.products.jpl import FILL, LayerSource, layer_type, radiance_scale
 from hsikit.sensors.water_vapour import WATER_VAPOUR
 
@@ -34,7 +35,8 @@ UNCERTAINTY = "_uncertainty"
 """What follows the name of an array in the name of its uncertainty."""
 MASKS = {"beta_cloud_mask": "cloud", "beta_cirrus_mask": "cirrus", "nodata_pixels": "no-data"}
 """Arrays of 0 and 1, and what 1 says."""
-ANGLES = {"sun_zenith": "sun_zenith", "sun_azimuth": "sun_azimuth", "sensor_zenith": "view_zenith", "sensor_azimuth": "view_azimuth"}
+ANGLES = {"sun_zenith": "sun_zenith", "sun_azimuth": "sun_azimuth", "view_zenith": "sensor_zenith", "view_azimuth": "sensor_azimuth"}
+"""Arrays of angles, by what we call them."""
 STRUCTURE = "HDFEOS INFORMATION/StructMetadata.0"
 NAME = re.compile(r"(\d{4})(\d\d)(\d\d)_(\d\d)(\d\d)(\d\d)_(\d\d)_\d+")
 """Date, time and hundredths of a second in the names of scenes and strips."""
@@ -69,7 +71,8 @@ class Reader:
 def _common_facts(file: Hdf5File, group: str, shape: tuple[int, int]) -> FileFacts:
     """What all products have: place, time, provenance."""
     level = "basic" if group == BASIC else "ortho"
-    attrs = {"processing_level": level, "processor": "Planet", "strip": str(file.attributes(group).get("strip_id", "")), **_angles(file, group, shape)}
+    angles = angles_in_the_middle(file, {ours: f"{group}/Data Fields/{name}" for ours, name in ANGLES.items()})
+    attrs = {"processing_level": level, "processor": "Planet", "strip": str(file.attributes(group).get("strip_id", "")), **angles}
     facts = FileFacts(str(file.path), "tanager", Grid(shape), np.dtype(np.float32), BandClaims(0), quantity="dn", files=(file.path,), attrs=attrs)
     facts.acquired = _acquired(file, group)
     facts.quality = _quality(file, group, shape)
@@ -109,18 +112,6 @@ def _epsg(file: Hdf5File, text: str) -> int:
     if "HE5_GCTP_UTM" not in text or zone is None or not 1 <= abs(int(zone[1])) <= 60:
         raise SceneError(file.path, f"its {STRUCTURE} names no UTM zone", "Fetch the file again")
     return (32600 if int(zone[1]) > 0 else 32700) + abs(int(zone[1]))
-
-
-def _angles(file: Hdf5File, group: str, shape: tuple[int, int]) -> dict[str, str]:
-    """Angles (degrees) at the pixel in the middle, as text; none where it has no data."""
-    found = {}
-    for name, ours in ANGLES.items():
-        path = f"{group}/Data Fields/{name}"
-        if file.has(path) and file.dataset(path).shape == shape:
-            value = float(file.read(path, (shape[0] // 2, shape[1] // 2)))
-            if np.isfinite(value) and value > -361:
-                found[ours] = f"{value:.4f}"
-    return found
 
 
 def _acquired(file: Hdf5File, group: str) -> str:

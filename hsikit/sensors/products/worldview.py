@@ -27,6 +27,7 @@ from hsikit.sensors.catalogue import sensor_bands
 from hsikit.sensors.cloud_cover import cloud_cover
 from hsikit.sensors.facts import FileFacts, Options, layout
 from hsikit.sensors.probe import Probe
+from hsikit.sensors.products.angles import angle_texts
 from hsikit.sensors.products.rpc_place import place_by_rpc
 from hsikit.sensors.rasters import RasterBand, RasterStack, raster_facts
 from hsikit.sensors.times import utc_text
@@ -207,9 +208,13 @@ def _factor(path: Path, told: Facts, group: str) -> float:
 def _attrs(told: Facts) -> dict[str, str]:
     found = {"product": told.get("PRODUCTORDERID", ""), "processing_level": told.get("PRODUCTLEVEL", ""), "processor": "Maxar",
              "processor_version": told.get("VERSION", ""), "correction": "none"}  # fmt: skip
-    for name, key in (("sun_azimuth", "MEANSUNAZ"), ("view_zenith", "MEANOFFNADIRVIEWANGLE"), ("view_azimuth", "MEANSATAZ")):
-        if f"IMAGE/{key}" in told:
-            found[name] = told[f"IMAGE/{key}"]
-    if re.fullmatch(r"-?\d+(\.\d+)?", told.get("IMAGE/MEANSUNEL", "")):
-        found["sun_zenith"] = f"{90 - float(told['IMAGE/MEANSUNEL']):.4f}"
-    return {**found, **cloud_cover(told.get("IMAGE/CLOUDCOVER"), whole=1)}
+    return {**found, **_angles(told), **cloud_cover(told.get("IMAGE/CLOUDCOVER"), whole=1)}
+
+
+def _angles(told: Facts) -> dict[str, str]:
+    """Angles on the ground; of the view the one at the satellite, which is some degrees less, where the elevation is not told."""
+    text = {key: told.get(f"IMAGE/MEAN{key}", "") for key in ("SUNEL", "SUNAZ", "SATEL", "SATAZ", "OFFNADIRVIEWANGLE")}
+    known = {key: float(value) for key, value in text.items() if re.fullmatch(r"-?\d+(\.\d+)?", value)}
+    zeniths = {ours: 90 - known[key] for ours, key in (("sun_zenith", "SUNEL"), ("view_zenith", "SATEL")) if key in known}
+    others = {"sun_azimuth": "SUNAZ", "view_azimuth": "SATAZ", "view_zenith": "OFFNADIRVIEWANGLE"}
+    return angle_texts({**{ours: known[key] for ours, key in others.items() if key in known}, **zeniths})

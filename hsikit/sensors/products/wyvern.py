@@ -25,6 +25,7 @@ from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.cloud_cover import cloud_cover
 from hsikit.sensors.facts import FileFacts, Options, layout
 from hsikit.sensors.probe import Probe
+from hsikit.sensors.products.angles import angle_texts
 from hsikit.sensors.products.metadata_xml import same_pixels
 from hsikit.sensors.products.rpc_place import place_by_rpc
 from hsikit.sensors.radiance_units import radiance_factor
@@ -142,12 +143,9 @@ def _facts(delivery: Delivery, item: Mapping[str, Any], image: _Asset, raster: R
     stated = next((each["nodata"] for each in image.rasters if isinstance(each.get("nodata"), int | float)), None)
     centres, widths = [_centre(band) for band in image.bands], [_width(band) for band in image.bands]
     names = [str(band.get("name", f"band {number}")) for number, band in enumerate(image.bands, start=1)]
-    angles = {"view_zenith": "view:off_nadir", "view_azimuth": "view:azimuth", "sun_azimuth": "view:sun_azimuth"}
     attrs = {"product": str(item.get("id", "")), "platform": str(told.get("platform", "")), "processing_level": "L2A" if surface else "L1B",
-             "processor": "Wyvern", "correction": "atmosphere" if surface else "none", **cloud_cover(told.get("eo:cloud_cover")),
-             **{key: f"{told[field]:.4f}" for key, field in angles.items() if isinstance(told.get(field), int | float)}}  # fmt: skip
-    if isinstance(told.get("view:sun_elevation"), int | float):
-        attrs["sun_zenith"] = f"{90 - told['view:sun_elevation']:.4f}"
+             **_processor(told), "correction": "atmosphere" if surface else "none", **_angles(told),
+             **cloud_cover(told.get("eo:cloud_cover"))}  # fmt: skip
     return FileFacts(
         name=str(delivery.path), driver="wyvern", grid=raster.grid, dtype=np.dtype(raster.dtype),
         claims=BandClaims(raster.count, centres, "nm", widths, names=names), scale=[factor * each for each in scale],
@@ -155,6 +153,22 @@ def _facts(delivery: Delivery, item: Mapping[str, Any], image: _Asset, raster: R
         quantity="surface_reflectance" if surface else "radiance", acquired=utc_text(str(told.get("datetime", ""))), attrs=attrs,
         notices=["it is not orthorectified: its pixels are off by what the terrain adds"],
     )  # fmt: skip
+
+
+def _processor(told: Mapping[str, Any]) -> dict[str, str]:
+    """Who made it, by what, in the fields of STAC's extension "processing", where the item has them."""
+    software = told.get("processing:software")
+    named = [f"{name} {version}".strip() for name, version in software.items()] if isinstance(software, dict) else []
+    version = told.get("processing:version") or ", ".join(named)
+    return {"processor": str(told.get("processing:facility") or "Wyvern"), **({"processor_version": str(version)} if version else {})}
+
+
+def _angles(told: Mapping[str, Any]) -> dict[str, str]:
+    """Angles at the scene's centre; of the view the one on the ground, where the item has it beside the one at the satellite."""
+    known = {key.removeprefix("view:"): value for key, value in told.items() if key.startswith("view:") and isinstance(value, int | float)}
+    sun = {"sun_zenith": 90 - known["sun_elevation"]} if "sun_elevation" in known else {}
+    fields = {"sun_azimuth": "sun_azimuth", "view_azimuth": "azimuth", "view_zenith": "incidence_angle" if "incidence_angle" in known else "off_nadir"}
+    return angle_texts({**sun, **{ours: known[field] for ours, field in fields.items() if field in known}})
 
 
 def _centre(band: Mapping[str, Any]) -> float | None:

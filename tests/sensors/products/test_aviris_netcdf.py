@@ -105,7 +105,25 @@ def test_truncated_files_are_refused(tmp_path: Path, share: float) -> None:
 def test_a_layer_that_is_no_array_is_not_left_out_silently(tmp_path: Path) -> None:
     path = aviris_netcdf.observation(tmp_path).path
     with h5py.File(path, "a") as file:
-        del file["observation_parameters/solar_zenith"]
-        file["observation_parameters/solar_zenith"] = np.dtype(np.float32)
-    with pytest.raises(SceneError, match="solar_zenith is no array"):
+        del file["observation_parameters/to_sun_zenith"]
+        file["observation_parameters/to_sun_zenith"] = np.dtype(np.float32)
+    with pytest.raises(SceneError, match="to_sun_zenith is no array"):
         opened(path)
+
+
+def test_versions_are_those_that_the_file_states(tmp_path: Path) -> None:
+    built = aviris_netcdf.radiance(tmp_path)
+    with h5py.File(built.path, "r+") as file:
+        file.attrs["product_version"], file.attrs["software_build_version"] = "V002", "1.2.0"
+        file.attrs["title"], file.attrs["processing_level"] = "a flight line", "L1B"
+    attrs = opened(built.path).info.attrs
+    assert (attrs["product_version"], attrs["processor_version"], attrs["processing_level"]) == ("V002", "1.2.0", "L1B")
+
+
+def test_a_damaged_observation_beside_is_told(tmp_path: Path) -> None:
+    built = aviris_netcdf.reflectance(tmp_path)
+    beside = next(tmp_path.glob("*_OBS.nc"))
+    beside.write_bytes(beside.read_bytes()[:2000])
+    info = opened(built.path).info
+    assert "sun_zenith" not in info.attrs
+    assert any("observation beside it is not used" in notice for notice in info.notices)

@@ -230,3 +230,21 @@ def test_damaged_headers_are_scene_errors(tmp_path: Path, old: str, new: str) ->
 def _field(path: Path, name: str) -> list[str]:
     text = path.read_text()
     return text[text.index("{", text.index(f"\n{name} =")) + 1 : text.index("}", text.index(f"\n{name} ="))].split(",")
+
+
+def test_emit_s_names_tell_the_build_and_the_uncertainty_beside(tmp_path: Path) -> None:
+    nm = jpl.centres(381.0056, 2492.9238, 80)
+    for kind in ("rfl", "rfluncert"):
+        name = f"emit20220827t060753_o23904_s001_l2a_{kind}_b0106_v01.hdr"
+        write_envi(tmp_path / name, np.ones((80, 2, 3), np.float32), suffix=".img", **jpl.header(nm, 8.4))
+    attrs = opened(tmp_path / "emit20220827t060753_o23904_s001_l2a_rfl_b0106_v01.hdr").info.attrs
+    assert attrs["processor_version"] == "0106"
+    assert attrs["uncertainty"] == "per pixel: emit20220827t060753_o23904_s001_l2a_rfluncert_b0106_v01.hdr"
+
+
+def test_an_observation_on_another_grid_or_damaged_gives_no_angles(tmp_path: Path) -> None:
+    path = jpl.ng_reflectance(tmp_path).path
+    assert opened(path).info.attrs["sun_zenith"] == "37.7500"
+    data = tmp_path / "ang20140912t192359_obs"
+    data.write_bytes(data.read_bytes()[:100])
+    assert "sun_zenith" not in opened(path).info.attrs

@@ -73,3 +73,12 @@ def test_metadata_that_make_no_sense_are_refused(scene: Path, old: str, new: str
             open_source(scene)
     finally:
         metadata.write_text(hyperion.MTL)
+
+
+def test_the_level_is_that_of_the_name_where_the_metadata_tell_none(tmp_path: Path) -> None:
+    built = hyperion.product(tmp_path)
+    for path in list(tmp_path.iterdir()):
+        path.rename(path.with_name(path.name.replace("_L1T.", "_L1GST.")))
+    metadata = next(tmp_path.glob("*_MTL_*"))
+    metadata.write_text("\n".join(line for line in metadata.read_text().splitlines() if "PRODUCT_TYPE" not in line))
+    assert open_source(built.path, inspect=False).info.attrs["processing_level"] == "L1GST"

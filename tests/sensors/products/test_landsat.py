@@ -102,3 +102,10 @@ def test_a_truncated_band_is_a_scene_error(tmp_path: Path) -> None:
     band.write_bytes(band.read_bytes()[:200])
     with pytest.raises(HsikitError):
         cube(opened(path))
+
+
+def test_level_2_without_its_algorithm_is_not_uncorrected(tmp_path: Path) -> None:
+    path = landsat.level_2(tmp_path).path
+    metadata = next(path.glob("*_MTL.txt"))
+    metadata.write_text("\n".join(line for line in metadata.read_text().splitlines() if "ALGORITHM" not in line))
+    assert opened(path).info.attrs["correction"] == "atmosphere"

@@ -134,3 +134,19 @@ def test_a_truncated_file_is_a_scene_error(tmp_path: Path) -> None:
 
 def test_a_renamed_file_opens(tmp_path: Path) -> None:
     assert opened(neon.radiance(tmp_path).path.rename(tmp_path / "x.h5")).info.driver == "neon"
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "acquired"),
+    [("NEON_D05_LIRO_DP1_L004-1_20220623_bidirectional_reflectance.h5", "L1", "2022-06-23"), ("mine.h5", "", "")],
+)
+def test_what_a_name_tells(tmp_path: Path, name: str, level: str, acquired: str) -> None:
+    info = opened(neon.reflectance(tmp_path).path.rename(tmp_path / name)).info
+    assert (info.attrs["processing_level"], info.acquired) == (level, acquired)
+
+
+def test_angles_that_are_fill_are_left_out(tmp_path: Path) -> None:
+    path = neon.reflectance(tmp_path).path
+    changed(path, lambda file: file["LIRO/Reflectance/Metadata/to-sensor_zenith_angle"].__setitem__((slice(None), slice(None)), -9999))
+    attrs = opened(path).info.attrs
+    assert "view_zenith" not in attrs and attrs["view_azimuth"] == "283.5000"

@@ -13,6 +13,7 @@ from hsikit.geo.grid import Window
 from hsikit.scene import QUALITY_FLAGS, Source, read_window
 from hsikit.sensors import open_source
 from tests.products import pace
+from tests.products.netcdf import add_array
 
 HIGH = [1248.550, 1618.036]
 STANDARD = [1250.375, 1619.626]
@@ -147,3 +148,10 @@ def test_truncated_files_are_refused(tmp_path: Path, share: float) -> None:
     built.path.write_bytes(data[: int(share * len(data))])
     with pytest.raises(SceneError, match=built.path.name):
         whole(opened(built.path))
+
+
+def test_angles_of_level_2_are_read_where_l2gen_wrote_them(tmp_path: Path) -> None:
+    built = pace.surface_reflectance(tmp_path)
+    with h5py.File(built.path, "r+") as file:
+        add_array(file, "geophysical_data/solz", np.full((pace.ROWS, pace.COLS), 4150, np.int16), _FillValue=pace.FILL, scale_factor=np.float32(0.01))
+    assert opened(built.path).info.attrs["sun_zenith"] == "41.5000"

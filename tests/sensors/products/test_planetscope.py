@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 
 from hsikit.errors import HsikitError, SceneError
 from hsikit.scene import Source, read_window
@@ -89,3 +90,12 @@ def test_an_image_without_its_metadata_is_a_plain_tiff(tmp_path: Path) -> None:
     built = planet.top_of_atmosphere(tmp_path)
     next(tmp_path.glob("*.xml")).unlink()
     assert opened(built.path, sensor="planetscope-0e").info.driver == "geotiff"
+
+
+def test_a_description_that_tells_no_algorithm_leaves_planet_s_own(tmp_path: Path) -> None:
+    built = planet.surface(tmp_path)
+    image = next(tmp_path.glob("*_SR_*.tif"))
+    for description in ('{"atmospheric_correction": {}}', '{"atmospheric_correction": 3}', "atmospheric_correction: yes"):
+        with rasterio.open(image, "r+") as file:
+            file.update_tags(TIFFTAG_IMAGEDESCRIPTION=description)
+        assert opened(built.path).info.attrs["correction"] == "atmosphere (6S)"

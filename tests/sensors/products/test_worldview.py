@@ -118,3 +118,11 @@ def test_truncated_files_are_scene_errors(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(HsikitError):
         cube(opened(path))
+
+
+def test_without_the_elevation_of_the_satellite_the_view_is_the_one_off_nadir(tmp_path: Path) -> None:
+    path = maxar.ortho_ready(tmp_path).path
+    metadata = path.with_suffix(".IMD")
+    assert opened(path).info.attrs["view_zenith"] == "14.4000"
+    metadata.write_text(metadata.read_text().replace("\tmeanSatEl =  75.6;\n", ""))
+    assert opened(path).info.attrs["view_zenith"] == "12.7000"

@@ -111,3 +111,17 @@ def test_a_foreign_json_beside_a_tiff_does_no_harm(tmp_path: Path, text: str) ->
     path = write_geotiff(tmp_path / "a.tif", np.ones((5, 4, 3), np.float32))
     (tmp_path / "a.json").write_text(text)
     assert opened(path).info.driver == "geotiff"
+
+
+def test_fields_of_stac_that_not_every_item_has(tmp_path: Path) -> None:
+    built = wyvern.level_1(tmp_path)
+    item = json.loads(built.path.with_suffix(".json").read_text())
+    told = {"processing:software": {"pipeline": "4.2.0", "lut": ""}, "processing:facility": "Wyvern Inc.", "view:incidence_angle": 12.375}
+    item["properties"] |= told
+    built.path.with_suffix(".json").write_text(json.dumps(item))
+    attrs = opened(built.path).info.attrs
+    assert (attrs["processor"], attrs["processor_version"], attrs["view_zenith"]) == ("Wyvern Inc.", "pipeline 4.2.0, lut", "12.3750")
+    item["properties"] |= {"processing:version": "5.0", "view:incidence_angle": "steep"}
+    built.path.with_suffix(".json").write_text(json.dumps(item))
+    attrs = opened(built.path).info.attrs
+    assert (attrs["processor_version"], attrs["view_zenith"]) == ("5.0", "11.5000")
