@@ -7,6 +7,7 @@ the same scene.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -20,13 +21,13 @@ from hsikit.errors import OutputError
 from hsikit.geo.grid import Window
 from hsikit.layers import Layer, legend_in
 from hsikit.scene import Raw, SceneInfo, Source, read_window
+from hsikit.sensors.facts import LONGEST_TEXT
 from hsikit.version import __version__
 from hsikit.writers import SWATH_FORMATS, format_of, raster_paths, write_raster
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 KEPT_BYTES = 96 << 20
 """Stored numbers of a row of the scene's blocks that are kept while strips are cut from it."""
-_LONGEST_TAG = 1000
 _OF_THE_FILE = frozenset({
     "layer", "description", "units", "data units", "sensor", "sensor type", "quantity", "acquired", "acquisition time", "classes", "area_or_point",
     "wavelength", "wavelength_units", "fwhm", "bbl", "band_names", "grid_mapping", "coordinates", "long_name", "conventions", "scale_factor", "add_offset",
@@ -168,22 +169,23 @@ def code_layer(info: SceneInfo) -> Layer | None:
 
 
 def scene_tags(info: SceneInfo, format: str) -> dict[str, str]:
-    """What a file says of a scene beside its layer: time, product, and who wrote it."""
-    kept = {key: text for key, text in info.attrs.items() if key.lower() not in _OF_THE_FILE and 0 < len(text) < _LONGEST_TAG}
+    """What a file says of a scene beside its layer: time, product, and who wrote it. Where the uncertainty is, is said so that it stays true."""
+    kept = {key: text for key, text in info.attrs.items() if key.lower() not in _OF_THE_FILE and 0 < len(text) < LONGEST_TEXT}
+    if "uncertainty" in kept:
+        kept["uncertainty"] = re.sub(r"(--variable \S+)$", lambda found: f"{found[1]} of {Path(info.name).name}", kept["uncertainty"])
     time = {"acquisition time" if format == "envi" else "acquired": info.acquired} if info.acquired else {}
     return {**kept, **time, "hsikit_version": __version__}
 
 
 def losses(info: SceneInfo, format: str) -> list[str]:
-    """What a format cannot hold of a scene, one sentence each."""
-    if format in SWATH_FORMATS:
+    """What a format cannot hold of a scene, one sentence of it all."""
+    if format in SWATH_FORMATS or (info.swath is None and info.quality is None):
         return []
-    found = []
-    if info.swath is not None:
-        found.append("this format holds no positions of a swath: the file has no georeference; write .nc or .zarr, or orthorectify the scene")
-    if info.quality is not None:
-        found.append("this format holds no quality flags: they are left out; .nc and .zarr hold them")
-    return found
+    place = ["positions of a swath"] if info.swath is not None else []
+    flags = [] if info.quality is None else [f"quality flags ({', '.join(info.quality.flags)})"]
+    means = [*(["the file has no georeference"] if place else []), *(["--mask cannot name them"] if flags else [])]
+    instead = ", or orthorectify the scene" if place else ""
+    return [f"this format holds no {' and no '.join(place + flags)}: {', and '.join(means)}; write .nc or .zarr{instead}"]
 
 
 def refuse_input(info: SceneInfo, path: Path) -> None:

@@ -25,10 +25,15 @@ from hsikit.scene import Codes
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.cloud_cover import cloud_cover
 from hsikit.sensors.crs import crs_text
-from hsikit.sensors.facts import Factor, FileFacts
+from hsikit.sensors.facts import LONGEST_TEXT, Factor, FileFacts
 
 Tokens = dict[str, Any]
 DATA_TYPES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "i8", 15: "u8"}
+OF_THE_SCENE = ("description", "layer", "sensor type", "data units", "view_zenith")
+OF_THE_FILE = frozenset({
+    "samples", "lines", "bands", "header offset", "file type", "data type", "interleave", "byte order", "data ignore value", "band names", "map info",
+    "coordinate system string", "wavelength units", "wavelength", "fwhm", "bbl", "classes", "class names", "class lookup", "acquisition time",
+})  # fmt: skip
 LAST_CLASS = 250
 """Codes above it are no classes in a map of hsikit."""
 INTERLEAVES = ("bsq", "bil", "bip")
@@ -141,15 +146,22 @@ def envi_facts(name: str, header: Path, data: Path, tokens: Tokens, layout: Envi
         offset=offset,
         nodata=_number(header, tokens, "data ignore value"),
         quantity=quantity,
-        acquired=str(tokens.get("acquisition time", "")).strip(),
+        acquired=str(tokens.get("acquisition time") or tokens.get("acquired", "")).strip(),
         files=(header, data),
         notices=notices,
         attrs={
-            **{key: " ".join(str(tokens[key]).split()) for key in ("description", "layer", "sensor type", "data units", "view_zenith") if tokens.get(key)},
+            **{key: " ".join(str(tokens[key]).split()) for key in _kept(tokens)},
             **cloud_cover(tokens.get("cloud cover", tokens.get("cloud_cover"))),  # ENVI's own field, and that of converted scenes
         },
         codes=Codes(_classes(tokens)),
     )
+
+
+def _kept(tokens: Tokens) -> list[str]:
+    """Fields that tell of the scene: a few of any program's header, and all of ours that tell not of the file's form."""
+    if not tokens.get("hsikit_version"):
+        return [key for key in OF_THE_SCENE if tokens.get(key)]
+    return [key for key, text in tokens.items() if isinstance(text, str) and 0 < len(text) < LONGEST_TEXT and key not in OF_THE_FILE]
 
 
 def as_list(value: Any) -> list[str] | None:

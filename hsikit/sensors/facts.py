@@ -27,6 +27,8 @@ from hsikit.sensors.bands import BandClaims, Interpretation, interpret
 
 Factor = float | Sequence[float]
 OVERLAPS = ("average", "vnir", "swir", "keep")
+LONGEST_TEXT = 16_000
+"""Characters of the longest attribute that is kept of a file; the names of EMIT's minerals are as many."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from hsikit.geo.grid import IDENTITY, Grid, Window
 from hsikit.scene import QUANTITIES, Codes, Indices, Rgba, Source
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.crs import crs_text
-from hsikit.sensors.facts import FileFacts, Layout, Options, OrderedSource, layout
+from hsikit.sensors.facts import LONGEST_TEXT, FileFacts, Layout, Options, OrderedSource, layout
 from hsikit.sensors.geotiff_tags import band_claims
 from hsikit.sensors.remote_rasters import RasterHandles, gdal_access, gdal_name
 from hsikit.sensors.tiff_directory import refuse_short_directory
@@ -139,7 +139,7 @@ def geotiff_facts(dataset: Any, path: Path) -> FileFacts:
         acquired=tags.get("acquired", tags.get("start_time", "")),
         files=(path, *(Path(file) for file in dataset.files if Path(file) != path and Path(file).is_file())) if dataset.driver == "VRT" else (path,),
         notices=notices,
-        attrs={key: value for key, value in tags.items() if key not in ("wavelength", "wavelengths", "fwhm", "bbl") and len(value) < 1000},
+        attrs={key: value for key, value in tags.items() if key not in ("wavelength", "wavelengths", "fwhm", "bbl") and len(value) < LONGEST_TEXT},
         codes=Codes(tags.get("classes", ""), _colours(dataset)),
     )
 

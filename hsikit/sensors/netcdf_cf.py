@@ -20,7 +20,7 @@ from hsikit.scene import Codes, Indices, Source
 from hsikit.sensors.bands import BandClaims
 from hsikit.sensors.container import WAVELENGTH_NAMES, choose_variable, layer_names, own_layer, to_band_axes
 from hsikit.sensors.damage import damage_named
-from hsikit.sensors.facts import FileFacts, Layout, Options, OrderedSource, layout
+from hsikit.sensors.facts import LONGEST_TEXT, FileFacts, Layout, Options, OrderedSource, layout
 from hsikit.sensors.hdf5 import Hdf5File
 from hsikit.sensors.netcdf_meaning import Missing, missing_of, quality_of, quantity_of, time_of
 from hsikit.sensors.netcdf_place import EASTINGS, NORTHINGS, place_of
@@ -34,7 +34,6 @@ _BESIDE = {
     "good": ("good_band", "good_bands", "good_wavelengths", "bbl"),
     "names": ("band", "band_names"),
 }
-_LONGEST = 1000
 MOST_CHARACTERS = 4096
 
 
@@ -274,4 +273,4 @@ def _names(file: Hdf5File, variable: Variable) -> list[str]:
 
 def _texts(attrs: Mapping[str, Any]) -> dict[str, str]:
     """Attributes that are short texts."""
-    return {key: value for key, value in attrs.items() if isinstance(value, str) and 0 < len(value) < _LONGEST and not key.startswith("_")}
+    return {key: value for key, value in attrs.items() if isinstance(value, str) and 0 < len(value) < LONGEST_TEXT and not key.startswith("_")}

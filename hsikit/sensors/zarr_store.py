@@ -25,7 +25,7 @@ from hsikit.sensors.cf_flags import cf_flags, in_order
 from hsikit.sensors.container import WAVELENGTH_NAMES, choose_variable, find_wavelengths, layer_names, own_layer, to_band_axes
 from hsikit.sensors.crs import crs_text
 from hsikit.sensors.damage import damage_named
-from hsikit.sensors.facts import FileFacts, Layout, Options, OrderedSource, layout
+from hsikit.sensors.facts import LONGEST_TEXT, FileFacts, Layout, Options, OrderedSource, layout
 from hsikit.sensors.hdf5 import lookup_from_one
 
 SPECTRAL_DIMS = ("wavelength", "wavelengths", "bands", "band", "spectral", "channel", "channels", "wl", "lambda")
@@ -128,7 +128,7 @@ def _scene(
         acquired=str(attrs.get("acquired", "")),
         identity=_identity(path),
         notices=notices,
-        attrs={key: value for key, value in attrs.items() if isinstance(value, str) and not key.startswith("_") and len(value) < 1000},
+        attrs={key: value for key, value in attrs.items() if isinstance(value, str) and not key.startswith("_") and len(value) < LONGEST_TEXT},
         swath=swath,
         quality=_quality(path, {name: other for name, other in arrays.items() if other is not array}, (rows, cols)),
         codes=Codes(str(group_attrs.get("classes", ""))),

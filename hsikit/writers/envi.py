@@ -24,7 +24,7 @@ from hsikit.writers.tags import band_names, colours_by_code, dataset_tags, has_w
 _TYPES = {
     "uint8": 1, "int16": 2, "int32": 3, "float32": 4, "float64": 5, "uint16": 12, "uint32": 13, "int64": 14, "uint64": 15,
 }  # fmt: skip
-_UNSAFE = str.maketrans("{},=", "();:")
+_UNSAFE, _BRACES = str.maketrans("{},=", "();:"), str.maketrans("{}", "()")
 _STRIP_BYTES = 8 << 20
 """Most bytes of rows that are held at once, twice: as they are read, and as they are written."""
 _CODES = 256
@@ -79,7 +79,7 @@ def header_text(layer: Layer, grid: Grid, tags: Mapping[str, str], path: Path) -
         "data ignore value": f"{layer.nodata:.17g}", "band names": _braces(_plain(n) for n in band_names(layer)),
     }  # fmt: skip
     fields |= _place(grid, path) | _spectrum(layer) | _classes(layer)
-    extra = {_key(k): _plain(v) for k, v in dataset_tags(layer, tags).items() if k not in {"classes", "description"}}
+    extra = {_key(k): _text(v) for k, v in dataset_tags(layer, tags).items() if k not in {"classes", "description"}}
     if "sensor" in extra:
         fields["sensor type"] = extra["sensor"]
     if "units" in extra:
@@ -159,6 +159,11 @@ def _braces(items: Iterable[str]) -> str:
 def _plain(text: str) -> str:
     """Text that cannot break the header: no braces, commas or line ends."""
     return " ".join(str(text).translate(_UNSAFE).split())
+
+
+def _text(text: str) -> str:
+    """Text of a field of its own, in which commas and equals signs part nothing: no braces or line ends."""
+    return " ".join(str(text).translate(_BRACES).split())
 
 
 def _key(text: str) -> str:

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import rasterio
 
+from hsikit.convert.write import write_scene
 from tests.cli.conftest import Field, Hsikit, codes_of, square
+from tests.convert.scenes import quality, scene
 from tests.laws.scenes import CRS, write_codes
 
 
@@ -138,3 +140,18 @@ def test_masks_in_a_configuration(hsikit: Hsikit, place: Field, files: Path, tmp
     (tmp_path / "c.toml").write_text(f'[classify]\nmask = ["{files}/clouds.gpkg"]\ndilate = 1\n')
     done = hsikit("--config", tmp_path / "c.toml", "classify", place.scene, "--model", place.model, "-o", tmp_path / "map.tif")
     assert done.code == 0 and "masked: 3." in done.err and codes_of(tmp_path / "map.tif")[29, 35] in (0, 255)
+
+
+@pytest.mark.parametrize(("suffix", "kept"), [(".nc", True), (".zarr", True), (".tif", False), (".hdr", False)])
+def test_flags_of_a_product_mask_its_copies(hsikit: Hsikit, tmp_path: Path, suffix: str, kept: bool) -> None:
+    flags = np.random.default_rng(0).choice([0, 1, 2, 3], (20, 15), p=[0.7, 0.1, 0.1, 0.1]).astype(np.uint8)
+    write_scene(scene(20, 15, quality=quality(flags)), tmp_path / "first.nc")
+    copied = hsikit("convert", tmp_path / "first.nc", "-o", tmp_path / f"copy{suffix}")
+    assert copied.code == 0 and ("no quality flags (cloud, shadow): --mask cannot name them" in copied.err) != kept
+    done = hsikit("anomaly", tmp_path / f"copy{suffix}", "-o", tmp_path / "scores.tif", "--mask", "cloud")
+    if not kept:
+        assert done.code == 2 and "'cloud' cannot be told" in done.err
+        return
+    assert done.code == 0 and f"masked: {(flags & 1 != 0).mean():.1%} of the pixels" in done.err
+    with rasterio.open(tmp_path / "scores.tif") as found:
+        assert not found.read_masks(1)[flags & 1 != 0].any() and found.read_masks(1).any()

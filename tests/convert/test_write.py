@@ -78,13 +78,16 @@ def test_written_twice_it_is_still_the_same(tmp_path: Path, name: str) -> None:
     once.close()
 
 
-@pytest.mark.parametrize("name", ["c.tif", "c.zarr", "c.nc"])
+@pytest.mark.parametrize("name", NAMES)
 def test_what_the_product_says_of_its_making_goes_along(tmp_path: Path, name: str) -> None:
     source = scene()
-    source.info = replace(source.info, attrs={**source.info.attrs, "AREA_OR_POINT": "Point", "missing_share": "0.1", "long": "x" * 5000})
+    told = {"correction": "atmosphere, land mode = 2 (v1; b)", "minerals": "; ".join(f"{number} Goethite.{number}" for number in range(600))}
+    dropped = {"AREA_OR_POINT": "Point", "missing_share": "0.1", "long": "x" * 20_000}
+    source.info = replace(source.info, attrs={**source.info.attrs, **told, **dropped})
     write_scene(source, tmp_path / name, tags={"campaign": "spring"})
     found = open_source(tmp_path / name, inspect=False).info
     assert (found.attrs["processing_level"], found.attrs["sun_zenith"], found.attrs["campaign"]) == ("L2A", "52.1", "spring")
+    assert {key: found.attrs[key] for key in told} == told
     assert "missing_share" not in found.attrs and "long" not in found.attrs
     assert found.grid.transform == source.info.grid.transform  # "Point" would move it by half a pixel
 
@@ -143,7 +146,21 @@ def test_a_lookup_table_goes_along(tmp_path: Path, name: str) -> None:
 def test_what_is_lost_is_told() -> None:
     info = scene(3, 4, place="swath", quality=quality(np.zeros((3, 4), np.uint8))).info
     assert not losses(info, "netcdf") and not losses(info, "zarr") and not losses(scene().info, "envi")
-    assert len(losses(info, "envi")) == len(losses(info, "gtiff")) == 2
+    told = "this format holds no positions of a swath and no quality flags (cloud, shadow): the file has no georeference, and --mask cannot name them"
+    assert losses(info, "envi") == losses(info, "gtiff") == [f"{told}; write .nc or .zarr, or orthorectify the scene"]
+    flags = "this format holds no quality flags (cloud, shadow): --mask cannot name them; write .nc or .zarr"
+    assert losses(info.with_(swath=None), "envi") == [flags]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_where_the_uncertainty_is_stays_true(tmp_path: Path, name: str) -> None:
+    source = scene()
+    source.info = source.info.with_(name="far/EMIT_L2A.nc", attrs={**source.info.attrs, "uncertainty": "per pixel: --variable unc"})
+    write_scene(source, tmp_path / name)
+    once = open_source(tmp_path / name, inspect=False)
+    write_scene(once, tmp_path / f"again.{name.partition('.')[2]}")
+    again = open_source(tmp_path / f"again.{name.partition('.')[2]}", inspect=False)
+    assert once.info.attrs["uncertainty"] == again.info.attrs["uncertainty"] == "per pixel: --variable unc of EMIT_L2A.nc"
 
 
 @pytest.mark.parametrize("name", NAMES)

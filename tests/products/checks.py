@@ -138,30 +138,70 @@ def windows(built: Built, driver: str) -> str:
 
 
 def survives(built: Built, driver: str) -> str:
-    from hsikit.convert.write import write_scene
+    """Written and read again in every format; what one does not hold is said before it is written, and stands in the table."""
+    from hsikit.convert.write import cube_layer, losses, write_scene
+    from hsikit.writers import format_of
 
     source = opened(built)
-    if not source.info.bands.spectral:
-        return "layers"
-    whole = values(source)
+    told, whole = source.info, values(source)
+    lost: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for suffix in FORMATS:
             path = Path(folder) / f"{suffix[1:]}{suffix}"
             write_scene(source, path)
             again = open_source(path, inspect=False)
             np.testing.assert_array_equal(values(again), whole, err_msg=suffix)
-            np.testing.assert_allclose(again.info.bands.wavelength, source.info.bands.wavelength, atol=1e-3, err_msg=suffix)
-            np.testing.assert_allclose(again.info.bands.fwhm, source.info.bands.fwhm, atol=1e-3, err_msg=suffix)
-            np.testing.assert_array_equal(again.info.bands.good, source.info.bands.good, err_msg=suffix)
-            assert again.info.quantity == source.info.quantity, suffix
-            assert again.info.grid.georeferenced == source.info.grid.georeferenced, suffix
-            if source.info.grid.georeferenced:
-                np.testing.assert_allclose(again.info.grid.transform, source.info.grid.transform, rtol=1e-9, err_msg=suffix)
+            same_facts(told, again.info, suffix)
+            for what in (*unplaced(told, again.info), *unflagged(told, again.info)):
+                lost.setdefault(what, []).append(suffix)
+            said = losses(told, format_of(path, cube_layer(told)))
+            assert bool(said) == any(suffix in where for where in lost.values()), suffix
             again.close()
-    return ""
+    return "; ".join(["yes", *(f"no {what} in {' and '.join(where)}" for what, where in lost.items())])
+
+
+def same_facts(told: SceneInfo, found: SceneInfo, where: str) -> None:
+    """Bands, units, grid, time and provenance of a scene that was written and read again."""
+    for axis in ("wavelength", "fwhm"):
+        np.testing.assert_allclose(getattr(found.bands, axis), getattr(told.bands, axis), atol=1e-3, err_msg=where)
+    np.testing.assert_array_equal(found.bands.good, told.bands.good, err_msg=where)
+    for fact in ("quantity", "units", "sensor", "acquired"):
+        assert getattr(found, fact) == getattr(told, fact), (where, fact)
+    assert found.bands.names == told.bands.names, where
+    assert (found.grid.shape, found.grid.crs) == (told.grid.shape, told.grid.crs), where
+    np.testing.assert_allclose(found.grid.transform, told.grid.transform, rtol=1e-9, err_msg=where)
+    attrs = {key: told.attrs[key] for key in PROVENANCE if told.attrs.get(key)}
+    if attrs.get("uncertainty", "").startswith("per pixel: --variable"):
+        attrs["uncertainty"] += f" of {Path(told.name).name}"
+    assert {key: found.attrs.get(key) for key in attrs} == attrs, where
+
+
+def unplaced(told: SceneInfo, found: SceneInfo) -> list[str]:
+    """What is lost of a swath's place; what is there is the same."""
+    if told.swath is None or found.swath is None:
+        assert told.swath is not None or found.swath is None
+        return [] if told.swath is None else ["swath"]
+    np.testing.assert_array_equal(found.swath.locate(Window.whole(found.swath.shape)), told.swath.locate(Window.whole(told.swath.shape)))
+    assert (found.swath.table is None) == (told.swath.table is None)
+    if told.swath.table is not None and found.swath.table is not None:
+        assert found.swath.table.grid.crs == told.swath.table.grid.crs
+        mine, true = (swath.table.read(swath.table.grid.whole) for swath in (found.swath, told.swath) if swath.table is not None)
+        for field in ("rows", "cols", "infill"):
+            np.testing.assert_array_equal(getattr(mine, field), getattr(true, field), err_msg=field)
+    return []
+
+
+def unflagged(told: SceneInfo, found: SceneInfo) -> list[str]:
+    """Whether flags are lost; what is there is the same, by the masks that `--mask` makes of them."""
+    if told.quality is None or found.quality is None:
+        assert told.quality is not None or found.quality is None
+        return [] if told.quality is None else ["flags"]
+    assert set(found.quality.flags) == set(told.quality.flags)
+    np.testing.assert_array_equal(found.quality.read(found.grid.whole), told.quality.read(told.grid.whole))
+    return []
 
 
 CHECKS: dict[str, Callable[[Built, str], str]] = {
     "opens": opens, "provenance": provenance, "wavelengths": wavelengths, "scale": scale, "fill is NaN": fill, "quality": quality, "corner": corner,
-    "windows": windows, "written and read": survives,
+    "windows": windows, "written and read in GeoTIFF, Zarr, ENVI, NetCDF": survives,
 }  # fmt: skip

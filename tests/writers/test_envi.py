@@ -29,7 +29,7 @@ def test_cube_is_read_back_by_spy_and_gdal(tmp_path: Path, name: str) -> None:
     assert facts["bbl"] == [1, 1, 0] + [1] * 9
     assert facts["wavelength units"] == "Nanometers" and tuple(facts["band names"]) == layer.band_names
     assert facts["sensor type"] == "enmap" and facts["quantity"] == "surface_reflectance" and facts["data units"] == "1"
-    assert facts["model"] == "a; (b) : c"
+    assert facts["model"] == "a, (b) = c"
     with rasterio.open(next(f for f in files if f != header)) as src:
         np.testing.assert_array_equal(src.read(), values)
         assert src.transform == UTM.affine and src.crs.to_epsg() == 32633 and np.isnan(src.nodata)
