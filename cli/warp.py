@@ -31,7 +31,7 @@ def warp(
         typer.Option(help="Edges of the new grid, in its CRS; the scene's.", metavar="LEFT BOTTOM RIGHT TOP", show_default=False),
     ] = None,
     like: Annotated[Path | None, typer.Option(help="A scene or any raster on a map, whose grid is taken over.", show_default=False)] = None,
-    resampling: Annotated[str, typer.Option(help="nearest, bilinear, cubic, or average; codes of a map take nearest.")] = "nearest",
+    resampling: Annotated[str, typer.Option(help="nearest, bilinear, cubic, or average; a map with a legend or colour table takes nearest.")] = "nearest",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:

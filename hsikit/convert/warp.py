@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsikit.convert.interpolate import KERNELS, Floats, interpolate
+from hsikit.convert.map_codes import as_meant
 from hsikit.convert.orthorectify import OrthorectifiedSource, orthorectified
 from hsikit.convert.warp_grid import GridTable, grid_for, require_map, require_overlap
 from hsikit.errors import GridError, OptionError
@@ -28,8 +29,8 @@ READ_PIXELS = 1 << 16
 BLOCK = 128
 
 
-def warped(source: Source, grid: Grid, resampling: str = "nearest") -> Source:
-    """A scene on another grid; nothing is read before a window of it is asked for.
+def warped(source: Source, grid: Grid, resampling: str = "nearest", *, look: bool = True) -> Source:
+    """A scene on another grid; but for a look at what whole numbers are, nothing is read before a window of it is asked for.
 
     Example:
         >>> on_other = warped(scene, other.info.grid, "bilinear")
@@ -38,6 +39,7 @@ def warped(source: Source, grid: Grid, resampling: str = "nearest") -> Source:
         source: an open scene, or layers without wavelengths (`open_source(path, role="layer")`); closing it is left to whoever opened it.
         grid: where its pixels shall lie: of `grid_for`, or of `grid_like`.
         resampling: how values come about between pixels: one of `RESAMPLINGS`.
+        look: whether whole numbers of a single band are looked at (`hsikit.convert.map_codes`); else they are codes by their type.
 
     Returns:
         A scene of the same bands: stored numbers for "nearest", else float32, NaN where missing.
@@ -50,6 +52,7 @@ def warped(source: Source, grid: Grid, resampling: str = "nearest") -> Source:
         raise OptionError("resampling", f"{resampling!r} is not known", f"Known are {', '.join(RESAMPLINGS)}")
     if not grid.georeferenced:
         raise GridError("the grid", "has no georeference", "Give a grid with a CRS")
+    source = as_meant(source, resampling) if look else source
     info = source.info
     if info.codes is not None and resampling != "nearest":
         raise OptionError("resampling", f"{info.name} is a map of codes, which are not mixed", "Choose nearest")

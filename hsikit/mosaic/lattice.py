@@ -145,4 +145,4 @@ def _place(window: Window | None, one: Map, target: Grid, resampling: str) -> Pl
     part = target.whole.intersect(_around(one.source.info.grid, target))
     if not part.size:
         return Place(part, (part.row, part.col), False, lambda source: source)
-    return Place(part, (part.row, part.col), False, lambda source: warped(source, target.crop(part), resampling))
+    return Place(part, (part.row, part.col), False, lambda source: warped(source, target.crop(part), resampling, look=False))

@@ -66,11 +66,32 @@ def test_where_a_map_does_not_reach_it_has_its_fill_value(class_map, tmp_path):
 
 
 @pytest.mark.parametrize("resampling", ["bilinear", "cubic", "average"])
-def test_codes_are_not_mixed(resampling, class_map, tmp_path):
-    labels = foreign(tmp_path / "labels.tif", CODES[np.newaxis].astype(np.int16), nodata=-1)
-    for path in (class_map, labels):
+def test_codes_with_a_legend_are_not_mixed(resampling, class_map, tmp_path):
+    coloured = foreign(tmp_path / "coloured.tif", CODES[np.newaxis], {code: (code, 2, 3, 255) for code in range(256)})
+    for path in (class_map, coloured):
         done = run("warp", path, "-o", tmp_path / "out.tif", "--res", "60", "--resampling", resampling)
         assert done.code == 2 and path.name in done.err and "not mixed" in done.err and not (tmp_path / "out.tif").exists()
+
+
+@pytest.mark.parametrize("kind", ["int16", "float32"])
+def test_what_only_looks_like_codes_is_mixed_by_name_and_told(kind, tmp_path):
+    labels, out = foreign(tmp_path / "labels.tif", CODES[np.newaxis].astype(kind), nodata=-1), tmp_path / "out.tif"
+    done = run("warp", labels, "-o", out, "--res", "60", "--resampling", "average")
+    assert done.code == 0 and "its whole numbers look like codes (5 different ones, none negative), and are mixed" in done.err
+    with rasterio.open(out) as found:
+        np.testing.assert_allclose(found.read(1), CODES.astype(float).reshape(20, 2, 15, 2).mean(axis=(1, 3)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("resampling", ["nearest", "average"])
+def test_whole_metres_of_height_are_measurements(resampling, tmp_path):
+    heights = np.random.default_rng(4).integers(-20, 1500, GRID.shape).astype(np.int16)
+    out = tmp_path / "out.tif"
+    done = run("warp", foreign(tmp_path / "dem.tif", heights[np.newaxis]), "-o", out, "--res", "60", "--resampling", resampling)
+    assert done.code == 0 and "its whole numbers are taken for measurements" in done.err
+    wanted = halved(heights) if resampling == "nearest" else heights.astype(float).reshape(20, 2, 15, 2).mean(axis=(1, 3))
+    with rasterio.open(out) as found:
+        assert found.dtypes == ("float32",) and np.isnan(found.nodata)
+        np.testing.assert_allclose(found.read(1), wanted, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("kind", "nodata", "fill"), [("uint8", 255, 255), ("int16", -1, -1), ("uint16", None, 0)])
