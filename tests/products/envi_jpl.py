@@ -92,7 +92,8 @@ def classic_radiance(folder: Path) -> Built:
     write_observation(folder / "f130411t01p00r11rdn_e_sc01_ort_obs.hdr", rng, map_info=map_info)
     truth = np.where(stored == -9999, np.nan, 10.0 * stored / gains[:, None, None]).astype(np.float32)
     return Built(folder / name, truth, nm, np.full(40, 9.7), "radiance", "aviris-classic", Grid((ROWS, COLS), rotated(14.9, 71), "EPSG:32613"),
-                 outside_water_vapour(nm), acquired="2013-04-11", attrs={"product": "f130411t01p00r11", "processing_level": "L1B", "correction": "none", **ANGLES})  # fmt: skip
+                 outside_water_vapour(nm), acquired="2013-04-11",
+                 attrs={"product": "f130411t01p00r11", "processing_level": "L1B", "correction": "none", **ANGLES})  # fmt: skip
 
 
 def ng_reflectance(folder: Path) -> Built:
