@@ -10,7 +10,8 @@ relative to the row's own clean result on the sensor that it was trained on. A s
 LDA, paired by draw, with its 95 % interval.
 
 "marginal LDA" and "adapted" rows go the way of the product: what a model folder keeps of the training, read out (`classify`) or
-refitted (`hsikit adapt`) for each sensor. "refitted" rows are independent ones, on all training spectra.
+refitted (`hsikit adapt`) for each sensor. "refitted" rows are independent ones, on all training spectra. Networks that learn once for any
+sensor, and their mean with marginal LDA, are described in `benchmarks.cross_sensor_networks`.
 
 Potsdam: whole tiles apart, 12 train and 6 test. Indian Pines: the column *far* of `benchmarks.accuracy_table`.
 """
@@ -18,25 +19,26 @@ Potsdam: whole tiles apart, 12 train and 6 test. Indian Pines: the column *far* 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 from scipy.sparse import csr_array
+from scipy.special import softmax
 
 from benchmarks.accuracy_table_columns import far
 from benchmarks.accuracy_table_scenes import load_scene
+from benchmarks.cross_sensor_networks import ROWS as NETWORK_ROWS
+from benchmarks.cross_sensor_networks import Lesson, Maker, Posterior, network_makers
+from benchmarks.cross_sensor_views import HARDNESS, View, measured, views
 from hsikit.geo.grid import Grid
 from hsikit.metrics.scores import scores
 from hsikit.scene import Bands, SceneInfo, read_window
-from hsikit.sensors import sensor_bands
-from hsikit.sensors.responses import sensor_response
 from hsikit.spectral.band_matrix import BandMatrix
-from hsikit.spectral.resample import Resampling, gaussian_resampling, response_resampling
-from hsikit.spectral.sensor_change import BEYOND, SNR, SNR_BEYOND
+from hsikit.spectral.resample import Resampling
 from hsikit.tasks.classification.mnf_lda import MnfLda
 from hsikit.tasks.classification.refitting import OtherSensor, refitted
 from hsikit.tasks.classification.shrinkage_lda import fit_lda
@@ -48,71 +50,10 @@ from hsikit.train.labelled import LabelledScene
 Floats = NDArray[np.float64]
 SENSORS = {"enmap-potsdam": ("emit", "prisma", "desis", "sentinel-2", "four bands", "30 % dropped"),
            "indian-pines": ("enmap", "emit", "prisma", "sentinel-2", "four bands", "30 % dropped")}  # fmt: skip
-FOUR = ("B2", "B3", "B4", "B8")
-HARDNESS = {"clean": 0.0, "all": 1.0, "hard": 2.0}
-GAIN_LENGTH = {"all": 150.0, "hard": 60.0}
-LEAST = 0.9
 REFERENCE = "marginal LDA"
+ALL_ROWS = ("LDA, interpolated", "LDA, refitted", "SVM, refitted", REFERENCE, "svm, adapted", "mnf-lda, adapted", *NETWORK_ROWS)
 TILE, TEST_TILES = 32, 6
 Predict = Callable[[Floats], NDArray[np.integer]]
-
-
-@dataclass(frozen=True, eq=False)
-class View:
-    """A sensor, as the training sensor's bands make it.
-
-    Attributes:
-        weights: shape (D, C).
-        bands: its D bands.
-    """
-
-    weights: Floats
-    bands: Bands
-
-
-def views(own: Bands, names: tuple[str, ...]) -> dict[str, View]:
-    """The sensors of a table; the training sensor itself first."""
-    found = {"its own": View(np.eye(len(own)), own)}
-    for name in names:
-        if name == "30 % dropped":
-            keep = np.sort(np.random.default_rng(0).permutation(len(own))[: round(0.7 * len(own))]).astype(np.intp)
-            found[name] = View(np.eye(len(own))[keep], own.take(keep))
-        else:
-            found[name] = _seen(own, "sentinel-2" if name == "four bands" else name, FOUR if name == "four bands" else None)
-    return found
-
-
-def _seen(own: Bands, sensor: str, only: tuple[str, ...] | None) -> View:
-    """By the sensor's published responses where there are any, else by Gaussians."""
-    table, response = sensor_bands(sensor), sensor_response(sensor)
-    found = (
-        gaussian_resampling(own.wavelength, own.fwhm, table.wavelength, table.fwhm)
-        if response is None
-        else response_resampling(own.wavelength, own.fwhm, response.wavelength, response.response)
-    )
-    keep = np.flatnonzero(found.coverage >= LEAST)
-    if only is not None:
-        keep = keep[np.isin(np.array(table.names)[keep], only)]
-    order = keep[np.argsort(table.wavelength[keep])]
-    names = tuple(f"{centre:.1f}" for centre in table.wavelength[order])
-    return View(np.asarray(found.weights.todense())[order], Bands(table.wavelength[order], table.fwhm[order], np.ones(len(order), bool), names))
-
-
-def measured(spectra: Floats, own: Bands, view: View, kind: str, rng: np.random.Generator, near: NDArray[np.bool_]) -> Floats:
-    """What a sensor measures of the pixels of a scene (rows, cols) that are `near`, given their spectra (n, C): shape (n, D)."""
-    hardness = HARDNESS[kind]
-    if not hardness:
-        return np.asarray(spectra @ view.weights.T, np.float64)
-    centres = view.bands.wavelength
-    shift = hardness * rng.choice([-1.0, 1.0])
-    place = np.clip(np.searchsorted(own.wavelength, own.wavelength + shift), 1, len(own) - 1)
-    share = np.clip((own.wavelength + shift - own.wavelength[place - 1]) / np.diff(own.wavelength)[place - 1], 0, 1)
-    moved = spectra[..., place - 1] * (1 - share) + spectra[..., place] * share
-    seen = moved @ view.weights.T
-    covariance = np.exp(-((centres[:, None] - centres) ** 2) / (2 * GAIN_LENGTH[kind] ** 2)) + 1e-9 * np.eye(len(centres))
-    seen *= 1 + 0.03 * hardness * np.linalg.cholesky(covariance) @ rng.standard_normal(len(centres))
-    noise = rng.standard_normal((*near.shape, len(centres)))[near] * np.abs(seen) * hardness / np.where(centres > BEYOND, SNR_BEYOND, SNR)
-    return np.asarray(seen + noise, np.float64)
 
 
 def smooth(values: Floats, valid: NDArray[np.bool_]) -> Floats:
@@ -147,8 +88,10 @@ def potsdam_draw(scene: LabelledScene, seed: int) -> tuple[NDArray[np.intp], NDA
     return np.flatnonzero(~inside), np.flatnonzero(inside)
 
 
-def rows_of(train: LabelledScene, spectra: Floats, codes: NDArray[np.integer], own: Bands, info: SceneInfo) -> Mapping[str, Callable[[View], Predict]]:
-    """The rows of the table: for a sensor, what predicts codes of its spectra (n, D).
+def rows_of(
+    train: LabelledScene, spectra: Floats, codes: NDArray[np.integer], own: Bands, info: SceneInfo, background: Floats | None = None, seed: int = 0
+) -> Mapping[str, Callable[[View], Predict]]:
+    """The rows of the table: for a sensor, what predicts codes of its spectra (n, D). What takes long to learn does so when first asked for.
 
     Args:
         train: the labels.
@@ -156,6 +99,8 @@ def rows_of(train: LabelledScene, spectra: Floats, codes: NDArray[np.integer], o
         codes: their codes.
         own: the training sensor's bands.
         info: of the training scene.
+        background: spatial means of pixels without labels that networks know the scene by, shape (m, C); the training spectra if None.
+        seed: where the networks' chance starts.
     """
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -167,6 +112,7 @@ def rows_of(train: LabelledScene, spectra: Floats, codes: NDArray[np.integer], o
     if kept is None:
         raise SystemExit("the scene has no wavelengths")
     marginal = kept.marginal
+    order = np.searchsorted(np.array(kept.legend.codes), known)
 
     def interpolated(view: View) -> Predict:
         def back(values: Floats) -> Floats:
@@ -182,13 +128,24 @@ def rows_of(train: LabelledScene, spectra: Floats, codes: NDArray[np.integer], o
         machine = make_pipeline(StandardScaler(), SVC(C=100.0)).fit(spectra @ view.weights.T, codes)
         return lambda values: np.asarray(machine.predict(values))
 
-    def marginal_lda(view: View) -> Predict:
+    def marginal_lda(view: View) -> Posterior:
         read_out = marginal.seen_by(info.with_(bands=view.bands))
         index = np.searchsorted(view.bands.wavelength, read_out.basis.bands.wavelength)
-        legend = np.array(read_out.legend.codes)
-        return lambda values: legend[np.argmax(values[:, index] @ read_out.arrays["weights"].T + read_out.arrays["intercepts"], axis=1)]
+        weights, intercepts = read_out.arrays["weights"][order], read_out.arrays["intercepts"][order]
+        return lambda values: np.asarray(softmax(values[:, index] @ weights.T + intercepts, axis=1))
 
-    return {"LDA, interpolated": interpolated, "LDA, refitted": refit_lda, "SVM, refitted": refit_svm, REFERENCE: marginal_lda, **adapted_rows(kept)}
+    def surest(make: Maker) -> Callable[[View], Predict]:
+        def predict(view: View) -> Predict:
+            posterior = make(view)
+            return lambda values: known[np.argmax(posterior(values), axis=1)]
+
+        return predict
+
+    pixels = spectra if background is None else background
+    lesson = Lesson(spectra, targets.astype(np.intp), own, pixels.mean(0), np.cov(pixels.T), seed)
+    networks = {name: surest(make) for name, make in network_makers(lesson, marginal_lda).items()}
+    refits = {"LDA, interpolated": interpolated, "LDA, refitted": refit_lda, "SVM, refitted": refit_svm}
+    return {**refits, REFERENCE: surest(marginal_lda), **adapted_rows(kept), **networks}
 
 
 def adapted_rows(kept: Transfer) -> dict[str, Callable[[View], Predict]]:
@@ -216,8 +173,8 @@ def other_sensor(view: View) -> OtherSensor:
     return OtherSensor("view", "", view.bands, Resampling(BandMatrix.of(view.weights).weights, np.ones(len(view.bands))))
 
 
-def draw_scores(name: str, scene: LabelledScene, seed: int) -> dict[tuple[str, str, str], tuple[float, float]]:
-    """(row, sensor, kind) -> overall and average accuracy of one draw."""
+def draw_scores(name: str, scene: LabelledScene, seed: int, only: Collection[str] | None = None) -> dict[tuple[str, str, str], tuple[float, float]]:
+    """(row, sensor, kind) -> overall and average accuracy of one draw; of the reference and `only` some other rows."""
     info = scene.source.info
     used = info.bands.used
     own = info.bands.take(used)
@@ -232,9 +189,11 @@ def draw_scores(name: str, scene: LabelledScene, seed: int) -> dict[tuple[str, s
     mask = np.isin(np.arange(len(scene)), train)
     means = smooth(values, valid)
     labelled = scene.take(mask)
-    rows = rows_of(labelled, means[labelled.rows, labelled.cols], labelled.codes, own, info.with_(bands=own, grid=Grid(info.grid.shape)))
     place, truth = (scene.rows[test], scene.cols[test]), scene.codes[test]
     near, averages = neighbourhoods(place, valid)
+    info = info.with_(bands=own, grid=Grid(info.grid.shape))
+    rows = rows_of(labelled, means[labelled.rows, labelled.cols], labelled.codes, own, info, means[valid & ~near], seed)
+    rows = {row: make for row, make in rows.items() if only is None or row == REFERENCE or row in only}
     found = {}
     for sensor, view in views(own, SENSORS[name]).items():
         predict = {row: make(view) for row, make in rows.items()}
@@ -282,9 +241,11 @@ def main() -> None:
     parser.add_argument("--scene", choices=list(SENSORS), default="enmap-potsdam")
     parser.add_argument("--folder", type=Path, help="holds the scene's files")
     parser.add_argument("--draws", type=int, default=8)
+    parser.add_argument("--rows", nargs="+", metavar="NAME", choices=ALL_ROWS, help=f"all by default; {REFERENCE} always: {', '.join(ALL_ROWS)}")
+    parser.add_argument("--first-seed", type=int, default=0)
     given = parser.parse_args()
     scene = load_scene(given.scene, given.folder)
-    made = [draw_scores(given.scene, scene, seed) for seed in range(given.draws)]
+    made = [draw_scores(given.scene, scene, given.first_seed + draw, given.rows) for draw in range(given.draws)]
     print(report(given.scene, made), paired_report(given.scene, made), sep="\n\n")
 
 
