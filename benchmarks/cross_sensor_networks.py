@@ -49,8 +49,8 @@ FIRST, LAST, STEP = 380.0, 2520.0, 20.0
 GAIN, NOISE, LENGTHS = 0.06, 3.0, (300.0, 50.0)
 """Most deviation of the gain; of the noise, in multiples of an imaging spectrometer's; and how far (nm) errors of gain reach."""
 RATE, DECAY = 2e-3, 0.01
-WIENER_STEPS, WIENER_BATCH = 3000, 512
-STEPS, PARTS, PART = 1500, 4, 96
+WIENER_STEPS, WIENER_BATCH = 2000, 512
+STEPS, PARTS, PART = 800, 4, 64
 """Of the other networks: each step sees some spectra through each of four instruments."""
 ADAPTERS: Mapping[str, tuple[str, Mapping[str, Any], bool]] = {
     **{f"{name} adapter": (name, {}, True) for name in ("conv", "ranges", "channel", "hyper", "grid", "pixel")},
@@ -178,11 +178,12 @@ def wiener_network(lesson: Lesson) -> Maker:
     """The perceptron of Wiener estimates; learns here."""
     torch.manual_seed(lesson.seed)
     axes = principal_axes(lesson.covariance, COMPONENTS)
+    centred = lesson.spectra - lesson.mean
     clean, spread, deviation = [], [], []
     for drawn in lesson.instruments():
         errors = lesson.errors(drawn.view)
         found = wiener(drawn.view.weights, errors, lesson.covariance, axes)
-        clean.append((lesson.spectra - lesson.mean) @ (found.weights @ drawn.view.weights).T)
+        clean.append((centred @ (found.weights @ drawn.view.weights).T).astype(np.float32))
         spread.append(np.linalg.cholesky(found.weights @ errors @ found.weights.T + 1e-9 * np.eye(axes.shape[1])))
         deviation.append(found.deviation)
     estimates, roots, doubts = (torch.from_numpy(np.stack(each)).float() for each in (clean, spread, deviation))
