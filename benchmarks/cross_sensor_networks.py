@@ -50,8 +50,8 @@ GAIN, NOISE, LENGTHS = 0.06, 3.0, (300.0, 50.0)
 """Most deviation of the gain; of the noise, in multiples of an imaging spectrometer's; and how far (nm) errors of gain reach."""
 RATE, DECAY = 2e-3, 0.01
 WIENER_STEPS, WIENER_BATCH = 2000, 512
-STEPS, PARTS, PART = 800, 4, 64
-"""Of the other networks: each step sees some spectra through each of four instruments."""
+STEPS, PARTS, PART, PART_OF_ADAPTER = 800, 4, 64, 32
+"""Of the other networks: each step sees some spectra through each of four instruments; fewer with adapters, most of which cost more."""
 ADAPTERS: Mapping[str, tuple[str, Mapping[str, Any], bool]] = {
     **{f"{name} adapter": (name, {}, True) for name in ("conv", "ranges", "channel", "hyper", "grid", "pixel")},
     "grid adapter, one sensor": ("grid", {}, False),
@@ -234,7 +234,8 @@ class HyperWeights(nn.Module):
         # Times the knots, so that a sensor that covers all of them gives sums of weights of the usual size.
         near = torch.exp(-0.5 * ((centres[:, None] - self.knots) / STEP).square()) * (share / share.sum())[:, None] * (len(self.knots) / (2 * np.pi) ** 0.5)
         weights, offset = near.float() @ self.by_value, near.sum(0).float() @ self.by_cover + self.bias
-        return torch.einsum("bchw,cf->bfhw", window[:, valid], weights) + offset[:, None, None]
+        found: Tensor = torch.einsum("bchw,cf->bfhw", window[:, valid], weights) + offset[:, None, None]
+        return found
 
 
 def spacing(wavelength: Tensor, fwhm: Tensor) -> Tensor:
@@ -308,20 +309,27 @@ class Seen:
         return self.standardised(seen * (1 + gain) + seen.abs() * noise)
 
 
-def spectrum_network(lesson: Lesson, build: Callable[[], nn.Module], many: bool) -> Maker:
-    """A network of an adapter; learns here, through many instruments or through the training sensor alone."""
+def spectrum_network(lesson: Lesson, build: Callable[[], nn.Module], many: bool, count: int) -> Maker:
+    """A network of an adapter; learns here.
+
+    Args:
+        lesson: what from.
+        build: makes the adapter.
+        many: whether through many instruments, or through the training sensor alone.
+        count: spectra that each step sees through each of `PARTS` instruments.
+    """
     torch.manual_seed(lesson.seed)
     network = SpectrumNetwork(build(), lesson.classes)
     own = Drawn(View(np.eye(len(lesson.own)), lesson.own), np.eye(len(lesson.own)))
     instruments = [Seen.of(lesson, drawn) for drawn in (lesson.instruments() if many else (own,))]
     spectra, targets = torch.from_numpy(lesson.spectra).float(), torch.from_numpy(lesson.targets)
 
-    def part(count: int) -> Tensor:
-        instrument, pixel = instruments[int(torch.randint(len(instruments), ()))], torch.randint(len(targets), (count,))
+    def part(size: int) -> Tensor:
+        instrument, pixel = instruments[int(torch.randint(len(instruments), ()))], torch.randint(len(targets), (size,))
         seen = instrument.measured(spectra[pixel]) if many else instrument.standardised(spectra[pixel])
         return functional.cross_entropy(network(seen, instrument.bands), targets[pixel])
 
-    fit(network, lambda: torch.stack([part(PART) for _ in range(PARTS)]).mean() if many else part(PARTS * PART), STEPS)
+    fit(network, lambda: torch.stack([part(count) for _ in range(PARTS)]).mean() if many else part(PARTS * count), STEPS)
 
     def make(view: View) -> Posterior:
         seen = Seen.of(lesson, Drawn(view, view.weights))
@@ -348,12 +356,15 @@ def network_makers(lesson: Lesson, marginal: Maker) -> dict[str, Maker]:
         if name == WIENER:
             return wiener_network(lesson)
         if name == HYPER:
-            return spectrum_network(lesson, HyperWeights, many=True)
+            return spectrum_network(lesson, HyperWeights, True, PART)
         adapter, options, many = ADAPTERS[name]
-        return spectrum_network(lesson, lambda: build_adapter(adapter, **options), many)
+        return spectrum_network(lesson, lambda: build_adapter(adapter, **options), many, PART_OF_ADAPTER)
 
     def mean(view: View) -> Posterior:
         three = [marginal(view), trained(WIENER)(view), trained(HYPER)(view)]
         return lambda values: np.asarray(np.mean([posterior(values) for posterior in three], axis=0))
 
-    return {name: mean if name == MEAN else (lambda view, name=name: trained(name)(view)) for name in ROWS}
+    def row(name: str) -> Maker:
+        return mean if name == MEAN else lambda view: trained(name)(view)
+
+    return {name: row(name) for name in ROWS}
