@@ -241,8 +241,8 @@ def main() -> None:
     parser.add_argument("--scene", choices=list(SENSORS), default="enmap-potsdam")
     parser.add_argument("--folder", type=Path, help="holds the scene's files")
     parser.add_argument("--draws", type=int, default=8)
-    parser.add_argument("--rows", nargs="+", metavar="NAME", choices=ALL_ROWS, help=f"all by default; {REFERENCE} always: {', '.join(ALL_ROWS)}")
-    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--rows", nargs="+", metavar="NAME", choices=ALL_ROWS, help=f"all by default; {REFERENCE} always: {'; '.join(ALL_ROWS)}")
+    parser.add_argument("--first-seed", type=int, default=0, help="of the draws")
     given = parser.parse_args()
     scene = load_scene(given.scene, given.folder)
     made = [draw_scores(given.scene, scene, given.first_seed + draw, given.rows) for draw in range(given.draws)]
