@@ -50,8 +50,8 @@ GAIN, NOISE, LENGTHS = 0.06, 3.0, (300.0, 50.0)
 """Most deviation of the gain; of the noise, in multiples of an imaging spectrometer's; and how far (nm) errors of gain reach."""
 RATE, DECAY = 2e-3, 0.01
 WIENER_STEPS, WIENER_BATCH = 2000, 512
-STEPS, PARTS, PART, PART_OF_ADAPTER = 800, 4, 64, 32
-"""Of the other networks: each step sees some spectra through each of four instruments; fewer with adapters, most of which cost more."""
+STEPS, PART, PARTS, PARTS_OF_ADAPTER = 800, 64, 4, 2
+"""Of the other networks: each step sees 64 spectra through each of four instruments; of two with adapters, most of which cost more."""
 ADAPTERS: Mapping[str, tuple[str, Mapping[str, Any], bool]] = {
     **{f"{name} adapter": (name, {}, True) for name in ("conv", "ranges", "channel", "hyper", "grid", "pixel")},
     "grid adapter, one sensor": ("grid", {}, False),
@@ -309,14 +309,14 @@ class Seen:
         return self.standardised(seen * (1 + gain) + seen.abs() * noise)
 
 
-def spectrum_network(lesson: Lesson, build: Callable[[], nn.Module], many: bool, count: int) -> Maker:
+def spectrum_network(lesson: Lesson, build: Callable[[], nn.Module], many: bool, parts: int) -> Maker:
     """A network of an adapter; learns here.
 
     Args:
         lesson: what from.
         build: makes the adapter.
         many: whether through many instruments, or through the training sensor alone.
-        count: spectra that each step sees through each of `PARTS` instruments.
+        parts: instruments that each step sees spectra through.
     """
     torch.manual_seed(lesson.seed)
     network = SpectrumNetwork(build(), lesson.classes)
@@ -329,7 +329,7 @@ def spectrum_network(lesson: Lesson, build: Callable[[], nn.Module], many: bool,
         seen = instrument.measured(spectra[pixel]) if many else instrument.standardised(spectra[pixel])
         return functional.cross_entropy(network(seen, instrument.bands), targets[pixel])
 
-    fit(network, lambda: torch.stack([part(count) for _ in range(PARTS)]).mean() if many else part(PARTS * count), STEPS)
+    fit(network, lambda: torch.stack([part(PART) for _ in range(parts)]).mean() if many else part(parts * PART), STEPS)
 
     def make(view: View) -> Posterior:
         seen = Seen.of(lesson, Drawn(view, view.weights))
@@ -356,9 +356,9 @@ def network_makers(lesson: Lesson, marginal: Maker) -> dict[str, Maker]:
         if name == WIENER:
             return wiener_network(lesson)
         if name == HYPER:
-            return spectrum_network(lesson, HyperWeights, True, PART)
+            return spectrum_network(lesson, HyperWeights, True, PARTS)
         adapter, options, many = ADAPTERS[name]
-        return spectrum_network(lesson, lambda: build_adapter(adapter, **options), many, PART_OF_ADAPTER)
+        return spectrum_network(lesson, lambda: build_adapter(adapter, **options), many, PARTS_OF_ADAPTER)
 
     def mean(view: View) -> Posterior:
         three = [marginal(view), trained(WIENER)(view), trained(HYPER)(view)]

@@ -71,7 +71,7 @@ def test_standardised_values_have_the_mean_and_deviation_of_the_scene() -> None:
 
 
 def test_networks_are_right_about_pure_classes_on_a_sensor_that_they_never_saw(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"INSTRUMENTS": 8, "WIENER_STEPS": 60, "WIENER_BATCH": 128, "STEPS": 60, "PARTS": 2, "PART": 32, "PART_OF_ADAPTER": 32}.items():
+    for name, value in {"INSTRUMENTS": 8, "WIENER_STEPS": 60, "WIENER_BATCH": 128, "STEPS": 60, "PARTS": 2, "PART": 32}.items():
         monkeypatch.setattr(networks, name, value)
     learned = lesson()
     makers = network_makers(learned, lambda _: lambda values: np.full((len(values), 3), 1 / 3))
