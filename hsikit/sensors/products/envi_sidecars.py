@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -62,7 +63,7 @@ def _belonging(header: Path) -> Iterator[tuple[str, Path]]:
     """Kind and header of everything beside a scene that belongs to it by its name, which may be on another grid."""
     stem, line = header.with_suffix("").name, LINE.search(header.name)
     own = _bare(stem)
-    for path in sorted(entry for entry in header.parent.iterdir() if entry.suffix.lower() == ".hdr" and entry != header):
+    for path in sorted(entry for entry in header.parent.glob("*") if entry.suffix.lower() == ".hdr" and entry != header):
         words = words_of(path.with_suffix("").name)
         kind = next((kind for kind in KINDS if kind in words), None)
         if kind is None or kind in words_of(stem):
@@ -75,18 +76,17 @@ def _belonging(header: Path) -> Iterator[tuple[str, Path]]:
 
 def angles_of(scene: EnviFile) -> dict[str, str]:
     """Angles at the middle pixel, out of an observation (OBS) on the scene's own grid beside it; none where there is none that can be read."""
-    for kind, path in _belonging(scene.header):
+    rows, cols = scene.stored.shape[1:]
+    for path in (path for kind, path in _belonging(scene.header) if kind == "obs"):
         try:
-            file = envi_file(path) if kind == "obs" else None
+            file = envi_file(path)
+            names = file.facts.claims.names
+            if names is None or file.stored.shape != (len(names), rows, cols):
+                continue
+            with closing(open_layers(file)) as source:
+                values = source.read(Window(rows // 2, cols // 2, 1, 1), np.arange(len(names))).values[:, 0, 0]
         except HsikitError:
             continue
-        names = file.facts.claims.names if file is not None else None
-        if file is None or names is None or file.stored.shape != (len(names), *scene.stored.shape[1:]):
-            continue
-        rows, cols = scene.stored.shape[1:]
-        source = open_layers(file)
-        values = source.read(Window(rows // 2, cols // 2, 1, 1), np.arange(len(names))).values[:, 0, 0]
-        source.close()
         return observed(names, values)
     return {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -248,3 +249,13 @@ def test_an_observation_on_another_grid_or_damaged_gives_no_angles(tmp_path: Pat
     data = tmp_path / "ang20140912t192359_obs"
     data.write_bytes(data.read_bytes()[:100])
     assert "sun_zenith" not in opened(path).info.attrs
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list any folder")
+def test_a_scene_in_a_folder_that_may_not_be_listed_is_read_without_angles(tmp_path: Path) -> None:
+    path = jpl.ng_reflectance(tmp_path).path
+    tmp_path.chmod(0o311)
+    try:
+        assert "sun_zenith" not in opened(path).info.attrs
+    finally:
+        tmp_path.chmod(0o755)
