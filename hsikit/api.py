@@ -111,14 +111,11 @@ def draw_quicklook(scene: Scene, output: str | Path, *, max_size: int = 1024, ov
     Raises:
         OutputError: the picture exists, or its folder is missing.
     """
-    from hsikit.viz.maps import class_map, draw_codes, stated_legend
+    from hsikit.viz.maps import draw_codes
     from hsikit.viz.quicklook import quicklook
     from hsikit.writers import check_target
 
     check_target(Path(output), overwrite)
-    if isinstance(scene, str | Path) and (legend := stated_legend(scene)) is not None:
-        class_map(scene, legend, output, max_size)
-        return "classes of the map"
     with opened(scene, **reading) as source:
         return "classes of the map" if draw_codes(source, output, max_size) else quicklook(source, Path(output), max_size=max_size).name
 

@@ -25,7 +25,7 @@ STATE = class_layer(Legend.of({VALID: "measured"}, {VALID: (0, 158, 115)}), "mas
 
 def is_state(layer: Layer) -> bool:
     """Whether a layer is the state of the pixels, on whatever grid."""
-    return layer.legend is STATE.legend
+    return layer.legend == STATE.legend
 
 
 def with_state(job: Job, *, masked: bool) -> Job:

@@ -100,10 +100,14 @@ def write_class_map(codes: NDArray[np.uint8], legend: Legend, path: str | Path, 
 
 
 def draw_codes(source: Source, path: str | Path, max_size: int = 1024) -> bool:
-    """Writes a PNG of a class map in whatever format, if a scene is one; errors are those of `class_map`.
+    """Writes a PNG of a class map in whatever format, if a scene is one.
 
     Returns:
         Whether it is: one band of codes with a legend.
+
+    Raises:
+        OptionError: no size.
+        OutputError: the folder does not exist or cannot be written.
     """
     from hsikit.viz.quicklook import sample
 
@@ -117,20 +121,6 @@ def draw_codes(source: Source, path: str | Path, max_size: int = 1024) -> bool:
     transform = (a * right, b * down, c, d * right, e * down, f) if info.grid.crs else None
     write_class_map(codes, legend, path, transform, Path(info.name).name)
     return True
-
-
-def stated_legend(raster: str | Path) -> Legend | None:
-    """The legend that a class map of hsikit carries; None for any other file."""
-    import rasterio
-    from rasterio.errors import RasterioError
-
-    if not Path(raster).is_file():
-        return None
-    try:
-        with rasterio.open(raster) as data:
-            return legend_in(data.tags().get("classes", "")) if data.count == 1 and data.dtypes[0] == "uint8" else None
-    except (RasterioError, OSError):
-        return None
 
 
 def read_codes(raster: Path, max_size: int) -> tuple[NDArray[np.uint8], Coefficients | None]:

@@ -126,7 +126,12 @@ def sample(source: Source, bands: Sequence[int], max_size: int) -> NDArray[np.fl
 
     Returns:
         float32, shape (len(bands), rows, cols), NaN where missing.
+
+    Raises:
+        OptionError: no size.
     """
+    if max_size < 1:
+        raise OptionError("max_size", f"{max_size} is not a size in pixels", "Give 1 or more")
     index, back = np.unique(np.asarray(bands), return_inverse=True)
     rows, cols = source.info.grid.shape
     step = max(1, -(-max(rows, cols) // max_size))
@@ -173,10 +178,8 @@ def quicklook(
 
     Raises:
         OutputError: the folder does not exist or cannot be written.
-        OptionError, WavelengthError: as `rgb_bands` and `limits`.
+        OptionError, WavelengthError: as `rgb_bands`, `sample` and `limits`.
     """
-    if max_size < 1:
-        raise OptionError("max_size", f"{max_size} is not a size in pixels", "Give 1 or more")
     choice = rgb_bands(source.info.bands, bands)
     values = sample(source, choice.indices, max_size)
     unit = to_unit(values, limits(values, stretch))

@@ -12,7 +12,7 @@ from hsikit.api import draw_quicklook
 from hsikit.errors import OptionError, OutputError, SceneError
 from hsikit.geo.grid import Grid
 from hsikit.layers import Legend, class_layer
-from hsikit.viz.maps import class_map, draw_class_map, stated_legend
+from hsikit.viz.maps import class_map, draw_class_map
 from hsikit.writers import write_raster
 
 from ..writers.arrays import ArrayPixels
@@ -79,10 +79,10 @@ def test_refusals_name_the_file(tmp_path):
 
 def test_a_quicklook_of_a_class_map_has_its_colours(tmp_path):
     path = write(tmp_path / "map.tif", codes())
-    assert stated_legend(path) is None
     with rasterio.open(path, "r+") as data:
-        data.update_tags(classes=json.dumps(LEGEND.to_json()))
-    assert stated_legend(path) == LEGEND and stated_legend(tmp_path / "none.tif") is None
+        data.update_tags(hsikit_version="0", classes=json.dumps(LEGEND.to_json()))
     assert draw_quicklook(path, tmp_path / "map.png", max_size=20) == "classes of the map"
     picture = (imread(tmp_path / "map.png")[..., :3] * 255).round().astype(int).reshape(-1, 3)
     assert {(0, 0, 255), (0, 128, 0)} <= set(map(tuple, np.unique(picture, axis=0).tolist()))
+    with pytest.raises(OptionError, match="0 is not a size"):
+        draw_quicklook(path, tmp_path / "none.png", max_size=0)

@@ -258,7 +258,7 @@ def _scale_radiance(file: EnviFile) -> None:
 def _gains(file: EnviFile) -> NDArray[np.float64] | None:
     """The gains out of the `.gain` file of the flight line, one for each band: the column that does not count the bands."""
     stem = file.header.with_suffix("").name.lower()
-    beside = sorted(entry for entry in file.header.parent.iterdir() if entry.suffix.lower() == ".gain")
+    beside = sorted(entry for entry in file.header.parent.glob("*") if entry.suffix.lower() == ".gain")
     path = next((entry for entry in beside if stem.startswith(entry.stem.lower())), None)
     if path is None:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -251,11 +252,21 @@ def test_an_observation_on_another_grid_or_damaged_gives_no_angles(tmp_path: Pat
     assert "sun_zenith" not in opened(path).info.attrs
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may list any folder")
-def test_a_scene_in_a_folder_that_may_not_be_listed_is_read_without_angles(tmp_path: Path) -> None:
-    path = jpl.ng_reflectance(tmp_path).path
-    tmp_path.chmod(0o311)
-    try:
-        assert "sun_zenith" not in opened(path).info.attrs
-    finally:
-        tmp_path.chmod(0o755)
+def test_a_folder_that_may_not_be_listed_costs_angles_and_gains_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("reflectance", "radiance"):
+        (tmp_path / name).mkdir()
+    reflectance, radiance = jpl.ng_reflectance(tmp_path / "reflectance"), jpl.classic_radiance(tmp_path / "radiance")
+
+    def refusing(listing: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def guarded(path: Any = ".") -> Any:
+            if Path(path).is_relative_to(tmp_path):
+                raise PermissionError(13, "Permission denied", str(path))
+            return listing(path)
+
+        return guarded
+
+    for name in ("listdir", "scandir"):
+        monkeypatch.setattr(os, name, refusing(getattr(os, name)))
+    assert "sun_zenith" not in opened(reflectance.path).info.attrs
+    info = opened(radiance.path).info
+    assert info.quantity == "dn" and any("no .gain file" in notice for notice in info.notices)
