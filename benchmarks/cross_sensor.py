@@ -19,7 +19,7 @@ Potsdam: whole tiles apart, 12 train and 6 test. Indian Pines: the column *far* 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,10 +32,11 @@ from scipy.special import softmax
 from benchmarks.accuracy_table_columns import far
 from benchmarks.accuracy_table_scenes import load_scene
 from benchmarks.cross_sensor_networks import ROWS as NETWORK_ROWS
-from benchmarks.cross_sensor_networks import Lesson, Maker, Posterior, network_makers
+from benchmarks.cross_sensor_networks import Maker, Posterior, network_makers
 from benchmarks.cross_sensor_views import HARDNESS, View, measured, views
 from hsikit.geo.grid import Grid
 from hsikit.metrics.scores import scores
+from hsikit.nn.sensor_lessons import Lesson
 from hsikit.scene import Bands, SceneInfo, read_window
 from hsikit.spectral.band_matrix import BandMatrix
 from hsikit.spectral.resample import Resampling
@@ -53,6 +54,8 @@ SENSORS = {"enmap-potsdam": ("emit", "prisma", "desis", "sentinel-2", "four band
 REFERENCE = "marginal LDA"
 ALL_ROWS = ("LDA, interpolated", "LDA, refitted", "SVM, refitted", REFERENCE, "svm, adapted", "mnf-lda, adapted", *NETWORK_ROWS)
 TILE, TEST_TILES = 32, 6
+AVERAGED = 9
+"""Pixels whose mean is judged."""
 Predict = Callable[[Floats], NDArray[np.integer]]
 
 
@@ -142,7 +145,7 @@ def rows_of(
         return predict
 
     pixels = spectra if background is None else background
-    lesson = Lesson(spectra, targets.astype(np.intp), own, pixels.mean(0), np.cov(pixels.T), seed)
+    lesson = Lesson(spectra, targets.astype(np.intp), own.wavelength, own.fwhm, pixels.mean(0), np.cov(pixels.T), AVERAGED, seed)
     networks = {name: surest(make) for name, make in network_makers(lesson, marginal_lda).items()}
     refits = {"LDA, interpolated": interpolated, "LDA, refitted": refit_lda, "SVM, refitted": refit_svm}
     return {**refits, REFERENCE: surest(marginal_lda), **adapted_rows(kept), **networks}
@@ -173,8 +176,10 @@ def other_sensor(view: View) -> OtherSensor:
     return OtherSensor("view", "", view.bands, Resampling(BandMatrix.of(view.weights).weights, np.ones(len(view.bands))))
 
 
-def draw_scores(name: str, scene: LabelledScene, seed: int, only: Collection[str] | None = None) -> dict[tuple[str, str, str], tuple[float, float]]:
-    """(row, sensor, kind) -> overall and average accuracy of one draw; of the reference and `only` some other rows."""
+def draw_scores(
+    name: str, scene: LabelledScene, seed: int, only: Collection[str] | None = None, sensors: Sequence[str] | None = None
+) -> dict[tuple[str, str, str], tuple[float, float]]:
+    """(row, sensor, kind) -> overall and average accuracy of one draw; of the reference and `only` some other rows, on the scene's usual sensors or others."""
     info = scene.source.info
     used = info.bands.used
     own = info.bands.take(used)
@@ -195,7 +200,7 @@ def draw_scores(name: str, scene: LabelledScene, seed: int, only: Collection[str
     rows = rows_of(labelled, means[labelled.rows, labelled.cols], labelled.codes, own, info, means[valid & ~near], seed)
     rows = {row: make for row, make in rows.items() if only is None or row == REFERENCE or row in only}
     found = {}
-    for sensor, view in views(own, SENSORS[name]).items():
+    for sensor, view in views(own, tuple(sensors or SENSORS[name])).items():
         predict = {row: make(view) for row, make in rows.items()}
         for kind in HARDNESS:
             seen = averages @ measured(values[near], own, view, kind, np.random.default_rng(1000 + seed), near)
@@ -207,7 +212,7 @@ def draw_scores(name: str, scene: LabelledScene, seed: int, only: Collection[str
 
 def report(name: str, made: list[dict[tuple[str, str, str], tuple[float, float]]]) -> str:
     """The table in Markdown."""
-    sensors = ("its own", *SENSORS[name])
+    sensors = list(dict.fromkeys(sensor for _, sensor, _ in made[0]))
     rows = list(dict.fromkeys(row for row, _, _ in made[0]))
     lines = [f"| {name}, {len(made)} draws | {' | '.join(sensors)} |", "|---" * (len(sensors) + 1) + "|"]
     for row in rows:
@@ -223,7 +228,7 @@ def report(name: str, made: list[dict[tuple[str, str, str], tuple[float, float]]
 
 def paired_report(name: str, made: list[dict[tuple[str, str, str], tuple[float, float]]]) -> str:
     """Differences to the reference row in points of overall and average accuracy, with 95 % intervals, in Markdown."""
-    sensors = ("its own", *SENSORS[name])
+    sensors = list(dict.fromkeys(sensor for _, sensor, _ in made[0]))
     lines = [f"| {name}: row minus {REFERENCE}, OA; AA | {' | '.join(sensors)} |", "|---" * (len(sensors) + 1) + "|"]
     for row in dict.fromkeys(row for row, _, _ in made[0] if row != REFERENCE):
         for kind in HARDNESS:
@@ -242,10 +247,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="holds the scene's files")
     parser.add_argument("--draws", type=int, default=8)
     parser.add_argument("--rows", nargs="+", metavar="NAME", choices=ALL_ROWS, help=f"all by default; {REFERENCE} always: {'; '.join(ALL_ROWS)}")
+    parser.add_argument("--sensors", nargs="+", metavar="NAME", help="of `hsikit sensors`; those of the table by default")
     parser.add_argument("--first-seed", type=int, default=0, help="of the draws")
     given = parser.parse_args()
     scene = load_scene(given.scene, given.folder)
-    made = [draw_scores(given.scene, scene, given.first_seed + draw, given.rows) for draw in range(given.draws)]
+    made = [draw_scores(given.scene, scene, given.first_seed + draw, given.rows, given.sensors) for draw in range(given.draws)]
     print(report(given.scene, made), paired_report(given.scene, made), sep="\n\n")
 
 

@@ -48,6 +48,8 @@ METHODS: tuple[MethodEntry, ...] = (
                 "a pretrained encoder of any sensor, read out by a discriminant or tuned", "labels, base", "arXiv:2106.09685"),
     MethodEntry("marginal-lda", "classification", "hsikit.tasks.classification.marginal_lda:MarginalLda",
                 "discriminant of small spatial means that maps scenes of other sensors too", "labels", "conditioning of normal classes"),
+    MethodEntry("sensor-ensemble", "classification", "hsikit.tasks.classification.sensor_ensemble:SensorEnsemble",
+                "the same averaged with two small networks that learned through instruments drawn by chance", "labels", "Wiener 1949; arXiv:2411.05714"),
     MethodEntry("svm", "classification", "hsikit.tasks.classification.svm:Svm",
                 "RBF support vector machine on single spectra", "labels", "Melgani & Bruzzone 2004"),
     MethodEntry("random-forest", "classification", "hsikit.tasks.classification.random_forest:RandomForest",

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from hsikit.train.record import TrainingRecord
 
 TABLES = (".csv", ".txt", ".tsv")
-ELSEWHERE = "The scores are those of the model that it was refitted from, on that model's sensor."
+ANY = "any"
+"""What stands for every sensor where one is named."""
+ELSEWHERE = "The scores are those of the model that it was made from, on that model's sensor."
 
 
 class Told(Protocol):
@@ -128,39 +130,46 @@ class Adapted:
         return save_method(self.method, folder, record=self.record, transfer=self.transfer, licence=self.licence, overwrite=overwrite)
 
 
-def adapt(folder: str | Path, to: Any, *, seed: int = 0) -> Adapted:
-    """Refits a model for another sensor on the labelled spectra that its folder keeps: see `refitted` for how, by method.
+def adapt(folder: str | Path, to: Any, *, seed: int = 0, progress: Any = None) -> Adapted:
+    """Makes a model for another sensor, or for any, out of the labelled spectra that a model's folder keeps.
 
-    Measured responses are used where they are at hand, else Gaussians of the bands' widths.
+    For one sensor the model's method is refitted: see `refitted` for how, by method. Measured responses are used where they are at hand,
+    else Gaussians of the bands' widths. For "any" the new model is a `sensor-ensemble`.
 
     Example:
         >>> hsikit.adapt("model/", "prisma").save("model-prisma/")
 
     Args:
         folder: a model folder.
-        to: a sensor of `list_sensors`, a CSV file of bands, or a scene (path, cube, `Source` or `SceneInfo`).
+        to: a sensor of `list_sensors`, a CSV file of bands, a scene (path, cube, `Source` or `SceneInfo`), or "any".
         seed: of everything random.
+        progress: told of steps, where it takes long.
 
     Raises:
         ModelError: the folder keeps no spectra, its method cannot be refitted, or the sensor sees too little of its range.
         OptionError, WavelengthError, SceneError: no such sensor, table or scene.
     """
     from hsikit.models import load_method, load_record, load_transfer, read_folder
-    from hsikit.tasks.classification.refitting import refitted
+    from hsikit.tasks.classification.refitting import for_any_sensor, refitted
     from hsikit.tasks.classification.transfer import Transfer
     from hsikit.train.record import TrainingRecord
 
     folder = Path(folder)
     method: Any = load_method(folder)
     transfer = require_transfer(folder, load_transfer(folder, Transfer))
-    target = adaptation_target(to)
-    other = other_sensor(transfer, target)
-    made, notes = refitted(method, transfer, other, seed=seed)
-    responses = "Gaussians of the band widths" if target.response is None else "its measured responses"
-    origin = {"model": folder.resolve().name, "method": method.name, "sensor": method.basis.sensor, "weights": method.identity()["weights"],
-              "to": other.name, "responses": responses}  # fmt: skip
+    origin = {"model": folder.resolve().name, "method": method.name, "sensor": method.basis.sensor, "weights": method.identity()["weights"]}
+    if isinstance(to, str) and to == ANY:
+        made, notes = for_any_sensor(method.name, transfer, seed=seed, progress=progress)
+        origin, how = {**origin, "to": ANY}, "made to read scenes of any sensor, by marginal LDA and two networks; its confidence is not calibrated"
+    else:
+        target = adaptation_target(to)
+        other = other_sensor(transfer, target)
+        made, notes = refitted(method, transfer, other, seed=seed)
+        responses = "Gaussians of the band widths" if target.response is None else "its measured responses"
+        origin |= {"to": other.name, "responses": responses}
+        how = f"refitted for {other.name} by {responses}: {len(made.basis.bands)} of its {len(other.bands)} bands"
     made = replace(made, settings={**made.settings, "adapted_from": f"{origin['model']} ({origin['sensor'] or 'unknown sensor'})"})
-    told = (f"refitted for {other.name} by {responses}: {len(made.basis.bands)} of its {len(other.bands)} bands", *notes)
+    told = (how, *notes)
     record = load_record(folder, TrainingRecord)
     kept = None if record is None else replace(record, notes=(*record.notes, ELSEWHERE, *told))
     return Adapted(made, replace(transfer, origin=origin), kept, str(read_folder(folder)[0].get("licence", "")), told)

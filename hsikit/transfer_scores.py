@@ -24,7 +24,7 @@ class SensorScore:
     """How one way to answer for one sensor scored.
 
     Attributes:
-        way: `READ_OUT` (the classes by marginal LDA, nothing refitted) or `REFITTED` (`hsikit adapt`).
+        way: `READ_OUT` (the classes by marginal LDA, or by a `sensor-ensemble` itself; nothing refitted) or `REFITTED` (`hsikit adapt`).
         sensor: the sensor; `OWN` for the scene as it is, where `REFITTED` is the model itself.
         bands: how many bands of the scene were used; 0 where it was refused.
         scores: on the test pixels; None where it was refused.
@@ -71,6 +71,7 @@ def score_as_sensors(
         ModelError: the scenes are not of the model's sensor.
     """
     from hsikit.tasks.classification.any_sensor import lacking_bands
+    from hsikit.tasks.classification.sensor_ensemble import SensorEnsemble
     from hsikit.transfer import adaptation_target
 
     for scene in test:
@@ -78,12 +79,13 @@ def score_as_sensors(
             advice = "Give a scene of the sensor that it was trained on"
             raise ModelError(scene.source.info.name, "it has not the model's bands, so nothing can be resampled from it", advice)
     targets = {name: adaptation_target(name) for name in sensors}
+    reader = method if isinstance(method, SensorEnsemble) else transfer.marginal
     score = _Scorer(method, transfer, run, progress)
-    found = [score(way, OWN, made, test, {}) for way, made in ((READ_OUT, lambda: transfer.marginal), (REFITTED, lambda: method))]
+    found = [score(way, OWN, made, test, {}) for way, made in ((READ_OUT, lambda: reader), (REFITTED, lambda: method))]
     own = {part.way: part.scores for part in found}
     for name, target in targets.items():
         seen = [_as_sensor(scene, name) for scene in test]
-        found.append(score(READ_OUT, name, lambda: transfer.marginal, seen, own))
+        found.append(score(READ_OUT, name, lambda: reader, seen, own))
         found.append(score(REFITTED, name, partial(score.refit, target, seed), seen, own))
     return found
 

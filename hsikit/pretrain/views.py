@@ -13,15 +13,11 @@ from numpy.typing import NDArray
 
 from hsikit.nn.body import BandFacts
 from hsikit.nn.rebuilding import Example, View
-from hsikit.pretrain.windows import FEWEST, Windows
-from hsikit.simulate.instruments import Instrument, draw_instrument
-from hsikit.spectral.resample import gaussian_resampling
+from hsikit.pretrain.windows import Windows
+from hsikit.simulate.instruments import seen_by_chance
 
 Floats = NDArray[np.float64]
 
-COVERED = 0.9
-"""A band of another instrument is seen where at least this share of its response was measured."""
-TRIES = 8
 LARGEST, SMALLEST, POWER = 40, 1e-4, 0.375
 """Components of `Example.detail`: at most; the least variance, relative to the largest; and the power of the variance that they are divided by."""
 VARIES = 1e-6
@@ -81,20 +77,3 @@ def _other_view(windows: Windows, rng: np.random.Generator, real: Sequence[str])
     values += rng.standard_normal(values.shape, dtype=np.float32) * noise.astype(np.float32)
     scale = _deviation(mean, np.einsum("dc,ce,de->d", weights, windows.statistics.covariance, weights, optimize=True) + noise**2)
     return View(_standardised(values, mean, scale), _facts(instrument.wavelength, instrument.fwhm, scale > 0))
-
-
-def seen_by_chance(wavelength: Floats, fwhm: Floats, rng: np.random.Generator, real: Sequence[str]) -> tuple[Instrument, Floats]:
-    """An instrument with bands that the scene covers, and their weights (D, C).
-
-    Where none of several draws sees four bands of the scene, as of one with few bands, the instrument has some of the scene's own bands.
-    """
-    for attempt in range(TRIES):
-        drawn = draw_instrument(rng, float(wavelength[0]), float(wavelength[-1]), real if attempt < TRIES // 2 else ())
-        # What is stated is not quite where the bands lie.
-        found = gaussian_resampling(wavelength, fwhm, drawn.wavelength + drawn.shift, drawn.fwhm)
-        kept = found.coverage >= COVERED
-        if kept.sum() >= FEWEST:
-            weights = np.asarray(found.weights.todense(), np.float64)[kept]
-            return Instrument(drawn.wavelength[kept], drawn.fwhm[kept], drawn.snr, drawn.shift), weights
-    some = np.sort(rng.permutation(len(wavelength))[: max(FEWEST - 1, len(wavelength) // 2)])
-    return Instrument(wavelength[some], fwhm[some], drawn.snr), np.eye(len(wavelength))[some]

@@ -15,7 +15,7 @@ class Reference:
     Attributes:
         key: of its BibTeX entry.
         cite: author and year, as in a sentence.
-        kind: of the BibTeX entry: article, inproceedings, misc, software.
+        kind: of the BibTeX entry: article, book, inproceedings, misc, software.
         fields: of the entry, in their order.
     """
 
@@ -47,6 +47,9 @@ WORKS = {work.key: work for work in (
              TGRS, 1988, "26(1)", "65--74", "10.1109/36.3001"),
     _article("ledoit2004", "Ledoit and Wolf, 2004", "Ledoit, O. and Wolf, M.", "A well-conditioned estimator for large-dimensional covariance matrices",
              "Journal of Multivariate Analysis", 2004, "88(2)", "365--411", "10.1016/S0047-259X(03)00096-4"),
+    Reference("wiener1949", "Wiener, 1949", "book", (
+        ("author", "Wiener, N."), ("title", "{Extrapolation, Interpolation, and Smoothing of Stationary Time Series}"), ("publisher", "MIT Press"),
+        ("year", "1949"))),
     _article("perona1990", "Perona and Malik, 1990", "Perona, P. and Malik, J.", "Scale-space and edge detection using anisotropic diffusion",
              "IEEE Transactions on Pattern Analysis and Machine Intelligence", 1990, "12(7)", "629--639", "10.1109/34.56205"),
     _article("cortes1995", "Cortes and Vapnik, 1995", "Cortes, C. and Vapnik, V.", "Support-vector networks",
@@ -99,6 +102,7 @@ OF_METHOD: dict[str, tuple[str, ...]] = {
     "mnf-lda": ("green1988", "ledoit2004"),
     "mnf-lda-edge": ("green1988", "ledoit2004", "perona1990"),
     "marginal-lda": ("ledoit2004",),
+    "sensor-ensemble": ("wiener1949", "ledoit2004"),
     "svm": ("cortes1995", "melgani2004"),
     "random-forest": ("breiman2001", "ham2005"),
     "nearest-label": ("cover1967",),

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsikit.simulate.library import sensor_bands
+from hsikit.spectral.resample import gaussian_resampling
 
 Floats = NDArray[np.float64]
 
@@ -25,6 +26,9 @@ SNR = (40.0, 600.0)
 """Signal-to-noise ratios of instruments that are drawn."""
 SHIFT = 2.0
 """Largest error (nm) of the centres that an instrument states."""
+COVERED = 0.9
+"""A band of another instrument is seen where at least this share of its response was measured."""
+TRIES = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +65,29 @@ def draw_instrument(rng: np.random.Generator, first: float = 380.0, last: float 
         wavelength, fwhm = _drawn_bands(rng, first, last)
     kept = _outside_gaps(wavelength, rng)
     return Instrument(wavelength[kept], fwhm[kept], snr, shift)
+
+
+def seen_by_chance(wavelength: Floats, fwhm: Floats, rng: np.random.Generator, real: Sequence[str]) -> tuple[Instrument, Floats]:
+    """An instrument with bands that a scene's bands cover, and their weights (D, C): how it measures, its bands slightly beside.
+
+    Where none of several draws sees four bands of the scene, as of one with few bands, the instrument has some of the scene's own bands.
+
+    Args:
+        wavelength: centres of the scene's bands (nm), ascending, shape (C,).
+        fwhm: their widths (nm).
+        rng: where all chance comes from.
+        real: as in `draw_instrument`.
+    """
+    for attempt in range(TRIES):
+        drawn = draw_instrument(rng, float(wavelength[0]), float(wavelength[-1]), real if attempt < TRIES // 2 else ())
+        # What is stated is not quite where the bands lie.
+        found = gaussian_resampling(wavelength, fwhm, drawn.wavelength + drawn.shift, drawn.fwhm)
+        kept = found.coverage >= COVERED
+        if kept.sum() >= FEWEST:
+            weights = np.asarray(found.weights.todense(), np.float64)[kept]
+            return Instrument(drawn.wavelength[kept], drawn.fwhm[kept], drawn.snr, drawn.shift), weights
+    some = np.sort(rng.permutation(len(wavelength))[: max(FEWEST - 1, len(wavelength) // 2)])
+    return Instrument(wavelength[some], fwhm[some], drawn.snr), np.eye(len(wavelength))[some]
 
 
 def _drawn_bands(rng: np.random.Generator, first: float, last: float) -> tuple[Floats, Floats]:

@@ -71,7 +71,13 @@ def change_by(found: Resampling, to_wavelength: ArrayLike, *, least: float = LEA
     """
     weights = np.asarray(found.weights.todense(), np.float64)
     used = np.flatnonzero((found.coverage >= least) & (weights.sum(axis=1) > 0))
-    return SensorChange(weights[used], used, np.asarray(to_wavelength, np.float64)[used], found.coverage, np.asarray((weights[used] > 1e-3).any(axis=0)))
+    return SensorChange(weights[used], used, np.asarray(to_wavelength, np.float64)[used], found.coverage, _seen(weights[used]))
+
+
+def change_of(weights: Floats, to_wavelength: ArrayLike) -> SensorChange:
+    """The same from weights (D, C) of a sensor whose bands are all covered."""
+    centres = np.asarray(to_wavelength, np.float64)
+    return SensorChange(weights, np.arange(len(centres)), centres, np.ones(len(centres)), _seen(weights))
 
 
 def error_covariance(change: SensorChange, from_wavelength: Floats, mean: Floats, averaged: int = 1) -> Floats:
@@ -98,3 +104,8 @@ def error_covariance(change: SensorChange, from_wavelength: Floats, mean: Floats
     smooth = sum(np.exp(-apart / (2 * length**2)) for length in (300.0, 50.0))
     own = np.diag(4 * noise**2 + (0.01 * signal) ** 2)
     return np.asarray(own + 0.03**2 * smooth * np.outer(signal, signal) + 4 * np.outer(shift, shift), np.float64)
+
+
+def _seen(weights: Floats) -> NDArray[np.bool_]:
+    """Whether some band sees each of the first sensor's."""
+    return np.asarray((weights > 1e-3).any(axis=0))

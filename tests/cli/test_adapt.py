@@ -16,6 +16,7 @@ from hsikit.tasks.classification.svm import Svm
 from hsikit.tasks.classification.transfer import gather_transfer
 from hsikit.train.labelled import LabelledScene
 from tests.laws.scenes import make_scene, write_codes, write_scene
+from tests.tasks.classification.networks import short
 from tests.tasks.classification.scenes import fields, labelled, run_with, source
 
 from .verbs import run
@@ -40,6 +41,28 @@ def test_a_model_for_another_sensor(model: Path) -> None:
     assert done.code == 0 and "note: refitted for sentinel-2 by its measured responses" in done.err and f"wrote {made}" in done.out
     assert load_method(made).basis.sensor == "sentinel-2"  # type: ignore[attr-defined]
     assert run("adapt", model, "--to", "sentinel-2", "-o", made, "--overwrite", "--quiet").text == ""
+
+
+def test_a_model_for_any_sensor(tmp_path: Path) -> None:
+    made = make_scene(72, 60, 160, seed=1, classes=3, side=12)
+    write_scene(tmp_path, made)
+    write_codes(tmp_path / "labels.tif", made.truth)
+    scene, model, other, reader = tmp_path / "scene.tif", tmp_path / "model", tmp_path / "s2.tif", tmp_path / "any"
+    assert run("train", "svm", scene, "--labels", tmp_path / "labels.tif", "--no-refit", "--no-calibrate", "-q", "-o", model).code == 0
+    assert run("resample", scene, "--to", "sentinel-2", "-o", other, "-q").code == 0
+    with short():
+        done = run("adapt", model, "--to", "any", "-o", reader)
+    assert done.code == 0 and "note: made to read scenes of any sensor" in done.err and f"wrote {reader}" in done.out
+    for seen in (other, scene):
+        done = run("classify", seen, "--model", reader, "-o", tmp_path / f"map-{seen.name}")
+        assert done.code == 0 and ("read out by marginal LDA and two networks" in done.err) == (seen is other)
+        with rasterio.open(tmp_path / f"map-{seen.name}") as found:
+            mapped = found.read(1)
+        known = (made.truth > 0) & (mapped > 0) & (mapped < 250)
+        assert (mapped == made.truth)[known].mean() > 0.8
+    done = run("evaluate", scene, "--model", reader, "--labels", tmp_path / "labels.tif", "--as-sensor", "sentinel-2")
+    assert done.code == 0 and "nothing to refit" in done.out
+    assert "reads any sensor as it is" in run("adapt", reader, "--to", "prisma", "-o", tmp_path / "no").err
 
 
 def test_mistakes_harm_nothing(model: Path) -> None:

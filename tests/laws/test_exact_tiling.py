@@ -229,7 +229,7 @@ def retrieve_gas(name: str) -> Case:
 DETECTORS = ("ace", "matched-filter", "smf", "cem", "glrt", "spsmf", "spectral-angle", "osp", "msd", "tcimf", "asd")
 few_steps = partial(smooth, steps=STEPS, keep=0.3)
 CLASSIFIERS = {
-    **{name: classify(name) for name in ("svm", "random-forest", "mnf-lda", "marginal-lda", "nearest-label")},
+    **{name: classify(name) for name in ("svm", "random-forest", "mnf-lda", "marginal-lda", "sensor-ensemble", "nearest-label")},
     "mnf-lda, statistics refitted": classify("mnf-lda", refit_statistics=True),
     **{f"{name}, smooth": classify(name, few_steps) for name in ("svm", "random-forest", "mnf-lda", "nearest-label")},
     **{name: classify(name) for name in OPTIONS if name.startswith(("mnf-lda-edge", "lola-specvit"))},

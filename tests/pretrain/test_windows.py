@@ -9,7 +9,7 @@ import torch
 from hsikit.errors import OptionError, SceneError, WavelengthError
 from hsikit.geo.grid import Window
 from hsikit.pretrain.verb import simulated_supplies
-from hsikit.pretrain.views import make_example, seen_by_chance
+from hsikit.pretrain.views import make_example
 from hsikit.pretrain.windows import SIDE, SceneSupply, SimulatedSupply
 from hsikit.sensors.masking import MaskedSource
 from hsikit.simulate.library import sensor_bands
@@ -102,22 +102,6 @@ def test_both_views_are_standardised() -> None:
             values = view.values.movedim(1, -1)[example.usable][:, view.bands.valid]
             assert float(values.mean(0).abs().max()) < 0.5 and 0.6 < float(values.std(0).mean()) < 1.4
     assert make_example(windows, None).other is None
-
-
-def test_another_instrument_sees_the_same_spectra() -> None:
-    wavelength = np.linspace(420.0, 2450.0, 200)
-    line = 0.1 + 1e-4 * wavelength
-    for seed in range(20):
-        instrument, weights = seen_by_chance(wavelength, np.full(200, 11.0), np.random.default_rng(seed), ("landsat-8", "emit"))
-        np.testing.assert_allclose(weights.sum(1), 1.0, atol=1e-6)
-        np.testing.assert_allclose(weights @ line, 0.1 + 1e-4 * (instrument.wavelength + instrument.shift), atol=5e-3)
-
-
-def test_a_scene_of_few_bands_is_seen_by_some_of_them() -> None:
-    wavelength = np.array([480.0, 560.0, 660.0, 840.0])
-    for seed in range(10):
-        instrument, weights = seen_by_chance(wavelength, np.full(4, 5.0), np.random.default_rng(seed), ())
-        assert len(instrument.wavelength) == len(weights) >= 3
 
 
 def test_a_constant_band_does_not_count() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hsikit.simulate.instruments import FEWEST, MOST, SNR, WATER, draw_instrument
+from hsikit.simulate.instruments import FEWEST, MOST, SNR, WATER, draw_instrument, seen_by_chance
 from hsikit.simulate.library import sensor_bands
 from hsikit.simulate.varied import draw_materials, draw_scene
 
@@ -68,3 +68,19 @@ def test_materials_are_reflectances() -> None:
 def test_too_small_a_scene() -> None:
     with pytest.raises(ValueError, match="32 pixels"):
         draw_scene(16, *sensor_bands("enmap"), 0)
+
+
+def test_another_instrument_sees_the_same_spectra() -> None:
+    wavelength = np.linspace(420.0, 2450.0, 200)
+    line = 0.1 + 1e-4 * wavelength
+    for seed in range(20):
+        instrument, weights = seen_by_chance(wavelength, np.full(200, 11.0), np.random.default_rng(seed), ("landsat-8", "emit"))
+        np.testing.assert_allclose(weights.sum(1), 1.0, atol=1e-6)
+        np.testing.assert_allclose(weights @ line, 0.1 + 1e-4 * (instrument.wavelength + instrument.shift), atol=5e-3)
+
+
+def test_a_scene_of_few_bands_is_seen_by_some_of_them() -> None:
+    wavelength = np.array([480.0, 560.0, 660.0, 840.0])
+    for seed in range(10):
+        instrument, weights = seen_by_chance(wavelength, np.full(4, 5.0), np.random.default_rng(seed), ())
+        assert len(instrument.wavelength) == len(weights) >= 3

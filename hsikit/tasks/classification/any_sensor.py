@@ -11,6 +11,7 @@ from hsikit.method import Job
 from hsikit.scene import SceneInfo
 from hsikit.tasks.classification.basis import Basis
 from hsikit.tasks.classification.marginal_lda import MarginalLda
+from hsikit.tasks.classification.sensor_ensemble import SensorEnsemble
 
 if TYPE_CHECKING:
     from hsikit.layers import Legend
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 READ_OUT = "read_out"
 """The key of a job's provenance that says how a scene of another sensor is mapped."""
+NETWORKS = "; `hsikit adapt --to any` makes a model of it that reads other sensors out better, as a rule"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +67,7 @@ class AnySensor:
         return replace(self, own=self.own.with_options(**options), options={**self.options, **options})
 
     def for_scene(self, info: SceneInfo) -> Any:
-        """The method that maps a scene: the classifier where the scene has its bands or it takes any, else `marginal-lda`.
+        """The method that maps a scene: the classifier where the scene has its bands or it takes any or it reads itself out, else `marginal-lda`.
 
         A note tells of other sensors: confidence is not calibrated for them. Its options are those of `with_options`.
 
@@ -79,7 +81,7 @@ class AnySensor:
                 self.progress.note(f"note: {told}")
             return self.own
         # What an adapted discriminant knows went through its sensor's bands already; the original statistics did not.
-        original = isinstance(self.own, MarginalLda) and not self.transfer.origin
+        original = isinstance(self.own, SensorEnsemble) or (isinstance(self.own, MarginalLda) and not self.transfer.origin)
         known = self.own if original else self.transfer.marginal.with_options(**self.options)
         try:
             told = read_out_notice(known, info)
@@ -88,7 +90,8 @@ class AnySensor:
                 raise
             raise ModelError(info.name, f"{lacking.wrong}; nor can its classes be read out: {error.wrong}", error.advice) from None
         if self.progress is not None:
-            self.progress.note(f"note: {told}")
+            better = not original and self.transfer.has_spectra and self.transfer.knows_scene
+            self.progress.note(f"note: {told}{NETWORKS if better else ''}")
         return known
 
     def bind(self, inputs: Mapping[str, SceneInfo]) -> Job:
@@ -119,12 +122,12 @@ def lacking_bands(basis: Basis, info: SceneInfo) -> ModelError | None:
     return None
 
 
-def read_out_notice(known: MarginalLda, info: SceneInfo) -> str:
+def read_out_notice(known: MarginalLda | SensorEnsemble, info: SceneInfo) -> str:
     """How a scene of another sensor is mapped, and how much of the model's range it sees."""
     change = known.change_to(info)
     trained = f" ({known.basis.sensor})" if known.basis.sensor else ""
     return (
-        f"{info.name} has not the bands of the model{trained}: its classes are read out by marginal LDA, "
+        f"{info.name} has not the bands of the model{trained}: its classes are read out by {known.reading}, "
         f"through {len(change.used)} of its {len(info.bands.used)} good bands, which see {change.seen.mean():.0%} of the model's range; "
         "their confidence is not calibrated for this sensor"
     )

@@ -51,6 +51,9 @@ class MarginalLda(PixelClassifier):
 
     name: ClassVar[str] = "marginal-lda"
     learned_unlabelled: ClassVar[str] = "the mean spectrum"
+    reading: ClassVar[str] = "marginal LDA"
+    """What reads the classes of another sensor out, in words."""
+
     shapes: ClassVar[Mapping[str, tuple[str, ...]]] = {"means": ("K", "C"), "covariance": ("C", "C"), "priors": ("K",), "scene_mean": ("C",)}
     kinds: ClassVar[Mapping[str, tuple[type, ...]]] = {"width": (int,)}
 
@@ -176,18 +179,22 @@ class ReadOut(PixelClassifier):
 
     def log_probabilities(self, tile: Tile, store: Store) -> Tensor:
         """(K, rows, cols) log-softmax of the logits of the neighbourhoods' mean; NaN where not valid."""
+        learned = self.tensors(tile.valid["cube"].device)
+        logits = self.projected(tile, learned["weights"]) + learned["intercepts"][:, None, None]
+        return logits.log_softmax(0).float().masked_fill_(~tile.inner_valid("cube"), float("nan"))
+
+    def projected(self, tile: Tile, weights: Tensor) -> Tensor:
+        """Products (M, rows, cols) of weights (M, C) with the spatial means of the tile's core, in double precision."""
         import torch
 
         values, valid = tile.arrays["cube"], tile.valid["cube"]
-        learned = self.tensors(values.device)
-        scores = torch.zeros(len(self.legend), valid.numel(), dtype=torch.float64, device=values.device)
+        numbers = torch.zeros(len(weights), valid.numel(), dtype=torch.float64, device=values.device)
         spectra = values.reshape(len(values), -1)
         for start in range(0, valid.numel(), self.chunk):
             part = slice(start, start + self.chunk)
             if valid.view(-1)[part].any():
-                scores[:, part] = learned["weights"] @ spectra[:, part].double()
-        logits = box_mean(scores.view(-1, *valid.shape), valid, self.radius) + learned["intercepts"][:, None, None]
-        return logits.log_softmax(0).float().masked_fill_(~tile.inner_valid("cube"), float("nan"))
+                numbers[:, part] = weights @ spectra[:, part].double()
+        return box_mean(numbers.view(-1, *valid.shape), valid, self.radius)
 
     def cost(self, tile_shape: tuple[int, int]) -> Cost:
         """Memory and work of one tile."""

@@ -17,6 +17,7 @@ from hsikit.tasks.classification.marginal_lda import WIDTH, MarginalLda, class_s
 from hsikit.tasks.classification.mnf_lda import MnfLda
 from hsikit.tasks.classification.random_forest import RandomForest
 from hsikit.tasks.classification.samples import Samples
+from hsikit.tasks.classification.sensor_ensemble import SensorEnsemble
 from hsikit.tasks.classification.svm import Svm
 from hsikit.tasks.classification.transfer import Transfer
 
@@ -24,6 +25,7 @@ RAW_FORM = (
     "mnf-lda was refitted in raw form: a discriminant of 3 x 3 means of all bands, with what instruments differ by in its covariance, "
     "since the noise of a scene of the other sensor is not known; its confidence is not calibrated"
 )
+FROM_FEWER = "of {} labelled pixels {} were kept, and the networks learned from these"
 FEWER = "of {} labelled pixels {} were kept, and the refit rests on these"
 NEITHER = "`hsikit classify` maps scenes of other sensors with this very model, where it can read them; or resample the training scene, and train again"
 
@@ -64,6 +66,8 @@ def refitted(method: Any, transfer: Transfer, other: OtherSensor, *, seed: int =
     Raises:
         ModelError: a method that cannot be refitted, no kept spectra, or too little of the model's range is seen.
     """
+    if isinstance(method, SensorEnsemble):
+        raise ModelError(method.name, "it reads any sensor as it is, so there is nothing to refit", "Map the scene with `hsikit classify`")
     change = change_by(other.resampling, other.bands.wavelength)
     require_seen(change, other.name)
     basis = Basis(other.sensor, transfer.basis.quantity, other.bands.take(change.used))
@@ -81,6 +85,33 @@ def refitted(method: Any, transfer: Transfer, other: OtherSensor, *, seed: int =
     own = ("C", "gamma") if isinstance(method, Svm) else ("trees", "leaf_pixels", "max_depth")
     made: Any = type(method).from_samples(samples, seed=seed, **{name: method.settings[name] for name in own})
     return made.with_options(temperature=method.temperature), notes
+
+
+def for_any_sensor(name: str, transfer: Transfer, *, seed: int = 0, progress: Any = None) -> tuple[SensorEnsemble, tuple[str, ...]]:
+    """A model that reads scenes of any sensor, out of what a model keeps: marginal LDA and two networks.
+
+    Args:
+        name: of the model, for messages.
+        transfer: what its folder keeps.
+        seed: of everything random.
+        progress: told of the networks' steps.
+
+    Returns:
+        The model, and what the user should know.
+
+    Raises:
+        ModelError: no kept spectra, or a folder of an older release, without the scene's covariance.
+    """
+    if not transfer.has_spectra:
+        raise ModelError(name, "the model folder keeps no labelled spectra for networks to learn from", "Train it again without --no-spectra")
+    if not transfer.knows_scene:
+        raise ModelError(name, "the model folder is of an older release and keeps no covariance of its scenes", "Train it again")
+    targets = np.searchsorted(np.array(transfer.legend.codes), transfer.arrays["codes"])
+    spectra = transfer.arrays["neighbourhoods"].astype(np.float64)
+    statistics = {key: value for key, value in transfer.arrays.items() if key in SensorEnsemble.shapes}
+    made = SensorEnsemble.learned(transfer.basis, transfer.legend, statistics, spectra, targets.astype(np.intp), seed=seed, progress=progress)
+    kept = len(targets)
+    return made, (FROM_FEWER.format(transfer.pixels, kept),) if kept < transfer.pixels else ()
 
 
 def _samples(transfer: Transfer, change: SensorChange, basis: Basis, kind: str) -> Samples:

@@ -15,21 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsikit.layers import Legend
-from hsikit.scene import Source
 from hsikit.tasks.classification.basis import Basis
 from hsikit.tasks.classification.marginal_lda import WIDTH, MarginalLda, class_statistics
 from hsikit.tasks.classification.mnf_lda_choice import neighbourhood_means
 from hsikit.tasks.classification.samples import draw_per_class, training_samples
-from hsikit.train.extract import spectra_at
+from hsikit.tasks.classification.scene_moments import scene_moments
 from hsikit.train.labelled import LabelledScene
 
 STATISTICS_PIXELS = 2000
 """Labelled pixels of a class that the statistics rest on, at most."""
 SPECTRA, SPECTRA_OF_CLASS = 2000, 20
 """Labelled pixels that are kept as spectra, at most, each class by its share; and what a small class keeps nevertheless."""
-LATTICE = 64
-"""Rows, and columns, of a scene that its mean spectrum is taken from, at most."""
-STATISTICS, KEPT = tuple(MarginalLda.shapes), ("spectra", "neighbourhoods", "codes")
+STATISTICS, SCENE = tuple(MarginalLda.shapes), "scene_covariance"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +36,8 @@ class Transfer:
     Attributes:
         basis: bands and quantity of the scenes that the labels were seen in.
         legend: the classes.
-        arrays: those of `MarginalLda`; and by choice, of n labelled pixels, `spectra` and `neighbourhoods` (means of 3 x 3 valid
-            pixels), float32 (n, C), with their class `codes` (n,).
+        arrays: those of `MarginalLda`; `scene_covariance` (C, C), see `scene_moments`, which folders of older releases lack; and by choice,
+            of n labelled pixels, `spectra` and `neighbourhoods` (means of 3 x 3 valid pixels), float32 (n, C), with their class `codes` (n,).
         pixels: of how many labelled pixels these were drawn.
         origin: for a model that was adapted to another sensor, from which; JSON-able.
     """
@@ -55,6 +52,11 @@ class Transfer:
     def has_spectra(self) -> bool:
         """Whether labelled spectra were kept."""
         return "codes" in self.arrays
+
+    @property
+    def knows_scene(self) -> bool:
+        """Whether the covariance of the scene was kept."""
+        return SCENE in self.arrays
 
     @property
     def marginal(self) -> MarginalLda:
@@ -74,6 +76,8 @@ class Transfer:
         """
         found = cls(Basis.from_json(facts), Legend.from_json(facts["classes"]), dict(arrays), int(facts["pixels"]), dict(facts["origin"]))
         found.marginal.check_arrays()
+        if found.knows_scene and found.arrays[SCENE].shape != 2 * (len(found.basis.bands),):
+            raise ValueError(f"array {SCENE!r} of the transfer is not of shape {2 * (len(found.basis.bands),)}")
         if found.has_spectra:
             _check_spectra(found)
         return found
@@ -106,11 +110,8 @@ def gather_transfer(scenes: Sequence[LabelledScene], *, spectra: bool = True, se
         return None
     samples = training_samples(scenes, most=STATISTICS_PIXELS, seed=seed)
     means = neighbourhood_means(scenes, samples, {(False, WIDTH)})[False, WIDTH]
-    found = _scene_mean([scene.source for scene in scenes], samples.basis)
-    arrays: dict[str, NDArray[Any]] = {
-        **class_statistics(means, samples.targets, len(samples.legend)),
-        "scene_mean": samples.spectra.mean(0, dtype=np.float64) if found is None else found,
-    }
+    found = scene_moments([scene.source for scene in scenes], samples.basis) or {"scene_mean": samples.spectra.mean(0, dtype=np.float64)}
+    arrays: dict[str, NDArray[Any]] = {**class_statistics(means, samples.targets, len(samples.legend)), **found}
     if spectra:
         keep = _kept(samples.codes, seed)
         arrays |= {"spectra": samples.spectra[keep], "neighbourhoods": means[keep].astype(np.float32), "codes": samples.codes[keep]}
@@ -123,18 +124,3 @@ def _kept(codes: NDArray[np.uint8], seed: int) -> NDArray[np.intp]:
         return np.arange(len(codes))
     classes = [np.flatnonzero(codes == code) for code in np.unique(codes)]
     return np.sort(np.concatenate([draw_per_class(codes, c, max(SPECTRA_OF_CLASS, round(SPECTRA * len(c) / len(codes))), seed) for c in classes]))
-
-
-def _scene_mean(sources: Sequence[Source], basis: Basis) -> NDArray[np.float64] | None:
-    """Mean spectrum (C,) over a lattice of pixels of each scene; None where none of them is valid.
-
-    It only says how large errors of an instrument are in each band: a lattice does, and spares another pass over the scene.
-    """
-    found = []
-    for source in {id(source): source for source in sources}.values():
-        rows, cols = (np.unique(np.linspace(0, length - 1, min(length, LATTICE)).astype(np.intp)) for length in source.info.grid.shape)
-        grid = np.meshgrid(rows, cols, indexing="ij")
-        seen = spectra_at(source, grid[0].ravel(), grid[1].ravel(), basis.match(source.info))
-        found.append(seen[np.isfinite(seen).all(1)])
-    valid = np.concatenate(found)
-    return np.asarray(valid.mean(0, dtype=np.float64)) if len(valid) else None

@@ -1,4 +1,4 @@
-"""Short trainings of `lola-specvit` that its tests share."""
+"""Short trainings of `lola-specvit` and of networks for any sensor that their tests share."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from unittest import mock
 
 import numpy as np
 
+from hsikit.nn import hyper_weights, sensor_lessons
 from hsikit.tasks.classification import network_tuning, spectral_network
 from hsikit.tasks.classification.lola_specvit import LolaSpecVit
 from hsikit.train.labelled import LabelledScene
@@ -20,6 +21,10 @@ USUAL = {"steps": STEPS, "keep": KEEP, "objects": "yes"}
 """Options unless a test gives others."""
 
 ROWS, COLS, BANDS = 31, 34, 23
+FEW_STEPS: tuple[tuple[Any, dict[str, Any]], ...] = (
+    (sensor_lessons, {"INSTRUMENTS": 8, "WIENER_STEPS": 100, "WIENER_BATCH": 128}),
+    (hyper_weights, {"STEPS": 100, "PARTS": 2, "PART": 32}),
+)
 
 
 @contextmanager
@@ -27,6 +32,8 @@ def short(pretraining: int = 2, tuning: int = 8) -> Iterator[None]:
     """Trainings of so many epochs."""
     with ExitStack() as held:
         held.enter_context(mock.patch.object(spectral_network, "PRETRAINING", {**spectral_network.PRETRAINING, "epochs": pretraining}))
+        for module, values in FEW_STEPS:
+            held.enter_context(mock.patch.multiple(module, **values))
         held.enter_context(mock.patch.object(network_tuning, "TUNING", {**network_tuning.TUNING, "epochs": tuning, "patience": 4}))
         yield
 

@@ -39,6 +39,9 @@ def test_it_is_what_numpy_makes_of_the_labels() -> None:
     np.testing.assert_allclose(found.arrays["means"], [c.mean(0) for c in classes], rtol=1e-5)
     np.testing.assert_allclose(found.arrays["covariance"], sum(len(c) / len(means) * shrunk_covariance(c) for c in classes), rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(found.arrays["scene_mean"], VALUES[:, VALID].mean(1), rtol=1e-5)
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(np.where(VALID, VALUES, 0), ((0, 0), (1, 1), (1, 1))), (3, 3), axis=(1, 2))
+    number = np.lib.stride_tricks.sliding_window_view(np.pad(VALID, 1), (3, 3)).sum((-2, -1))
+    np.testing.assert_allclose(found.arrays["scene_covariance"], np.cov((around.sum((-2, -1))[:, VALID] / number[VALID]).astype(np.float64)), rtol=1e-4)
     assert found.pixels == len(LABELS)
 
 
@@ -68,7 +71,7 @@ def test_each_class_is_kept_by_its_share() -> None:
 
 def test_spectra_are_kept_by_choice_and_without_wavelengths_there_is_nothing() -> None:
     bare = gathered(spectra=False)
-    assert not bare.has_spectra and set(bare.arrays) == {"means", "covariance", "priors", "scene_mean"}
+    assert not bare.has_spectra and set(bare.arrays) == {"means", "covariance", "priors", "scene_mean", "scene_covariance"}
     again = Transfer.from_state(*bare.state())
     assert not again.has_spectra
     layers = source(VALUES)

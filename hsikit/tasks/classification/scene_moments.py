@@ -1,0 +1,41 @@
+"""Mean and covariance of a scene's spectra, over a lattice of its pixels: what another sensor needs to know of the scene."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsikit.scene import Source
+from hsikit.tasks.classification.basis import Basis
+from hsikit.tasks.classification.mnf_lda_choice import BATCH_BYTES, filled_windows
+from hsikit.train.extract import windows_at
+
+LATTICE = 64
+"""Rows, and columns, of a scene that are looked at, at most."""
+
+
+def scene_moments(sources: Sequence[Source], basis: Basis) -> dict[str, NDArray[np.float64]] | None:
+    """`scene_mean` (C,), and `scene_covariance` (C, C) of means of 3 x 3 valid pixels; None where fewer than two pixels are valid.
+
+    A lattice does, and spares another pass over the scene.
+
+    Args:
+        sources: one or more scenes of one sensor; each is counted once.
+        basis: its bands.
+    """
+    pixels, means = [], []
+    for source in {id(source): source for source in sources}.values():
+        rows, cols = (np.unique(np.linspace(0, length - 1, min(length, LATTICE)).astype(np.intp)) for length in source.info.grid.shape)
+        grid = np.meshgrid(rows, cols, indexing="ij")
+        for _, windows in windows_at(source, grid[0].ravel(), grid[1].ravel(), basis.match(source.info), 1, budget=BATCH_BYTES):
+            values, valid = filled_windows(windows, basis.bands.wavelength)
+            seen = valid[:, 1, 1]
+            total = values[seen].masked_fill_(~valid[seen][:, None], 0.0).sum((-2, -1))
+            means.append((total / valid[seen].sum((-2, -1))[:, None]).numpy())
+            pixels.append(values[seen][..., 1, 1].numpy())
+    if sum(map(len, means)) < 2:
+        return None
+    covariance = np.atleast_2d(np.cov(np.concatenate(means).T))
+    return {"scene_mean": np.asarray(np.concatenate(pixels).mean(0), np.float64), "scene_covariance": np.asarray(covariance, np.float64)}
