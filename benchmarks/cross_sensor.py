@@ -36,12 +36,12 @@ from benchmarks.cross_sensor_networks import Maker, Posterior, network_makers
 from benchmarks.cross_sensor_views import HARDNESS, View, measured, views
 from hsikit.geo.grid import Grid
 from hsikit.metrics.scores import scores
-from hsikit.nn.sensor_lessons import Lesson
 from hsikit.scene import Bands, SceneInfo, read_window
 from hsikit.spectral.band_matrix import BandMatrix
 from hsikit.spectral.resample import Resampling
 from hsikit.tasks.classification.mnf_lda import MnfLda
 from hsikit.tasks.classification.refitting import OtherSensor, refitted
+from hsikit.tasks.classification.sensor_lessons import Lesson
 from hsikit.tasks.classification.shrinkage_lda import fit_lda
 from hsikit.tasks.classification.svm import Svm
 from hsikit.tasks.classification.transfer import Transfer, gather_transfer

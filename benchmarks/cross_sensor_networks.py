@@ -28,10 +28,10 @@ from numpy.typing import NDArray
 
 from benchmarks.cross_sensor_views import View
 from hsikit.nn.adapters import build_adapter
-from hsikit.nn.hyper_weights import HyperWeights, Seen, learn_spectrum_network
-from hsikit.nn.sensor_lessons import Drawn, Lesson, learn_wiener
+from hsikit.nn.hyper_weights import HyperWeights
 from hsikit.spectral.sensor_change import change_of
 from hsikit.spectral.wiener import wiener_estimate
+from hsikit.tasks.classification.sensor_lessons import Drawn, Lesson, Seen, learn_spectrum_network, learn_wiener
 
 Floats = NDArray[np.float64]
 Posterior = Callable[[Floats], Floats]

@@ -1,4 +1,4 @@
-"""Features of a spectrum that any sensor measures: integrals along the wavelength, over what its bands cover.
+"""Features of a spectrum that any sensor measures: integrals along the wavelength, over what its bands cover; and a network on them.
 
 The weight of a band is a learned function of its wavelength, a sum of Gaussians, times the part of the axis that is the band's. So
 sensors with the same coverage give the same features, whatever the number of their bands.
@@ -6,8 +6,7 @@ sensors with the same coverage give the same features, whatever the number of th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -15,16 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hsikit.nn.adapters.bands import known_widths
-from hsikit.nn.sensor_lessons import Drawn, Floats, Lesson, Tell, by_chance, learn, perceptron
-from hsikit.spectral.sensor_change import BEYOND, SNR, SNR_BEYOND, change_of
 
 FIRST, LAST, STEP = 380.0, 2520.0, 20.0
 """Where the knots lie (nm); their deviation is the step."""
-WIDTH = 64
-GAIN, NOISE, LENGTHS = 0.06, 3.0, (300.0, 50.0)
-"""In training: most deviation of the gain; of the noise, in multiples of an imaging spectrometer's; how far (nm) errors of gain reach."""
-STEPS, PART, PARTS = 800, 64, 4
-"""Each step sees 64 spectra through each of four instruments."""
+WIDTH, HIDDEN = 64, 128
 
 
 class HyperWeights(nn.Module):
@@ -36,24 +29,25 @@ class HyperWeights(nn.Module):
 
     def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
-        self.width = width
-        self.knots = torch.arange(FIRST, LAST + STEP / 2, STEP, dtype=torch.float64)
-        self.by_value = nn.Parameter(torch.randn(len(self.knots), width) / len(self.knots) ** 0.5)
-        self.by_cover = nn.Parameter(torch.randn(len(self.knots), width) / len(self.knots) ** 0.5)
+        self.width, count = width, round((LAST - FIRST) / STEP) + 1
+        self.by_value = nn.Parameter(torch.randn(count, width) / count**0.5)
+        self.by_cover = nn.Parameter(torch.randn(count, width) / count**0.5)
         self.bias = nn.Parameter(torch.zeros(width))
-
-    def weights(self, wavelength: Tensor, fwhm: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights (C, width) of the bands' standardised values, and what is added to the sum (width,)."""
-        share = spacing(wavelength, fwhm)
-        # Times the knots, so that a sensor that covers all of them gives sums of weights of the usual size.
-        near = torch.exp(-0.5 * ((wavelength[:, None] - self.knots) / STEP).square()) * (share / share.sum())[:, None] * (len(self.knots) / (2 * np.pi) ** 0.5)
-        return near.float() @ self.by_value, near.sum(0).float() @ self.by_cover + self.bias
 
     def forward(self, window: Tensor, wavelength: Tensor, fwhm: Tensor, valid: Tensor) -> Tensor:
         """Maps (B, C, H, W) to (B, width, H, W)."""
-        weights, offset = self.weights(wavelength[valid].double(), fwhm[valid].double())
+        weights, offset = integral_weights(self.by_value, self.by_cover, self.bias, wavelength[valid].double(), fwhm[valid].double())
         found: Tensor = torch.einsum("bchw,cf->bfhw", window[:, valid], weights) + offset[:, None, None]
         return found
+
+
+def integral_weights(by_value: Tensor, by_cover: Tensor, bias: Tensor, wavelength: Tensor, fwhm: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights (C, width) of the bands' standardised values, and what is added to the sum (width,): the parameters of `HyperWeights` at a sensor's bands."""
+    knots = FIRST + STEP * torch.arange(len(by_value), dtype=torch.float64)
+    share = spacing(wavelength, fwhm)
+    # Times the knots, so that a sensor that covers all of them gives sums of weights of the usual size.
+    near = torch.exp(-0.5 * ((wavelength[:, None] - knots) / STEP).square()) * (share / share.sum())[:, None] * (len(knots) / (2 * np.pi) ** 0.5)
+    return near.to(by_value.dtype) @ by_value, near.sum(0).to(by_cover.dtype) @ by_cover + bias
 
 
 def spacing(wavelength: Tensor, fwhm: Tensor) -> Tensor:
@@ -84,80 +78,14 @@ class SpectrumNetwork(nn.Module):
         return logits
 
 
-def standardisation(weights: Floats, mean: Floats, covariance: Floats) -> tuple[Floats, Floats]:
-    """Mean (D,) and deviation (D,) of a sensor's values in a scene, by the weights (D, C) of its bands."""
-    return weights @ mean, np.sqrt(np.einsum("dc,ce,de->d", weights, covariance, weights, optimize=True))
+def perceptron(features: int, classes: int) -> nn.Sequential:
+    """Two hidden layers."""
+    return nn.Sequential(nn.Linear(features, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, classes))
 
 
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """How an instrument sees spectra of a scene.
-
-    Attributes:
-        wavelength: as stated (nm), shape (D,).
-        fwhm: as stated (nm).
-        weights: as it measures, shape (D, C).
-        centre: mean of its values, as stated, shape (D,).
-        scale: their deviation.
-        noise: deviation of the noise over the value, of an imaging spectrometer.
-        gain: a root (D, D) of the covariance of its gain, of deviation 1.
-    """
-
-    wavelength: Tensor
-    fwhm: Tensor
-    weights: Tensor
-    centre: Tensor
-    scale: Tensor
-    noise: Tensor
-    gain: Tensor
-
-    @classmethod
-    def of(cls, lesson: Lesson, drawn: Drawn) -> Seen:
-        """For a scene."""
-        centres, stated = drawn.change.wavelength, drawn.change.weights
-        apart = (centres[:, None] - centres) ** 2
-        gain = sum(np.exp(-apart / (2 * length**2)) for length in LENGTHS) / len(LENGTHS)
-        noise = 1 / np.where(centres > BEYOND, SNR_BEYOND, SNR) / lesson.averaged**0.5
-        parts = (drawn.measures, *standardisation(stated, lesson.mean, lesson.covariance), noise, np.linalg.cholesky(gain + 1e-6 * np.eye(len(centres))))
-        facts = (torch.from_numpy(centres), torch.from_numpy(drawn.fwhm))
-        return cls(*facts, *(torch.from_numpy(np.asarray(part)).float() for part in parts))
-
-    def standardised(self, values: Tensor) -> Tensor:
-        """Of mean 0 and deviation 1 in the scene."""
-        return (values - self.centre) / self.scale
-
-    def measured(self, spectra: Tensor) -> Tensor:
-        """Standardised values (n, D) of spectra (n, C), each with a gain and noise of its own."""
-        seen = spectra @ self.weights.T
-        gain = GAIN * torch.rand(len(seen), 1) * (torch.randn_like(seen) @ self.gain.T)
-        noise = NOISE * torch.rand(len(seen), 1) * self.noise * torch.randn_like(seen)
-        return self.standardised(seen * (1 + gain) + seen.abs() * noise)
-
-
-def learn_spectrum_network(
-    lesson: Lesson, build: Callable[[], nn.Module] = HyperWeights, *, many: bool = True, parts: int | None = None, tell: Tell = lambda *step: None
-) -> SpectrumNetwork:
-    """Learns a network of an adapter.
-
-    Args:
-        lesson: what from.
-        build: makes the adapter.
-        many: whether through many instruments, with errors; or through the training sensor alone, without.
-        parts: instruments that each step sees spectra through; as `PARTS` says where None.
-        tell: told of steps.
-    """
-    parts = PARTS if parts is None else parts
-    with by_chance(lesson.seed):
-        network = SpectrumNetwork(build(), lesson.classes)
-        own = np.eye(len(lesson.wavelength))
-        drawn = lesson.instruments() if many else (Drawn(change_of(own, lesson.wavelength), lesson.fwhm, own),)
-        instruments = [Seen.of(lesson, each) for each in drawn]
-        spectra, targets = torch.from_numpy(lesson.spectra).float(), torch.from_numpy(lesson.targets)
-
-        def part(size: int) -> Tensor:
-            instrument, pixel = instruments[int(torch.randint(len(instruments), ()))], torch.randint(len(targets), (size,))
-            seen = instrument.measured(spectra[pixel]) if many else instrument.standardised(spectra[pixel])
-            return functional.cross_entropy(network(seen, instrument.wavelength, instrument.fwhm), targets[pixel])
-
-        learn(network, lambda: torch.stack([part(PART) for _ in range(parts)]).mean() if many else part(parts * PART), STEPS, tell)
-    return network
+def perceptron_logits(layers: Mapping[str, Tensor], prefix: str, features: Tensor) -> Tensor:
+    """What a `perceptron` answers, given its state by name: (n, features) to (n, K)."""
+    for number in (0, 2, 4):
+        features = functional.linear(features, layers[f"{prefix}{number}.weight"], layers[f"{prefix}{number}.bias"])
+        features = functional.gelu(features) if number < 4 else features
+    return features

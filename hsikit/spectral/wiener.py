@@ -15,6 +15,8 @@ Floats = NDArray[np.float64]
 
 SMALLEST = 1e-12
 """Components of a smaller share of the largest variance are none."""
+RIDGE = 1e-12
+"""Of the mean variance, added to each band's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +37,15 @@ def wiener_estimate(response: Floats, errors: Floats, covariance: Floats, axes: 
 
     Args:
         response: weights of its bands, shape (D, C).
-        errors: covariance of its errors, shape (D, D), positive definite.
+        errors: covariance of its errors, shape (D, D).
         covariance: of the spectra, shape (C, C).
         axes: a spectrum's features are its products with these, shape (C, P).
     """
     across = response @ covariance @ axes
-    weights = np.linalg.solve(response @ covariance @ response.T + errors, across).T
+    seen = response @ covariance @ response.T + errors
+    # A band that is always 0 has no errors either, and nothing to say.
+    seen += RIDGE * np.trace(seen) / len(seen) * np.eye(len(seen))
+    weights = np.linalg.solve(seen, across).T
     left = ((covariance @ axes) * axes).sum(0) - (weights.T * across).sum(0)
     return Estimate(np.asarray(weights, np.float64), np.sqrt(np.maximum(left, 0.0)))
 

@@ -7,7 +7,7 @@ import numpy as np
 from benchmarks import cross_sensor_networks as networks
 from benchmarks.cross_sensor_networks import View, network_makers
 from hsikit.scene import Bands
-from tests.nn.lessons import WAVELENGTH, lesson
+from tests.tasks.classification.lessons import WAVELENGTH, lesson
 from tests.tasks.classification.networks import short
 
 OWN = Bands(WAVELENGTH, np.full(60, 35.0), np.ones(60, bool), tuple(f"{centre:.0f}" for centre in WAVELENGTH))

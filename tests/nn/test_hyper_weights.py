@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
-from hsikit.nn.hyper_weights import HyperWeights, Seen
-from tests.nn.lessons import lesson
+from hsikit.nn.hyper_weights import HyperWeights, perceptron, perceptron_logits
 
 
 def test_bands_are_known_by_wavelength_and_not_by_number() -> None:
@@ -22,10 +20,6 @@ def test_bands_are_known_by_wavelength_and_not_by_number() -> None:
     assert not torch.allclose(model(window, centres + 100, widths, valid), plain, atol=1e-2)
 
 
-def test_standardised_values_have_the_mean_and_deviation_of_the_scene() -> None:
-    learned = lesson()
-    drawn = learned.instruments()[0]
-    seen = Seen.of(learned, drawn).standardised(torch.from_numpy(learned.spectra @ drawn.change.weights.T).float())
-    torch.testing.assert_close(seen.mean(0), torch.zeros(seen.shape[1]), atol=1e-3, rtol=0)
-    torch.testing.assert_close(seen.std(0), torch.ones(seen.shape[1]), atol=1e-3, rtol=0)
-    assert np.isfinite(Seen.of(learned, drawn).measured(torch.from_numpy(learned.spectra).float()).numpy()).all()
+def test_a_perceptron_is_the_same_by_its_state() -> None:
+    network, features = perceptron(7, 3), torch.randn(5, 7)
+    torch.testing.assert_close(perceptron_logits({f"a.{name}": tensor for name, tensor in network.state_dict().items()}, "a.", features), network(features))

@@ -1,6 +1,6 @@
 """Three classifiers for any sensor, as one: marginal LDA and two small networks, whose class probabilities are averaged.
 
-The networks (`hsikit.nn.sensor_lessons`, `hsikit.nn.hyper_weights`) learn once, through instruments drawn by chance, and read a sensor's
+The networks (`hsikit.tasks.classification.sensor_lessons`) learn once, through instruments drawn by chance, and read a sensor's
 values through linear maps that follow from its bands. So the answer for a sensor, or for another, needs no label and no training of its own.
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hsikit.errors import ModelError
 from hsikit.method import Cost, Job, Store, Tile
 from hsikit.scene import SceneInfo
-from hsikit.spectral.sensor_change import SensorChange
+from hsikit.spectral.sensor_change import SensorChange, error_covariance
 from hsikit.spectral.wiener import wiener_estimate
 from hsikit.tasks.classification.base import PixelClassifier
 from hsikit.tasks.classification.basis import Basis
@@ -95,8 +95,7 @@ class SensorEnsemble(PixelClassifier):
             seed: of everything random.
             progress: told of steps.
         """
-        from hsikit.nn.hyper_weights import learn_spectrum_network
-        from hsikit.nn.sensor_lessons import Lesson, learn_wiener
+        from hsikit.tasks.classification.sensor_lessons import Lesson, learn_spectrum_network, learn_wiener
 
         bands = basis.bands
         lesson = Lesson(spectra, targets, bands.wavelength, bands.fwhm, statistics["scene_mean"], statistics["scene_covariance"], WIDTH**2, seed)
@@ -139,24 +138,20 @@ class SensorEnsemble(PixelClassifier):
         """The linear maps from a sensor's values to what the networks' perceptrons take, and these."""
         import torch
 
-        from hsikit.nn.hyper_weights import HyperWeights, standardisation
-        from hsikit.spectral.sensor_change import error_covariance
+        from hsikit.nn.hyper_weights import integral_weights
+        from hsikit.tasks.classification.sensor_lessons import standardisation
 
         mean, covariance = (self.arrays[name].astype(np.float64) for name in ("scene_mean", "scene_covariance"))
         errors = error_covariance(change, self.basis.bands.wavelength, mean, WIDTH**2)
         found = wiener_estimate(change.weights, errors, covariance, self.arrays["axes"].astype(np.float64))
         centre, scale = standardisation(change.weights, mean, covariance)
-        prefix = f"{HYPER}adapter."
-        state = {name.removeprefix(prefix): torch.from_numpy(np.array(value)) for name, value in self.arrays.items() if name.startswith(prefix)}
-        adapter = HyperWeights(len(state["bias"]))
-        adapter.load_state_dict(state)
-        with torch.no_grad():
-            weights, offset = adapter.weights(torch.from_numpy(seen.bands.wavelength), torch.from_numpy(seen.bands.fwhm))
-        integral = weights.double().numpy().T / scale
+        learned = [torch.from_numpy(np.array(self.arrays[f"{HYPER}adapter.{name}"])).double() for name in ("by_value", "by_cover", "bias")]
+        weights, offset = (tensor.numpy() for tensor in integral_weights(*learned, *map(torch.from_numpy, (seen.bands.wavelength, seen.bands.fwhm))))
+        integral = weights.T / scale
         layers = {name.replace(f"{HYPER}head.", HYPER): value for name, value in self.arrays.items() if name.startswith((WIENER, f"{HYPER}head."))}
         return {
             "estimate": found.weights, "estimate_offset": -found.weights @ centre, "deviation": found.deviation,
-            "integral": integral, "integral_offset": offset.double().numpy() - integral @ centre, **layers,
+            "integral": integral, "integral_offset": offset - integral @ centre, **layers,
         }  # fmt: skip
 
     def bind(self, inputs: Mapping[str, SceneInfo]) -> Job:
@@ -170,12 +165,15 @@ class SensorEnsemble(PixelClassifier):
 
     def check_arrays(self) -> None:
         """Raises ValueError where arrays do not fit, or the networks are not whole."""
-        from hsikit.nn.hyper_weights import HyperWeights, SpectrumNetwork
-        from hsikit.nn.sensor_lessons import perceptron
+        import torch
+
+        from hsikit.nn.hyper_weights import HyperWeights, SpectrumNetwork, perceptron
 
         super().check_arrays()
         components, classes = self.arrays["axes"].shape[1], len(self.legend)
-        for prefix, network in ((WIENER, perceptron(2 * components, classes)), (HYPER, SpectrumNetwork(HyperWeights(), classes))):
+        with torch.device("meta"):  # shapes alone: nothing is drawn
+            networks = {WIENER: perceptron(2 * components, classes), HYPER: SpectrumNetwork(HyperWeights(), classes)}
+        for prefix, network in networks.items():
             shapes = {f"{prefix}{name}": tuple(tensor.shape) for name, tensor in network.state_dict().items()}
             found = {name: value.shape for name, value in self.arrays.items() if name.startswith(prefix)}
             if found != shapes or not all(np.isfinite(self.arrays[name]).all() for name in found):
@@ -210,20 +208,19 @@ class EnsembleReadOut(ReadOut):
         """(K, rows, cols) logarithm of the mean probability; NaN where not valid."""
         learned = self.tensors(tile.valid["cube"].device)
         numbers = self.projected(tile, learned["projection"])
-        numbers = numbers + learned["offset"][:, None, None]
         valid = tile.inner_valid("cube")
         answers = numbers.new_full((len(self.legend), valid.numel()), float("nan")).float()
         flat, usable = numbers.flatten(1), valid.flatten().nonzero()[:, 0]
         for start in range(0, len(usable), self.chunk):
             places = usable[start : start + self.chunk]
-            answers[:, places] = self._answers(flat[:, places].T, learned).T.float()
+            answers[:, places] = self._answers(flat[:, places].T + learned["offset"], learned).T.float()
         return answers.view(-1, *valid.shape)
 
     def _answers(self, numbers: Tensor, learned: Mapping[str, Tensor]) -> Tensor:
         """(n, K) log-probabilities out of what was projected, (n, K + P + F)."""
         import torch
 
-        from hsikit.nn.sensor_lessons import perceptron_logits
+        from hsikit.nn.hyper_weights import perceptron_logits
 
         classes, known = len(learned["weights"]), len(learned["weights"]) + len(learned["estimate"])
         logits, estimate, integral = numbers[:, :classes], numbers[:, classes:known], numbers[:, known:]
@@ -234,7 +231,7 @@ class EnsembleReadOut(ReadOut):
 
     def cost(self, tile_shape: tuple[int, int]) -> Cost:
         """Memory and work of one tile."""
-        from hsikit.nn.sensor_lessons import HIDDEN
+        from hsikit.nn.hyper_weights import HIDDEN
 
         bands, classes, pixels = len(self.basis.bands), len(self.legend), tile_shape[0] * tile_shape[1]
         numbers = sum(len(self.arrays[name]) for name in ("weights", "estimate", "integral"))

@@ -10,8 +10,7 @@ from unittest import mock
 
 import numpy as np
 
-from hsikit.nn import hyper_weights, sensor_lessons
-from hsikit.tasks.classification import network_tuning, spectral_network
+from hsikit.tasks.classification import network_tuning, sensor_lessons, spectral_network
 from hsikit.tasks.classification.lola_specvit import LolaSpecVit
 from hsikit.train.labelled import LabelledScene
 from tests.tasks.classification.scenes import ArraySource, fields, labelled, run_with, source
@@ -21,10 +20,7 @@ USUAL = {"steps": STEPS, "keep": KEEP, "objects": "yes"}
 """Options unless a test gives others."""
 
 ROWS, COLS, BANDS = 31, 34, 23
-FEW_STEPS: tuple[tuple[Any, dict[str, Any]], ...] = (
-    (sensor_lessons, {"INSTRUMENTS": 8, "WIENER_STEPS": 100, "WIENER_BATCH": 128}),
-    (hyper_weights, {"STEPS": 100, "PARTS": 2, "PART": 32}),
-)
+FEW_STEPS = {"INSTRUMENTS": 8, "WIENER_STEPS": 100, "WIENER_BATCH": 128, "STEPS": 100, "PARTS": 2, "PART": 32}
 
 
 @contextmanager
@@ -32,8 +28,7 @@ def short(pretraining: int = 2, tuning: int = 8) -> Iterator[None]:
     """Trainings of so many epochs."""
     with ExitStack() as held:
         held.enter_context(mock.patch.object(spectral_network, "PRETRAINING", {**spectral_network.PRETRAINING, "epochs": pretraining}))
-        for module, values in FEW_STEPS:
-            held.enter_context(mock.patch.multiple(module, **values))
+        held.enter_context(mock.patch.multiple(sensor_lessons, **FEW_STEPS))
         held.enter_context(mock.patch.object(network_tuning, "TUNING", {**network_tuning.TUNING, "epochs": tuning, "patience": 4}))
         yield
 

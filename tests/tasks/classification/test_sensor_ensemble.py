@@ -10,11 +10,11 @@ import torch
 
 from benchmarks.cross_sensor_networks import HYPER, WIENER, View, network_makers
 from hsikit.errors import ModelError, OptionError
-from hsikit.nn.sensor_lessons import Lesson
 from hsikit.scene import Bands
 from hsikit.tasks.classification.any_sensor import READ_OUT, AnySensor
 from hsikit.tasks.classification.refitting import for_any_sensor
 from hsikit.tasks.classification.sensor_ensemble import SensorEnsemble
+from hsikit.tasks.classification.sensor_lessons import Lesson
 from hsikit.tasks.classification.transfer import Transfer, gather_transfer
 from tests.tasks.classification.networks import short
 from tests.tasks.classification.scenes import as_sensor, fields, labelled, layers_of, run_with, source
@@ -79,6 +79,17 @@ def test_tiles_do_not_show(made) -> None:
     whole, tiled = mapped(model, other), mapped(model, other, 16)
     np.testing.assert_array_equal(whole["map"], tiled["map"])
     np.testing.assert_allclose(whole["probabilities"], tiled["probabilities"], atol=1e-6)
+
+
+def test_bands_that_are_constant_do_no_harm() -> None:
+    values, truth = fields(40, 43, 4, 15, noise=0.5, holes=False)
+    values = np.abs(values) + 1
+    values[4], values[9] = 0.0, 7.0
+    scene = source(values)
+    with short():
+        model = SensorEnsemble.train([labelled(scene, truth, 12)], run=run_with())
+    found = mapped(model, scene)
+    assert np.isfinite(found["probabilities"]).all() and (found["map"][0] == truth)[truth > 0].mean() > 0.9
 
 
 def test_it_is_kept_and_comes_back(made) -> None:

@@ -1,4 +1,4 @@
-"""Networks that classify the spectra of any sensor, after one training on the labels of one: what they learn from, and how.
+"""What networks learn from that are to classify the spectra of any sensor after one training on the labels of one; and how.
 
 They learn from labelled spectra as instruments drawn by chance see them (`hsikit.simulate.instruments`), with errors, and never meet a
 label of another sensor. What they know of the scene are mean and covariance of its spectra.
@@ -6,7 +6,7 @@ label of another sensor. What they know of the scene are mean and covariance of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,18 +16,24 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hsikit.nn.hyper_weights import HyperWeights, SpectrumNetwork, perceptron
 from hsikit.simulate.instruments import seen_by_chance
 from hsikit.spectral.resample import gaussian_resampling
-from hsikit.spectral.sensor_change import SensorChange, change_of, error_covariance
+from hsikit.spectral.sensor_change import BEYOND, SNR, SNR_BEYOND, SensorChange, change_of, error_covariance
 from hsikit.spectral.wiener import principal_axes, wiener_estimate
 
 Floats = NDArray[np.float64]
 Tell = Callable[[int, int, str], None]
 
-INSTRUMENTS, COMPONENTS, HIDDEN = 160, 30, 128
-RATE, DECAY = 2e-3, 0.01
+INSTRUMENTS, COMPONENTS = 160, 30
+RATE, DECAY, TELL_EVERY = 2e-3, 0.01, 50
 WIENER_STEPS, WIENER_BATCH = 2000, 512
-TELL_EVERY = 50
+STEPS, PART, PARTS = 800, 64, 4
+"""Of a network with an adapter: each step sees 64 spectra through each of four instruments."""
+GAIN, NOISE, LENGTHS = 0.06, 3.0, (300.0, 50.0)
+"""What it sees them with: most deviation of the gain; of the noise, in multiples of an imaging spectrometer's; how far (nm) errors of gain reach."""
+CONSTANT = 1e-6
+"""A band whose deviation is a smaller share of its mean says nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,19 +111,6 @@ def by_chance(seed: int) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def perceptron(features: int, classes: int) -> nn.Sequential:
-    """Two hidden layers."""
-    return nn.Sequential(nn.Linear(features, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, classes))
-
-
-def perceptron_logits(layers: Mapping[str, Tensor], prefix: str, features: Tensor) -> Tensor:
-    """What a `perceptron` answers, given its state by name: (n, features) to (n, K)."""
-    for number in (0, 2, 4):
-        features = functional.linear(features, layers[f"{prefix}{number}.weight"], layers[f"{prefix}{number}.bias"])
-        features = functional.gelu(features) if number < 4 else features
-    return features
-
-
 def learn(network: nn.Module, loss: Callable[[], Tensor], steps: int, tell: Tell = lambda *step: None) -> None:
     """Takes steps down a loss, and sets the network to answer."""
     optimizer = torch.optim.AdamW(network.parameters(), RATE, weight_decay=DECAY)
@@ -164,3 +157,84 @@ def learn_wiener(lesson: Lesson, tell: Tell = lambda *step: None) -> tuple[Float
 
         learn(network, loss, WIENER_STEPS, tell)
     return axes, network
+
+
+def standardisation(weights: Floats, mean: Floats, covariance: Floats) -> tuple[Floats, Floats]:
+    """Mean (D,) and deviation (D,) of a sensor's values in a scene, by the weights (D, C) of its bands; infinite where a band is constant."""
+    centre = weights @ mean
+    scale = np.sqrt(np.maximum(np.einsum("dc,ce,de->d", weights, covariance, weights, optimize=True), 0.0))
+    return centre, np.where(scale > CONSTANT * np.abs(centre), scale, np.inf)
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """How an instrument sees spectra of a scene.
+
+    Attributes:
+        wavelength: as stated (nm), shape (D,).
+        fwhm: as stated (nm).
+        weights: as it measures, shape (D, C).
+        centre: mean of its values, as stated, shape (D,).
+        scale: their deviation.
+        noise: deviation of the noise over the value, of an imaging spectrometer.
+        gain: a root (D, D) of the covariance of its gain, of deviation 1.
+    """
+
+    wavelength: Tensor
+    fwhm: Tensor
+    weights: Tensor
+    centre: Tensor
+    scale: Tensor
+    noise: Tensor
+    gain: Tensor
+
+    @classmethod
+    def of(cls, lesson: Lesson, drawn: Drawn) -> Seen:
+        """For a scene."""
+        centres, stated = drawn.change.wavelength, drawn.change.weights
+        apart = (centres[:, None] - centres) ** 2
+        gain = sum(np.exp(-apart / (2 * length**2)) for length in LENGTHS) / len(LENGTHS)
+        noise = 1 / np.where(centres > BEYOND, SNR_BEYOND, SNR) / lesson.averaged**0.5
+        parts = (drawn.measures, *standardisation(stated, lesson.mean, lesson.covariance), noise, np.linalg.cholesky(gain + 1e-6 * np.eye(len(centres))))
+        facts = (torch.from_numpy(centres), torch.from_numpy(drawn.fwhm))
+        return cls(*facts, *(torch.from_numpy(np.asarray(part)).float() for part in parts))
+
+    def standardised(self, values: Tensor) -> Tensor:
+        """Of mean 0 and deviation 1 in the scene."""
+        return (values - self.centre) / self.scale
+
+    def measured(self, spectra: Tensor) -> Tensor:
+        """Standardised values (n, D) of spectra (n, C), each with a gain and noise of its own."""
+        seen = spectra @ self.weights.T
+        gain = GAIN * torch.rand(len(seen), 1) * (torch.randn_like(seen) @ self.gain.T)
+        noise = NOISE * torch.rand(len(seen), 1) * self.noise * torch.randn_like(seen)
+        return self.standardised(seen * (1 + gain) + seen.abs() * noise)
+
+
+def learn_spectrum_network(
+    lesson: Lesson, build: Callable[[], nn.Module] = HyperWeights, *, many: bool = True, parts: int | None = None, tell: Tell = lambda *step: None
+) -> SpectrumNetwork:
+    """Learns a network of an adapter.
+
+    Args:
+        lesson: what from.
+        build: makes the adapter.
+        many: whether through many instruments, with errors; or through the training sensor alone, without.
+        parts: instruments that each step sees spectra through; as `PARTS` says where None.
+        tell: told of steps.
+    """
+    parts = PARTS if parts is None else parts
+    with by_chance(lesson.seed):
+        network = SpectrumNetwork(build(), lesson.classes)
+        own = np.eye(len(lesson.wavelength))
+        drawn = lesson.instruments() if many else (Drawn(change_of(own, lesson.wavelength), lesson.fwhm, own),)
+        instruments = [Seen.of(lesson, each) for each in drawn]
+        spectra, targets = torch.from_numpy(lesson.spectra).float(), torch.from_numpy(lesson.targets)
+
+        def part(size: int) -> Tensor:
+            instrument, pixel = instruments[int(torch.randint(len(instruments), ()))], torch.randint(len(targets), (size,))
+            seen = instrument.measured(spectra[pixel]) if many else instrument.standardised(spectra[pixel])
+            return functional.cross_entropy(network(seen, instrument.wavelength, instrument.fwhm), targets[pixel])
+
+        learn(network, lambda: torch.stack([part(PART) for _ in range(parts)]).mean() if many else part(parts * PART), STEPS, tell)
+    return network

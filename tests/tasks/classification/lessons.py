@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hsikit.nn.sensor_lessons import Lesson
+from hsikit.tasks.classification.sensor_lessons import Lesson
 
 WAVELENGTH = np.linspace(420.0, 2440.0, 60)
 
