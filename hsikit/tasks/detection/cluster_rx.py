@@ -35,7 +35,7 @@ from hsikit.tasks.detection.scene_clusters import (
     large_enough,
     nearest,
 )
-from hsikit.tasks.detection.scene_detection import SceneDetection, checked_components, good_bands_for
+from hsikit.tasks.detection.scene_detection import OnScene, SceneDetection, checked_components, good_bands_for
 
 SHRINKAGE = 1e-2
 
@@ -81,18 +81,8 @@ class ClusterRX:
 
 
 @dataclass(frozen=True, eq=False)
-class _Detection:
-    """The stages for one scene.
-
-    Attributes:
-        options: the method.
-        scene: facts of the scene.
-        used: positions of its good bands.
-    """
-
-    options: ClusterRX
-    scene: SceneInfo
-    used: tuple[int, ...]
+class _Detection(OnScene[ClusterRX]):
+    """The stages for one scene."""
 
     @property
     def clusters(self) -> SceneClusters:

@@ -27,7 +27,7 @@ from hsikit.tasks.detection.drawn_pixels import draw, drawn_bytes, merge_draws
 from hsikit.tasks.detection.hit_stages import checked_pfa
 from hsikit.tasks.detection.leading_components import leading_directions, whitened
 from hsikit.tasks.detection.ring_moments import check_ring
-from hsikit.tasks.detection.scene_detection import SceneDetection, checked_components, good_bands_for, measure
+from hsikit.tasks.detection.scene_detection import OnScene, SceneDetection, checked_components, good_bands_for, measure
 
 LARGEST_WINDOW = 101
 """The cost of a pixel grows with the ring."""
@@ -83,18 +83,8 @@ class Crd:
 
 
 @dataclass(frozen=True, eq=False)
-class _Detection:
-    """The stages for one scene.
-
-    Attributes:
-        options: the method.
-        scene: facts of the scene.
-        used: positions of its good bands.
-    """
-
-    options: Crd
-    scene: SceneInfo
-    used: tuple[int, ...]
+class _Detection(OnScene[Crd]):
+    """The stages for one scene."""
 
     @property
     def ring(self) -> int:

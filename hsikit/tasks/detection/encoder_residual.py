@@ -30,7 +30,7 @@ from hsikit.tasks.band_scale import BandScale, band_facts
 from hsikit.tasks.detection.background import RIDGE, distances, row_chunks, scene_moments, temporary_bytes, whitener
 from hsikit.tasks.detection.drawn_pixels import checked_seed, draw, drawn_bytes, merge_draws
 from hsikit.tasks.detection.hit_stages import checked_pfa
-from hsikit.tasks.detection.scene_detection import SceneDetection
+from hsikit.tasks.detection.scene_detection import OnScene, SceneDetection
 
 SAMPLE = 4096
 """Pixels drawn from the scene, to learn from."""
@@ -95,18 +95,8 @@ class EncoderResidual:
 
 
 @dataclass(frozen=True, eq=False)
-class _Detection:
-    """The stages for one scene.
-
-    Attributes:
-        options: the method.
-        scene: facts of the scene.
-        used: positions of the bands that are read.
-    """
-
-    options: EncoderResidual
-    scene: SceneInfo
-    used: tuple[int, ...]
+class _Detection(OnScene[EncoderResidual]):
+    """The stages for one scene."""
 
     def job(self) -> Job:
         told = self.options

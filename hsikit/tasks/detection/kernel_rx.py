@@ -26,7 +26,7 @@ from hsikit.tasks.detection.background import RIDGE, distances, row_chunks, scen
 from hsikit.tasks.detection.drawn_pixels import checked_seed, draw, drawn_bytes, merge_draws
 from hsikit.tasks.detection.hit_stages import checked_pfa
 from hsikit.tasks.detection.leading_components import leading_components, whitened
-from hsikit.tasks.detection.scene_detection import SceneDetection, checked_components, good_bands_for, measure
+from hsikit.tasks.detection.scene_detection import OnScene, SceneDetection, checked_components, good_bands_for, measure
 
 MOST_LANDMARKS = 500
 SHRINKAGE = 0.1
@@ -83,18 +83,8 @@ class KernelRX:
 
 
 @dataclass(frozen=True, eq=False)
-class _Detection:
-    """The stages for one scene.
-
-    Attributes:
-        options: the method.
-        scene: facts of the scene.
-        used: positions of its good bands.
-    """
-
-    options: KernelRX
-    scene: SceneInfo
-    used: tuple[int, ...]
+class _Detection(OnScene[KernelRX]):
+    """The stages for one scene."""
 
     def job(self) -> Job:
         told = self.options

@@ -24,7 +24,7 @@ from hsikit.spectral.moments import merge_moments
 from hsikit.tasks.detection.hit_stages import checked_pfa
 from hsikit.tasks.detection.leading_components import leading_components, whitened
 from hsikit.tasks.detection.ring_moments import Ring, ring_cost, ring_moments
-from hsikit.tasks.detection.scene_detection import SceneDetection, good_bands_for, measure
+from hsikit.tasks.detection.scene_detection import OnScene, SceneDetection, good_bands_for, measure
 
 
 @dataclass(frozen=True)
@@ -69,18 +69,8 @@ class LocalRX:
 
 
 @dataclass(frozen=True, eq=False)
-class _Detection:
-    """The stages for one scene.
-
-    Attributes:
-        options: the method.
-        scene: facts of the scene.
-        used: positions of its good bands.
-    """
-
-    options: LocalRX
-    scene: SceneInfo
-    used: tuple[int, ...]
+class _Detection(OnScene[LocalRX]):
+    """The stages for one scene."""
 
     def job(self) -> Job:
         told = self.options

@@ -27,7 +27,7 @@ from hsikit.tasks.detection.background import temporary_bytes
 from hsikit.tasks.detection.leading_components import leading_components, whitened
 from hsikit.tasks.detection.ranks import rank_stages, ranks
 from hsikit.tasks.detection.ring_nearest import nearest_cost, ring_nearest
-from hsikit.tasks.detection.scene_detection import SceneDetection, good_bands, measure
+from hsikit.tasks.detection.scene_detection import OnScene, SceneDetection, good_bands, measure
 from hsikit.tasks.detection.small_shapes import BYTES, NO_COMPONENTS, PICTURES, ObjectSearch, picture_stages, shapes_of
 
 COMPONENTS = 20
@@ -57,18 +57,8 @@ class ObjectAnomaly(ObjectSearch):
 
 
 @dataclass(frozen=True, eq=False)
-class _Detection:
-    """The stages for one scene.
-
-    Attributes:
-        options: the method.
-        scene: facts of the scene.
-        used: positions of its good bands.
-    """
-
-    options: ObjectAnomaly
-    scene: SceneInfo
-    used: tuple[int, ...]
+class _Detection(OnScene[ObjectAnomaly]):
+    """The stages for one scene."""
 
     @property
     def inner(self) -> int:

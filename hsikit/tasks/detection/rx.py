@@ -20,7 +20,7 @@ from hsikit.scene import SceneInfo
 from hsikit.spectral.moments import merge_moments
 from hsikit.tasks.detection.background import RIDGE, checked_ridge, distances, temporary_bytes, whitener
 from hsikit.tasks.detection.hit_stages import checked_pfa
-from hsikit.tasks.detection.scene_detection import SceneDetection, good_bands, measure
+from hsikit.tasks.detection.scene_detection import OnScene, SceneDetection, good_bands, measure
 
 
 @dataclass(frozen=True)
@@ -56,18 +56,8 @@ class RX:
 
 
 @dataclass(frozen=True, eq=False)
-class _Detection:
-    """The stages for one scene.
-
-    Attributes:
-        options: the method.
-        scene: facts of the scene.
-        used: positions of its good bands.
-    """
-
-    options: RX
-    scene: SceneInfo
-    used: tuple[int, ...]
+class _Detection(OnScene[RX]):
+    """The stages for one scene."""
 
     def job(self) -> Job:
         pfa, bands = self.options.pfa, len(self.used)

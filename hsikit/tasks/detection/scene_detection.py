@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from hsikit.errors import OptionError, SceneError
 from hsikit.layers import Layer
@@ -13,7 +13,23 @@ from hsikit.scene import SceneInfo
 from hsikit.tasks.detection.background import scene_moments
 from hsikit.tasks.detection.hit_stages import hit_findings, hit_layer, hit_provenance, hit_stages
 
+M = TypeVar("M")
 CostOf = Callable[[tuple[int, int]], Cost]
+
+
+@dataclass(frozen=True, eq=False)
+class OnScene(Generic[M]):
+    """A method on one scene: what its stages know.
+
+    Attributes:
+        options: the method.
+        scene: facts of the scene.
+        used: positions of the bands that are read.
+    """
+
+    options: M
+    scene: SceneInfo
+    used: tuple[int, ...]
 
 
 def good_bands(scene: SceneInfo) -> tuple[int, ...]:

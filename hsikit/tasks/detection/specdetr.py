@@ -28,6 +28,7 @@ from hsikit.nn.specdetr.network import Shape, SpecDetr
 from hsikit.nn.tuning import parameter_counts
 from hsikit.scene import QUANTITIES, SceneInfo
 from hsikit.tasks.detection.components import boxes_on_map
+from hsikit.tasks.detection.scene_detection import OnScene
 
 CORE, HALO = 96, 16
 """Side of the middle that a window answers for, and pixels that it sees around it."""
@@ -155,18 +156,8 @@ class SpecDetrDetector:
 
 
 @dataclass(frozen=True, eq=False)
-class _Detection:
-    """The stages for one scene.
-
-    Attributes:
-        options: the method.
-        scene: facts of the scene.
-        used: positions of the bands.
-    """
-
-    options: SpecDetrDetector
-    scene: SceneInfo
-    used: tuple[int, ...]
+class _Detection(OnScene[SpecDetrDetector]):
+    """The stages for one scene."""
 
     def job(self) -> Job:
         told = self.options
