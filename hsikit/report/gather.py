@@ -23,6 +23,7 @@ from hsikit.report.ground import Pixels, class_spectra, on_map, picture
 from hsikit.report.labelled_places import LabelPlaces, places_of
 from hsikit.report.mapfile import MapFile, read_map
 from hsikit.scene import Bands, Source
+from hsikit.tasks.classification.any_sensor import READ_OUT
 from hsikit.train.record import TrainingRecord
 from hsikit.version import __version__
 
@@ -190,7 +191,9 @@ def _warnings(mapped: MapFile, method: Any, assessed: Assessment | None, areas: 
     weights = mapped.table("parameters").get("weights")
     own = method.identity().get("weights") if hasattr(method, "identity") else None
     same_version = str(mapped.fact("version") or "") == __version__  # another version may sum weights up in another way
-    if same_version and weights and own and weights != own:
+    if told := mapped.tags.get(READ_OUT):
+        found.append(f"The map is of another sensor than the model's: {told}. The scores below are the model's own, on its own sensor.")
+    elif same_version and weights and own and weights != own:
         found.append("The map's own metadata name another model of the same classes than the one given here: the scores below may not be its own.")
     if assessed is None:
         found.append("Nothing says what this map is worth: the model folder does not say how the model was trained. `hsikit evaluate` finds it out.")

@@ -60,6 +60,10 @@ def test_a_model_for_any_sensor(tmp_path: Path) -> None:
             mapped = found.read(1)
         known = (made.truth > 0) & (mapped > 0) & (mapped < 250)
         assert (mapped == made.truth)[known].mean() > 0.8
+        (tmp_path / seen.stem).mkdir()
+        assert run("report", tmp_path / f"map-{seen.name}", "--model", reader, "-o", tmp_path / seen.stem / "report.html").code == 0
+        told = " ".join(json.loads((tmp_path / seen.stem / "run.json").read_text())["warnings"])
+        assert ("another sensor" in told) == (seen is other) and "another model" not in told
     done = run("evaluate", scene, "--model", reader, "--labels", tmp_path / "labels.tif", "--as-sensor", "sentinel-2")
     assert done.code == 0 and "nothing to refit" in done.out
     assert "reads any sensor as it is" in run("adapt", reader, "--to", "prisma", "-o", tmp_path / "no").err
@@ -110,6 +114,9 @@ def test_from_labels_to_a_map_of_another_sensor(tmp_path: Path) -> None:
         assert "read out by marginal LDA" in " ".join(found.tags().values())
     known = (made.truth > 0) & (mapped > 0) & (mapped < 250)
     assert (mapped == made.truth)[known].mean() > 0.8
+    assert run("report", tmp_path / "map.tif", "--model", model, "-o", tmp_path / "report.html").code == 0
+    told = json.loads((tmp_path / "run.json").read_text())["warnings"]
+    assert any("of another sensor than the model's" in said and "s2.tif" in said for said in told) and "another model" not in " ".join(told)
     assert "marginal" not in run("classify", scene, "--model", model, "-o", tmp_path / "own.tif").err
 
     done = run("evaluate", other, "--model", model, "--labels", tmp_path / "labels.tif")

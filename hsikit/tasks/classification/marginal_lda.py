@@ -122,7 +122,7 @@ class MarginalLda(PixelClassifier):
             ModelError: the scene's quantity is not the model's, or too little of what the model knows is seen.
         """
         job = self.seen_by(inputs["cube"]).bind(inputs)
-        return replace(job, method=self.name, identity={**self.identity(), **job.identity})
+        return replace(job, method=self.name, identity={**self.identity(), "read_out": job.identity["weights"]})
 
     @property
     def radius(self) -> int:

@@ -161,7 +161,7 @@ class SensorEnsemble(PixelClassifier):
             ModelError: the scene's quantity is not the model's, or too little of what the model knows is seen.
         """
         job = self.seen_by(inputs["cube"]).bind(inputs)
-        return replace(job, method=self.name, identity={**self.identity(), **job.identity})
+        return replace(job, method=self.name, identity={**self.identity(), "read_out": job.identity["weights"]})
 
     def check_arrays(self) -> None:
         """Raises ValueError where arrays do not fit, or the networks are not whole."""
