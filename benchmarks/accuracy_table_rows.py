@@ -63,6 +63,7 @@ class Features:
         median: of the edges.
         steps: of the diffusion of the sum; 0 for none.
         keep: share of the sum in each step.
+        bound: the most that a pixel says against a class to its object; None: whatever it says.
         alone: used in their place where `judged` says so of the labels.
         judged: whether these serve the labels; None: always.
     """
@@ -72,6 +73,7 @@ class Features:
     median: float
     steps: int = 0
     keep: float = 1.0
+    bound: float | None = None
     alone: Features | None = None
     judged: Callable[[LabelledScene], bool] | None = None
 
@@ -196,7 +198,8 @@ def network_features(scene: LabelledScene, options: Mapping[str, Any], cache: Pa
         return lola.by_objects(samples, far, alone)
 
     alone = Features((found["alone"],), of_spectra.edges, of_spectra.median)
-    return Features((found["object"], found["whole"]), found["edges"], float(found["median"]), settings["steps"], settings["keep"], alone, judged)
+    parts, edges = (found["object"], found["whole"]), (found["edges"], float(found["median"]))
+    return Features(parts, *edges, settings["steps"], settings["keep"], settings["bound"], alone, judged)
 
 
 def _neighbourhoods(scene: LabelledScene, project: objects.Projector, settings: Mapping[str, Any]) -> NDArray[np.float32]:
@@ -289,7 +292,10 @@ def answer_short(features: Features, train: LabelledScene) -> Answer:
     if features.steps:
         joined = joined.float().double()
         edges, median = torch.from_numpy(np.array(features.edges)).double(), torch.tensor(features.median, dtype=torch.float64)
-        joined = advance(joined, joined, edges, median, features.steps, features.keep).float().log_softmax(0)
+        bounded = joined if features.bound is None else joined.log_softmax(0).clamp(min=-features.bound)
+        after = advance(bounded, bounded, edges, median, features.steps, features.keep)
+        own = 0 if features.bound is None else lola.ITSELF * joined.log_softmax(0)
+        joined = (after + own).float().log_softmax(0)
     return Answer(legend, joined.clamp(min=LEAST).float(), features)
 
 

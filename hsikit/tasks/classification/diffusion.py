@@ -22,7 +22,7 @@ STEPS_AT_ONCE = 25
 Shares = tuple[tuple["Tensor", "Tensor"], tuple["Tensor", "Tensor"], "Tensor"]
 
 
-def diffusion_loop(name: str, data: str, now: str, steps: int, keep: float) -> Loop:
+def diffusion_loop(name: str, data: str, now: str, steps: int, keep: float, least: float | None = None) -> Loop:
     """Diffuses the layer `now`, which begins as a copy of the layer `data`.
 
     Args:
@@ -31,11 +31,13 @@ def diffusion_loop(name: str, data: str, now: str, steps: int, keep: float) -> L
         now: layer that is rewritten.
         steps: in all, a multiple of `STEPS_AT_ONCE`.
         keep: share of the original at each step.
+        least: original values below this count as this; `now` begins like that.
     """
 
     def apply(tile: Tile, store: Store) -> Mapping[str, Tensor]:
         # In float64: rounding of hundreds of steps would otherwise depend on where a tile begins.
         values, original, edges = (tile.arrays[layer].double() for layer in (now, data, EDGES))
+        original = original if least is None else original.clamp(min=least)
         after = advance(values, original, edges, store[MEDIAN]["median"].double(), STEPS_AT_ONCE, keep)
         return {now: after[(slice(None), *tile.cores[now])].float()}
 

@@ -77,7 +77,10 @@ if TYPE_CHECKING:
 
 HEADS, PRETRAIN, PRESETS, OBJECTS = ("lda", "linear", "lora"), ("object", "masked", "none"), ("tiny", "paper"), ("auto", "yes", "no")
 OWN: Mapping[str, str] = {"preset": "tiny", "pretrain": "object", "head": "lda", "normalise": "auto", "objects": "auto"}
-USUAL: Mapping[str, Any] = {**USUAL_OBJECTS, "edges": "components", **OWN}
+BOUND = 9.0
+USUAL: Mapping[str, Any] = {**USUAL_OBJECTS, "edges": "components", "bound": BOUND, **OWN}
+ITSELF = 0.02
+"""Where evidence is bounded: the weight of a pixel's own, unbounded, beside what its object says; it decides what is a pixel or two wide."""
 GROUP = 10
 """Bands of a token of the tiny preset (`hsikit.nn.spectral_transformer.PRESETS`): fewer bands leave nothing to hide."""
 
@@ -128,7 +131,8 @@ class LolaSpecVit(PixelClassifier):
                 each other; "auto" chooses one of the first two by cross-validation inside the labels. `objects`: whether pixels
                 are judged by their whole objects, detrended and diffused ("yes"), or by their neighbourhood alone, not
                 detrended ("no"), which suits ground whose objects are a few pixels wide; "auto" decides by cross-validation
-                inside the labels.
+                inside the labels. `bound` (9): the most that one pixel says against a class to its object, in natural
+                logarithms, with the head "lda"; a few pixels that are all too sure cannot outvote a field then.
 
         Raises:
             OptionError: an unknown option, or a value that makes no sense.
@@ -240,6 +244,7 @@ class LolaSpecVit(PixelClassifier):
         info = inputs["cube"]
         bands, layers = self.basis.match(info), output_layers(self.legend, self.extras)
         scratch, stages, answer = self._stages(info)
+        needed = (answer,) if self._least is None or answer == NEAR else (answer, JOINED)
         from_scene = "edges" + (" and trends" if self.settings["head"] == "lda" and self.settings["detrend"] else "") + ", from its unlabelled pixels"
         return Job(
             method=self.name,
@@ -247,7 +252,10 @@ class LolaSpecVit(PixelClassifier):
             reference="cube",
             inputs={"cube": Input(tuple(int(b) for b in bands))},
             layers=(*layers, *scratch),
-            stages=(*stages, Map("classify", (answer,), tuple(layer.name for layer in layers), self._decider(answer))),
+            stages=(
+                *stages,
+                Map("classify", needed, tuple(layer.name for layer in layers), self._decider(answer)),
+            ),
             cost=self.cost,
             provenance={
                 "method": self.name,
@@ -280,11 +288,16 @@ class LolaSpecVit(PixelClassifier):
         stages: list[Stage]
         if lda:
             stages = [*feature_stages(project, guides, (slice(classes), slice(classes, None)), info, self.settings)]
-            stages.append(join_stage(self.tensors))
+            stages.append(join_stage(self.tensors, self._least))
         else:
             stages = [*edge_stages(project, guides), Map("join", (PROJECTED,), (JOINED, JOINED_NOW), _as_log_probabilities)]
-        stages.append(diffusion_loop("smooth-classes", JOINED, JOINED_NOW, int(self.settings["steps"]), float(self.settings["keep"])))
+        stages.append(diffusion_loop("smooth-classes", JOINED, JOINED_NOW, int(self.settings["steps"]), float(self.settings["keep"]), self._least))
         return scratch, stages, JOINED_NOW
+
+    @property
+    def _least(self) -> float | None:
+        """The least log-probability that a pixel gives a class in its object; None where there is none: of other heads, and models of older releases."""
+        return -float(self.settings["bound"]) if self.settings["head"] == "lda" and "bound" in self.settings else None
 
     def _projector(self) -> NetworkProjector | WindowProjector:
         classes, vectors = len(self.legend), self.arrays["vectors"]
@@ -318,6 +331,8 @@ class LolaSpecVit(PixelClassifier):
     def _decider(self, layer: str) -> Callable[[Tile, Store], Mapping[str, Tensor]]:
         def apply(tile: Tile, store: Store) -> Mapping[str, Tensor]:
             logits = tile.inner(layer)
+            if layer == JOINED_NOW and self._least is not None:
+                logits = logits + ITSELF * tile.inner(JOINED)
             if layer == NEAR:
                 logits = logits + self.tensors(logits.device)["neighbourhood_intercepts"].float()[:, None, None]
             return decide(logits.log_softmax(0), self.legend, self.extras, self.unknown_below, self.temperature)
@@ -354,7 +369,11 @@ def parse_settings(options: Mapping[str, Any], bands: int) -> dict[str, Any]:
         )
     if given["pretrain"] == "masked" and bands <= GROUP:
         raise OptionError("pretrain", f"'masked' hides groups of {GROUP} bands, and needs more than {GROUP} bands; there are {bands}", "Give pretrain=object")
-    return {**parse_objects({name: value for name, value in given.items() if name not in OWN}, bands), **{name: given[name] for name in OWN}}
+    bound = given.get("bound", BOUND)
+    if isinstance(bound, bool) or not isinstance(bound, int | float) or not 1 <= bound <= -LEAST:
+        raise OptionError("bound", f"{bound!r} is not a number from 1 to {-LEAST:g}", f"The default is {BOUND:g}")
+    objects = parse_objects({name: value for name, value in given.items() if name not in (*OWN, "bound")}, bands)
+    return {**objects, "bound": float(bound), **{name: given[name] for name in OWN}}
 
 
 def _check_windowed(given: dict[str, Any], options: Mapping[str, Any]) -> None:

@@ -229,11 +229,12 @@ def joined_layers(classes: int) -> tuple[Layer, ...]:
     return tuple(Layer(name, bands=classes, delivered=False) for name in (JOINED, JOINED_NOW))
 
 
-def join_stage(learned: Callable[[Any], Mapping[str, Tensor]]) -> Map:
+def join_stage(learned: Callable[[Any], Mapping[str, Tensor]], least: float | None = None) -> Map:
     """Adds the log-probabilities of the discriminant of objects and that of the neighbourhood, whose logits `feature_stages` writes.
 
     Args:
         learned: `object_intercepts` and `neighbourhood_intercepts`, shape (K,), on a device.
+        least: see `diffusion_loop`; the sums are then log-probabilities again.
     """
 
     def apply(tile: Tile, store: Store) -> Mapping[str, Tensor]:
@@ -242,7 +243,10 @@ def join_stage(learned: Callable[[Any], Mapping[str, Tensor]]) -> Map:
             logits = tile.inner(layer).double() + intercepts[f"{name}_intercepts"][:, None, None]
             parts.append(logits.log_softmax(0).clamp(min=LEAST))
         joined = (parts[0] + parts[1]).float()
-        return {JOINED: joined, JOINED_NOW: joined}
+        if least is None:
+            return {JOINED: joined, JOINED_NOW: joined}
+        joined = joined.log_softmax(0)
+        return {JOINED: joined, JOINED_NOW: joined.clamp(min=least)}
 
     return Map("join", (FAR_NOW, NEAR), (JOINED, JOINED_NOW), apply)
 

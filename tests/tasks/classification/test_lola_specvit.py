@@ -14,6 +14,7 @@ import hsikit
 from hsikit.errors import ModelError, OptionError
 from hsikit.nn.spectral_transformer import PRESETS
 from hsikit.nn.tuning import Classifier
+from hsikit.tasks.classification.diffusion import advance
 from hsikit.tasks.classification.lola_specvit import GROUP, LolaSpecVit
 from hsikit.tasks.classification.smooth import smooth
 from hsikit.tasks.classification.spectral_network import network_from
@@ -113,7 +114,8 @@ def test_lda_head_equals_the_chain_of_numpy_and_scikit_learn(detrend: bool) -> N
     for features in (diffused(both[..., :9]), box(both, 1)):
         oracle = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(features[marked.rows, marked.cols], marked.codes)
         joined += oracle.predict_log_proba(features.reshape(-1, features.shape[2])).clip(-69).reshape(*shape, 4)
-    expected = diffused(joined)
+    joined -= np.logaddexp.reduce(joined, axis=2, keepdims=True)
+    expected = diffused(joined.clip(-9)) + 0.02 * joined
     found = mapped(model, scene)
     normalised = expected - np.logaddexp.reduce(expected, axis=2, keepdims=True)
     np.testing.assert_allclose(found["log_probabilities"].transpose(1, 2, 0), normalised.clip(-69), rtol=5e-3, atol=0.05)
@@ -269,6 +271,25 @@ def test_smoothing_comes_on_top(kind: tuple[str, str, str]) -> None:
     assert (found == truth)[found > 0].mean() > 0.8
 
 
+def test_a_pixel_says_no_more_than_the_bound_to_its_object() -> None:
+    """Where all of a scene is one object, unbounded evidence of one pixel outvotes the others; bounded evidence does not."""
+    model, scene = trained(), small()[0]
+    older = type(model)(model.basis, model.legend, model.arrays, {name: value for name, value in model.settings.items() if name != "bound"})
+    probabilities = torch.full((2, 40, 40), 0.5)
+    probabilities[0] += 0.1
+    probabilities[1] -= 0.1
+    logs = probabilities.log()
+    logs[:, 20, 20] = torch.tensor([-2000.0, 0.0])
+    edges, median = torch.zeros(2, 40, 40).double(), torch.tensor(1.0).double()
+    for mine, wins in ((model, 0), (older, 1)):
+        bounded = logs if mine._least is None else logs.clamp(min=mine._least)
+        after = advance(bounded.double(), bounded.double(), edges, median, 500, 0.005)
+        assert (after[:, 5:15, 15:25].argmax(0) == wins).float().mean() > 0.9
+    found, before = (mapped(each, scene) for each in (model, older))
+    assert not np.allclose(found["log_probabilities"], before["log_probabilities"], equal_nan=True)
+    assert np.nanmax(-found["log_probabilities"]) < np.nanmax(-before["log_probabilities"])
+
+
 def test_a_scene_of_another_quantity_is_refused() -> None:
     with pytest.raises(ModelError, match=r"radiance.*trained on dn"):
         trained().bind({"cube": small()[0].info.with_(quantity="radiance")})
@@ -318,6 +339,8 @@ def test_settings_that_do_not_fit_are_refused(changed: dict[str, object]) -> Non
         ({"pretrain": "none", "head": "lora"}, "stands on a pretrained network"),
         ({"edges": "lines"}, "neither spectra nor components"),
         ({"steps": 60}, "multiple of 25"),
+        ({"bound": 0.5}, "not a number from 1 to 69"),
+        ({"bound": "much"}, "not a number from 1 to 69"),
         ({"keep": 0.0}, "share"),
         ({"components": 99}, "number of bands"),
         ({"width": 4}, "odd"),
