@@ -10,10 +10,12 @@ test from the other); Potsdam, whole tiles apart, 12 to train and 6 to test, so 
 * `random`: the same on the network before any training, as it is drawn;
 * `evened`: the same, after its features were evened out on simulated scenes, as at the end of a pretraining: what is gained without training;
 * `scratch`: the same network trained on the labels alone, with noise and dropped bands; logits of 3 x 3 pixels are averaged;
+* `linear`, `lora`, `full`: these heads of the method `encoder` on the first base, trained and mapped as `hsikit train` and `classify` do it;
 * `svm` on single spectra, and `mnf-lda`, as `hsikit train` fits them.
 
 Overall / average accuracy in percent, means over draws; then each row's difference to `base` (the first one named), paired by draw, with
-its 95 % interval. Seeds of 900 and above are for choosing, those below for reporting.
+its 95 % interval; then the share of the parameters that each tuned row trains, its head included. Seeds of 900 and above are for choosing,
+those below for reporting.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ from hsikit.pretrain.verb import simulated_supplies
 from hsikit.scene import read_window
 from hsikit.tasks.band_scale import BandScale, band_facts, scene_scale
 from hsikit.tasks.classification.box_mean import box_mean
-from hsikit.tasks.classification.encoder import USUAL_WIDTH, WIDTHS, _chosen_width
+from hsikit.tasks.classification.encoder import USUAL_WIDTH, WIDTHS, EncoderClassifier, _chosen_width
 from hsikit.tasks.classification.mnf_lda import MnfLda
 from hsikit.tasks.classification.samples import training_samples
 from hsikit.tasks.classification.shrinkage_lda import fit_lda
@@ -55,7 +57,8 @@ from hsikit.train.benchmark_statistics import paired_difference
 from hsikit.train.labelled import LabelledScene
 from hsikit.train.splits import class_halves_draw
 
-ROWS = ("base", "random", "evened", "scratch", "svm", "mnf-lda")
+HEADS = ("linear", "lora", "full")
+ROWS = ("base", "random", "evened", "scratch", *HEADS, "svm", "mnf-lda")
 SCRATCH: Mapping[str, Any] = {"epochs": 40, "batch": 32, "lr": 2e-3}
 Positions = NDArray[np.intp]
 
@@ -141,11 +144,18 @@ def read_out(prepared: Prepared, features: Mapping[int, NDArray[np.float64]], tr
     return np.array(samples.legend.codes)[(features[width] @ weights.T + intercepts).argmax(1)]
 
 
-def by_method(kind: type[Any], scene: LabelledScene, train: Positions, seed: int) -> NDArray[np.integer]:
-    """Codes at all label pixels by a method of `hsikit train`."""
-    method = kind.train([scene.take(np.isin(np.arange(len(scene)), train))], seed=seed, run=compute)
+def by_method(kind: type[Any], scene: LabelledScene, train: Positions, seed: int, **options: Any) -> tuple[NDArray[np.integer], Mapping[str, Any]]:
+    """Codes at all label pixels by a method of `hsikit train`, and the settings of its model."""
+    method = kind.train([scene.take(np.isin(np.arange(len(scene)), train))], seed=seed, run=compute, **options)
     found = compute(method.bind({"cube": scene.source.info}), {"cube": scene.source}, layers=("map",), at=(scene.rows, scene.cols))
-    return np.asarray(found.values["map"][0])
+    return np.asarray(found.values["map"][0]), method.settings
+
+
+def tuned_share(settings: Mapping[str, Any], encoder: Encoder, classes: int) -> float:
+    """Percent of the parameters that learned from the labels."""
+    head = (encoder.width + 1) * classes
+    total = sum(parameter.numel() for parameter in encoder.parameters()) + head
+    return 100.0 * settings.get("parameters_tuned", head) / settings.get("parameters", total)
 
 
 def untrained(encoder: Encoder, seed: int) -> Encoder:
@@ -154,8 +164,10 @@ def untrained(encoder: Encoder, seed: int) -> Encoder:
     return Encoder(encoder.preset).eval()
 
 
-def measured(name: str, folders: list[Path], labels: list[int], seeds: list[int], rows: list[str], scratch_draws: int) -> dict[tuple[str, int], list[Any]]:
-    """(row, labels) -> (overall, average) of each draw."""
+def measured(
+    name: str, folders: list[Path], labels: list[int], seeds: list[int], rows: list[str], scratch_draws: int, tuned_draws: int
+) -> tuple[dict[tuple[str, int], list[Any]], dict[str, float]]:
+    """(row, labels) -> (overall, average) of each draw; and the share of parameters (%) of each tuned row."""
     scene = load_scene(name)
     prepared = Prepared(scene)
     kept = np.flatnonzero(prepared.valid.numpy()[scene.rows, scene.cols])
@@ -170,22 +182,26 @@ def measured(name: str, folders: list[Path], labels: list[int], seeds: list[int]
         even_out(encoder, simulated_supplies(HYPERSPECTRAL), Recipe())
         features["evened"] = prepared.features(encoder)
     found: dict[tuple[str, int], list[Any]] = {}
+    shares: dict[str, float] = {}
     for count in labels:
         for number, seed in enumerate(seeds):
             train, test = draw(name, scene, count, seed)
             answers = {row: read_out(prepared, each, train, seed) for row, each in features.items()}
             if "scratch" in rows and number < scratch_draws:
                 answers["scratch"] = prepared.scratch(first, train, seed)
-            answers |= {row: by_method(kind, scene, train, seed) for row, kind in (("svm", Svm), ("mnf-lda", MnfLda)) if row in rows}
+            for head in (head for head in HEADS if head in rows and number < tuned_draws):
+                answers[head], settings = by_method(EncoderClassifier, scene, train, seed, base=str(folders[0]), head=head)
+                shares[head] = tuned_share(settings, first, len(np.unique(scene.codes[train])))
+            answers |= {row: by_method(kind, scene, train, seed)[0] for row, kind in (("svm", Svm), ("mnf-lda", MnfLda)) if row in rows}
             for row, codes in answers.items():
                 got = scores(scene.codes[test], codes[test], np.unique(scene.codes[np.concatenate([train, test])]).tolist())
                 found.setdefault((row, count), []).append((100 * got.overall, 100 * got.average))
             told = ", ".join(f"{row} {each[-1][0]:.1f}" for (row, n), each in found.items() if n == count)
             print(f"{name}, {count} labels, seed {seed}: {told}", file=sys.stderr, flush=True)
-    return found
+    return found, shares
 
 
-def report(name: str, found: Mapping[tuple[str, int], list[Any]]) -> str:
+def report(name: str, found: Mapping[tuple[str, int], list[Any]], shares: Mapping[str, float]) -> str:
     """The table in Markdown."""
     rows, labels = list(dict.fromkeys(row for row, _ in found)), list(dict.fromkeys(count for _, count in found))
     lines = [f"| {name}, labels of each class | {' | '.join(map(str, labels))} |", "|---" * (len(labels) + 1) + "|"]
@@ -202,6 +218,7 @@ def report(name: str, found: Mapping[tuple[str, int], list[Any]]) -> str:
             apart = [paired_difference(base[:, k].tolist(), mine[:, k].tolist()) for k in (0, 1)]
             cells.append("; ".join(f"{each.mean:+.1f} ({each.low:+.1f} to {each.high:+.1f})" for each in apart) + f", {len(mine)} draws")
         lines.append(f"| {rows[0]} minus {row}, OA; AA | {' | '.join(cells)} |")
+    lines += [f"{head} trains {share:.1f} % of the parameters" for head, share in shares.items()]
     return "\n".join(lines)
 
 
@@ -214,10 +231,12 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--first", type=int, default=0, help="seed of the first draw")
     parser.add_argument("--scratch-draws", type=int, default=5, help="draws of the row `scratch`, which takes minutes each")
+    parser.add_argument("--tuned-draws", type=int, default=5, help="draws of the rows `linear`, `lora` and `full`")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     given = parser.parse_args()
     seeds = list(range(given.first, given.first + given.draws))
-    print(report(given.scene, measured(given.scene, given.bases, given.labels, seeds, given.rows, given.scratch_draws)))
+    made = measured(given.scene, given.bases, given.labels, seeds, given.rows, given.scratch_draws, given.tuned_draws)
+    print(report(given.scene, *made))
 
 
 if __name__ == "__main__":
