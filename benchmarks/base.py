@@ -23,7 +23,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +47,12 @@ from hsikit.pretrain.run import even_out
 from hsikit.pretrain.verb import simulated_supplies
 from hsikit.scene import read_window
 from hsikit.tasks.band_scale import BandScale, band_facts, scene_scale
+from hsikit.tasks.classification.basis import Basis
 from hsikit.tasks.classification.box_mean import box_mean
-from hsikit.tasks.classification.encoder import USUAL_WIDTH, WIDTHS, EncoderClassifier, _chosen_width
+from hsikit.tasks.classification.encoder import USUAL_WIDTH, WIDTHS, EncoderClassifier
+from hsikit.tasks.classification.encoder_readout import principal_axes, read_out
 from hsikit.tasks.classification.mnf_lda import MnfLda
 from hsikit.tasks.classification.samples import training_samples
-from hsikit.tasks.classification.shrinkage_lda import fit_lda
 from hsikit.tasks.classification.svm import Svm
 from hsikit.train.benchmark_statistics import paired_difference
 from hsikit.train.labelled import LabelledScene
@@ -79,6 +80,14 @@ def draw(name: str, scene: LabelledScene, labels: int, seed: int) -> tuple[Posit
     return np.sort(train), np.sort(test[np.isin(scene.codes[test], scene.codes[train])])
 
 
+@dataclass(frozen=True, eq=False)
+class Readable:
+    """Features (n, width) of the label pixels by an encoder, averaged over squares of each of `WIDTHS`, and their principal axes in the scene."""
+
+    features: Mapping[int, NDArray[np.float64]]
+    axes: NDArray[np.float64]
+
+
 class Prepared:
     """A scene in memory, standardised once; answers of networks at its label pixels."""
 
@@ -101,10 +110,12 @@ class Prepared:
             out[:, rows, cols] = head(features.flatten(1).T.double()).T.reshape(channels, *features.shape[1:])
         return out
 
-    def features(self, encoder: Encoder) -> dict[int, NDArray[np.float64]]:
-        """Features (n, width) of the label pixels, averaged over squares of each of `WIDTHS`."""
-        found = self.dense(TaskNetwork(encoder, torch.nn.Identity()).eval(), lambda each: each, encoder.width).nan_to_num()
-        return {width: self._averaged(found, width) for width in WIDTHS}
+    def readable(self, encoder: Encoder) -> Readable:
+        """What the head `lda` stands on."""
+        network = TaskNetwork(encoder, torch.nn.Identity()).eval()
+        found = self.dense(network, lambda each: each, encoder.width).nan_to_num()
+        axes = principal_axes([self.scene], Basis.of(self.scene.source.info), network, {id(self.scene.source): self.scale})
+        return Readable({width: self._averaged(found, width) for width in WIDTHS}, axes)
 
     def _averaged(self, found: torch.Tensor, width: int) -> NDArray[np.float64]:
         radius = width // 2
@@ -134,14 +145,13 @@ class Prepared:
         return known[self._averaged(logits, USUAL_WIDTH).argmax(1)]
 
 
-def read_out(prepared: Prepared, features: Mapping[int, NDArray[np.float64]], train: Positions, seed: int) -> NDArray[np.integer]:
-    """Codes at all label pixels by the discriminant of the method `encoder`."""
+def by_lda(prepared: Prepared, read: Readable, train: Positions) -> NDArray[np.integer]:
+    """Codes at all label pixels by the head `lda` of the method `encoder`."""
     labelled = prepared.scene.take(np.isin(np.arange(len(prepared.scene)), train))
     samples = training_samples([labelled])
-    mine = {width: each[train] for width, each in features.items()}
-    width = _chosen_width(mine, samples, [USUAL_WIDTH, *(each for each in WIDTHS if each != USUAL_WIDTH)])
-    weights, intercepts = fit_lda(mine[width], samples.targets, len(samples.legend))
-    return np.array(samples.legend.codes)[(features[width] @ weights.T + intercepts).argmax(1)]
+    mine = {width: each[train] for width, each in read.features.items()}
+    width, weights, intercepts = read_out(mine, samples, read.axes, [USUAL_WIDTH, *(each for each in WIDTHS if each != USUAL_WIDTH)])
+    return np.array(samples.legend.codes)[(read.features[width] @ weights.T + intercepts).argmax(1)]
 
 
 def by_method(kind: type[Any], scene: LabelledScene, train: Positions, seed: int, **options: Any) -> tuple[NDArray[np.integer], Mapping[str, Any]]:
@@ -173,20 +183,20 @@ def measured(
     kept = np.flatnonzero(prepared.valid.numpy()[scene.rows, scene.cols])
     scene = prepared.scene = replace(scene.take(np.isin(np.arange(len(scene)), kept)))
     encoders = {f"base {folder.name}": load_base(folder) for folder in folders}
-    features = {row: prepared.features(encoder) for row, encoder in encoders.items()} if "base" in rows else {}
+    features = {row: prepared.readable(encoder) for row, encoder in encoders.items()} if "base" in rows else {}
     first = next(iter(encoders.values()))
     if "random" in rows:
-        features["random"] = prepared.features(untrained(first, 900))
+        features["random"] = prepared.readable(untrained(first, 900))
     if "evened" in rows:
         encoder = untrained(first, 900)
         even_out(encoder, simulated_supplies(HYPERSPECTRAL), Recipe())
-        features["evened"] = prepared.features(encoder)
+        features["evened"] = prepared.readable(encoder)
     found: dict[tuple[str, int], list[Any]] = {}
     shares: dict[str, float] = {}
     for count in labels:
         for number, seed in enumerate(seeds):
             train, test = draw(name, scene, count, seed)
-            answers = {row: read_out(prepared, each, train, seed) for row, each in features.items()}
+            answers = {row: by_lda(prepared, each, train) for row, each in features.items()}
             if "scratch" in rows and number < scratch_draws:
                 answers["scratch"] = prepared.scratch(first, train, seed)
             for head in (head for head in HEADS if head in rows and number < tuned_draws):

@@ -1,7 +1,7 @@
 """A pretrained encoder of any sensor as a classifier: read out by a discriminant, or tuned on the labels.
 
-The base is frozen and comes from a folder that `hsikit pretrain` wrote. `head="lda"` fits a shrinkage discriminant on its features,
-averaged over a small square; `"linear"` trains a linear head, `"lora"` (arXiv:2106.09685), `"dora"` (arXiv:2402.09353) and
+The base is frozen and comes from a folder that `hsikit pretrain` wrote. `head="lda"` fits shrinkage discriminants on its features
+(`encoder_readout`), averaged over a small square; `"linear"` trains a linear head, `"lora"` (arXiv:2106.09685), `"dora"` (arXiv:2402.09353) and
 `"adaptformer"` (arXiv:2205.13535) something small beside the frozen base, `"full"` all weights, with smaller steps in early layers.
 Every scene is standardised by its own statistics, and the encoder takes any bands: a model maps scenes of other sensors directly.
 """
@@ -22,10 +22,9 @@ from hsikit.scene import SceneInfo
 from hsikit.tasks.classification.any_sensor import READ_OUT
 from hsikit.tasks.classification.base import PixelClassifier
 from hsikit.tasks.classification.encoder_features import feature_cost, features_at, pixel_numbers
-from hsikit.tasks.classification.mnf_lda_choice import gain_is_clear, held_out_hits
+from hsikit.tasks.classification.encoder_readout import chosen_width, principal_axes, read_out
 from hsikit.tasks.classification.samples import Samples, refuse_unknown, training_samples
 from hsikit.tasks.classification.seen_bands import SeenBands
-from hsikit.tasks.classification.shrinkage_lda import fit_lda
 from hsikit.tasks.telling import teller
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class EncoderClassifier(PixelClassifier):
     """
 
     name: ClassVar[str] = "encoder"
-    learned_unlabelled: ClassVar[str] = "the mean and deviation of each band"
+    learned_unlabelled: ClassVar[str] = "the mean and deviation of each band and, with the head lda, the principal components of the features"
     keeps_snapshots: ClassVar[bool] = True
     shapes: ClassVar[Mapping[str, tuple[str, ...]]] = {"head.weight": ("K", "D"), "head.bias": ("K",)}
     kinds: ClassVar[Mapping[str, tuple[type, ...]]] = {"head": (str,), "width": (int,), "encoder": (dict,)}
@@ -73,7 +72,7 @@ class EncoderClassifier(PixelClassifier):
             progress: passed to it, and told of each step.
             workspace: folder for snapshots of the tuning.
             options: `base`, a folder that `hsikit pretrain` wrote; `head`, one of `HEADS`, "lda" unless given; `width`, the side
-                of the square whose mean is judged: 1, 3, 5 ... with "lda" and "linear" chosen inside the labels unless given, else 1;
+                of the square whose mean is judged: 1, 3, 5 ... with "lda" and "linear" chosen inside the labels unless given, else 3;
                 `rank` of "lora" and "dora".
 
         Raises:
@@ -211,7 +210,7 @@ def parse_settings(options: Mapping[str, Any]) -> dict[str, Any]:
         raise OptionError("width", f"{width!r} is not an odd number from 1 to 99")
     if rank is not None and (head not in ("lora", "dora") or not isinstance(rank, int) or isinstance(rank, bool) or rank < 1):
         raise OptionError("rank", f"{rank!r} is no rank of the head {head!r}", "Give a whole number of 1 or more with head=lora or head=dora, or leave it out")
-    return {"head": head, "width": width if width is not None or head in ("lda", "linear") else 1, **({"rank": rank} if rank is not None else {})}
+    return {"head": head, "width": width if width is not None or head in ("lda", "linear") else USUAL_WIDTH, **({"rank": rank} if rank is not None else {})}
 
 
 def _network_on_base(folder: Any) -> TaskNetwork:
@@ -240,26 +239,14 @@ def _read_out(
 
     tried = [settings["width"]] if settings["width"] is not None else [USUAL_WIDTH, *(width for width in WIDTHS if width != USUAL_WIDTH)]
     features = features_at(scenes, samples, network, scales, tried, run, progress)
-    width = _chosen_width(features, samples, tried)
     losses: dict[str, list[float]] = {}
     if settings["head"] == "lda":
-        weights, intercepts = fit_lda(features[width], samples.targets, len(samples.legend))
+        width, weights, intercepts = read_out(features, samples, principal_axes(scenes, samples.basis, network, scales), tried)
     else:
+        width = chosen_width(features, samples, tried)
         head, losses = linear_head(features[width], samples, seed, folder, teller(progress, "tuning"))
         weights, intercepts = (tensor.detach().numpy() for tensor in head.folded().parameters())
     return {**_base_arrays(network), f"{HEAD}weight": weights, f"{HEAD}bias": intercepts}, {**settings, "width": width}, losses
-
-
-def _chosen_width(features: Mapping[int, NDArray[np.float64]], samples: Samples, tried: Sequence[int]) -> int:
-    """The first width, unless another is clearly better inside the labels."""
-    if len(tried) == 1:
-        return tried[0]
-    hits = {width: held_out_hits(features[width], samples) for width in tried}
-    usual = hits[tried[0]]
-    if not len(usual):
-        return tried[0]
-    better = [width for width in tried[1:] if gain_is_clear(hits[width], usual, 1)]
-    return max(better, key=lambda width: float(hits[width].mean()), default=tried[0])
 
 
 def _tuned(

@@ -8,7 +8,7 @@ Trees", 1984: the one-standard-error rule).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -128,14 +128,17 @@ def _hits(samples: Samples, transform: Mnf, means: NDArray[np.float64], componen
     return held_out_hits((means.astype(np.float32) - transform.mean) @ transform.vectors[:, :components], samples)
 
 
-def held_out_hits(features: NDArray[np.float64], samples: Samples) -> NDArray[np.float64]:
-    """1 where a discriminant of features (n, M) is right about a pixel that was held out, else 0: one half of each class after the other."""
+def held_out_hits(features: NDArray[np.float64], samples: Samples, fit: Callable[..., Any] = fit_lda) -> NDArray[np.float64]:
+    """1 where a discriminant of features (n, M) is right about a pixel that was held out, else 0: one half of each class after the other.
+
+    `fit` takes the arguments of `fit_lda`, and gives what it gives.
+    """
     targets, hits = samples.targets, [np.zeros(0)]
     for train in spatial_halves(samples):
         test = ~train
         if len(np.unique(targets[train])) < len(samples.legend) or not test.any():
             continue
-        weights, intercepts = fit_lda(features[train], targets[train], len(samples.legend))
+        weights, intercepts = fit(features[train], targets[train], len(samples.legend))
         hits.append((features[test] @ weights.T + intercepts).argmax(1) == targets[test])
     return np.concatenate(hits).astype(np.float64)
 
