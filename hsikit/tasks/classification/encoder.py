@@ -53,7 +53,7 @@ class EncoderClassifier(PixelClassifier):
     """
 
     name: ClassVar[str] = "encoder"
-    learned_unlabelled: ClassVar[str] = "the mean and deviation of each band and, with the head lda, the principal components of the features"
+    learned_unlabelled: ClassVar[str] = "the mean and deviation of each band and, unless the head is linear, the principal components of the features"
     keeps_snapshots: ClassVar[bool] = True
     shapes: ClassVar[Mapping[str, tuple[str, ...]]] = {"head.weight": ("K", "D"), "head.bias": ("K",)}
     kinds: ClassVar[Mapping[str, tuple[type, ...]]] = {"head": (str,), "width": (int,), "encoder": (dict,)}
@@ -72,7 +72,7 @@ class EncoderClassifier(PixelClassifier):
             progress: passed to it, and told of each step.
             workspace: folder for snapshots of the tuning.
             options: `base`, a folder that `hsikit pretrain` wrote; `head`, one of `HEADS`, "lda" unless given; `width`, the side
-                of the square whose mean is judged: 1, 3, 5 ... with "lda" and "linear" chosen inside the labels unless given, else 3;
+                of the square whose mean is judged: 1, 3, 5 ..., chosen inside the labels unless given;
                 `rank` of "lora" and "dora".
 
         Raises:
@@ -210,7 +210,7 @@ def parse_settings(options: Mapping[str, Any]) -> dict[str, Any]:
         raise OptionError("width", f"{width!r} is not an odd number from 1 to 99")
     if rank is not None and (head not in ("lora", "dora") or not isinstance(rank, int) or isinstance(rank, bool) or rank < 1):
         raise OptionError("rank", f"{rank!r} is no rank of the head {head!r}", "Give a whole number of 1 or more with head=lora or head=dora, or leave it out")
-    return {"head": head, "width": width if width is not None or head in ("lda", "linear") else USUAL_WIDTH, **({"rank": rank} if rank is not None else {})}
+    return {"head": head, "width": width, **({"rank": rank} if rank is not None else {})}
 
 
 def _network_on_base(folder: Any) -> TaskNetwork:
@@ -237,7 +237,7 @@ def _read_out(
     """The heads that leave the base as it is, fitted on features that the stages of a map give at the training pixels."""
     from hsikit.tasks.classification.encoder_tuning import linear_head
 
-    tried = [settings["width"]] if settings["width"] is not None else [USUAL_WIDTH, *(width for width in WIDTHS if width != USUAL_WIDTH)]
+    tried = _tried(settings)
     features = features_at(scenes, samples, network, scales, tried, run, progress)
     losses: dict[str, list[float]] = {}
     if settings["head"] == "lda":
@@ -249,26 +249,34 @@ def _read_out(
     return {**_base_arrays(network), f"{HEAD}weight": weights, f"{HEAD}bias": intercepts}, {**settings, "width": width}, losses
 
 
+def _tried(settings: Mapping[str, Any]) -> list[int]:
+    """Widths to choose from, the usual one first."""
+    return [settings["width"]] if settings["width"] is not None else [USUAL_WIDTH, *(width for width in WIDTHS if width != USUAL_WIDTH)]
+
+
 def _tuned(
     scenes: Sequence[LabelledScene], samples: Samples, network: TaskNetwork, scales: Mapping[int, BandScale], settings: Mapping[str, Any], seed: int,
     folder: Path | None, run: Any, progress: Any,
 ) -> Found:  # fmt: skip
-    """The heads that change what the encoder says; they start from the linear head."""
+    """The heads that change what the encoder says; they start from the head `lda`."""
     from hsikit.nn.body import RANK, prepare
     from hsikit.nn.tuning import parameter_counts
-    from hsikit.tasks.classification.encoder_tuning import linear_head, tune
+    from hsikit.tasks.classification.encoder_tuning import discriminant_head, tune
 
     head, rank = settings["head"], int(settings.get("rank", RANK))
     base = _base_arrays(network)
-    features = features_at(scenes, samples, network, scales, [1], run, progress)[1]
-    network.head, _ = linear_head(features, samples, seed, folder and folder / "head", lambda *step: None)
+    tried = _tried(settings)
+    features = features_at(scenes, samples, network, scales, tried, run, progress)
+    axes = principal_axes(scenes, samples.basis, network, scales)
+    width = read_out(features, samples, axes, tried)[0]
+    network.head = discriminant_head(features[width], samples, axes, seed)
     prepare(network, head, rank, 2.0 * rank)
     counts = parameter_counts(network)
     bands = _shared_facts(samples, scales)
     losses = tune(network, head, scenes, samples, bands, scales, seed, folder, teller(progress, "tuning"))
     network.head = network.head.folded()
     arrays = {f"{HEAD}{name}": tensor.detach().numpy() for name, tensor in network.head.named_parameters()}
-    settings = {**settings, "parameters": counts.total, "parameters_tuned": counts.learning}
+    settings = {**settings, "width": width, "parameters": counts.total, "parameters_tuned": counts.learning}
     if head in ("lora", "dora", "adaptformer"):
         config, state = network.own_part()
         arrays |= {f"{ADAPTER}{name}": tensor.numpy() for name, tensor in state.items()}

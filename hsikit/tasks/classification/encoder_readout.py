@@ -32,10 +32,14 @@ Fit = Callable[[Floats, NDArray[np.intp], int], tuple[Floats, Floats]]
 
 PLACES, RADIUS = 12, 8
 """Principal components come from squares around at most so many by so many places of a scene, of so many pixels on each side of the centre."""
+NEGLIGIBLE = 1e-10
+"""Variance, as a share of the largest, that is no more than what float32 rounds off."""
 
 
 def principal_axes(scenes: Sequence[LabelledScene], basis: Basis, network: TaskNetwork, scales: Mapping[int, BandScale]) -> Floats:
-    """Axes (width, width), a column each, along which features vary independently within the scenes; no label is looked at.
+    """Axes (width, M), a column each, along which features vary independently within the scenes; no label is looked at.
+
+    Features of an encoder whose last layer follows a norm lack one dimension at least: there they are rounding errors, which no axis shows.
 
     Args:
         scenes: see `PixelClassifier.train`.
@@ -46,7 +50,9 @@ def principal_axes(scenes: Sequence[LabelledScene], basis: Basis, network: TaskN
     spread = np.zeros((network.body.width, network.body.width))
     for scene in scenes:
         spread += _scatter(scene, basis, network, scales[id(scene.source)])
-    return np.asarray(np.linalg.eigh(spread)[1][:, ::-1])
+    variance, axes = np.linalg.eigh(spread)
+    real = variance > NEGLIGIBLE * variance[-1]
+    return np.asarray(axes[:, real][:, ::-1]) if real.any() else np.eye(len(spread))
 
 
 def _scatter(scene: LabelledScene, basis: Basis, network: TaskNetwork, scale: BandScale) -> Floats:
@@ -81,7 +87,7 @@ def _lattice(size: int) -> NDArray[np.intp]:
 
 
 def fit_both(axes: Floats, features: Floats, targets: NDArray[np.intp], classes: int) -> tuple[Floats, Floats]:
-    """The mean of the discriminants of features and of their components along axes (M, M), as `fit_lda` gives one."""
+    """The mean of the discriminants of features and of their components along axes (M, N), as `fit_lda` gives one."""
     plain, offset = fit_lda(features, targets, classes)
     turned, other = fit_lda(features @ axes, targets, classes)
     return (plain + turned @ axes.T) / 2, (offset + other) / 2

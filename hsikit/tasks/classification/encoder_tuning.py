@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hsikit.tasks.classification.encoder_readout import fit_both
 from hsikit.tasks.classification.mnf_lda_choice import filled_windows
 from hsikit.tasks.classification.network_tuning import held_out
 from hsikit.tasks.classification.samples import Samples
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from hsikit.train.labelled import LabelledScene
 
 TUNING: Mapping[str, Any] = {"epochs": 60, "batch": 16, "patience": 10}
-RATES: Mapping[str, float] = {"linear": 1e-2, "lora": 2e-3, "dora": 2e-3, "adaptformer": 2e-3, "full": 5e-4}
+RATES: Mapping[str, float] = {"linear": 1e-2, "lora": 2e-4, "dora": 2e-4, "adaptformer": 2e-4, "full": 5e-5}
+TEMPERATURES, USUAL_TEMPERATURE = tuple(2.0 ** (k / 2) for k in range(-2, 17)), 4.0
+"""What logits of discriminants are divided by before they are tuned: one of these, or the other where no label is held out to tell."""
 DECAY = 0.8
 """Of the learning rate from a layer to the one before, where all weights are tuned."""
 SMOOTHING, NOISE, DROPPED = 0.05, 0.1, 0.1
@@ -116,6 +119,30 @@ def linear_head(
     model = Classifier(as_they_are, len(samples.legend), balanced_weights(targets, len(samples.legend)), SMOOTHING, NOISE)
     history = _fitted(model, "linear", (inputs[~held], targets[~held]), (inputs[held], targets[held]) if held.any() else None, seed, folder, tell, None)
     return StandardisedHead(torch.from_numpy(centre), torch.from_numpy(scale), model.head.weight.detach(), model.head.bias.detach()), history
+
+
+def discriminant_head(features: NDArray[np.float64], samples: Samples, axes: NDArray[np.float64], seed: int) -> StandardisedHead:
+    """The head `lda` as a start for steps: fitted without the labels that tell when to stop, and only as sure as it is right about those."""
+    import torch
+
+    from hsikit.nn.dense_classifier import StandardisedHead
+
+    held = held_out(samples.targets, seed)
+    weights, intercepts = fit_both(axes, features[~held], samples.targets[~held], len(samples.legend))
+    temperature = USUAL_TEMPERATURE
+    if held.any():
+        logits = features[held] @ weights.T + intercepts
+        temperature = min(TEMPERATURES, key=lambda each: _surprise(logits / each, samples.targets[held]))
+    centre, scale = features.mean(0), features.std(0)
+    scale[scale == 0] = 1.0
+    weights, intercepts = weights / temperature, (intercepts + weights @ centre) / temperature
+    return StandardisedHead(*(torch.from_numpy(each) for each in (centre, scale, weights * scale, intercepts)))
+
+
+def _surprise(logits: NDArray[np.float64], targets: NDArray[np.intp]) -> float:
+    """The mean cross-entropy of logits (n, K)."""
+    safe = logits - logits.max(1, keepdims=True)
+    return float((np.log(np.exp(safe).sum(1)) - safe[np.arange(len(targets)), targets]).mean())
 
 
 def _fitted(

@@ -10,6 +10,8 @@ from hsikit.nn.body import TaskNetwork
 from hsikit.tasks.band_scale import band_facts, scene_scale
 from hsikit.tasks.classification.basis import Basis
 from hsikit.tasks.classification.encoder_readout import PLACES, RADIUS, _lattice, fit_both, principal_axes, read_out
+from hsikit.tasks.classification.encoder_tuning import TEMPERATURES, discriminant_head
+from hsikit.tasks.classification.network_tuning import held_out
 from hsikit.tasks.classification.samples import training_samples
 from hsikit.tasks.classification.shrinkage_lda import fit_lda
 from tests.tasks.bases import small_base
@@ -31,7 +33,8 @@ def test_principal_axes_are_those_of_the_scenes_features_and_no_label_moves_them
         features = network.dense(scale.standardised(window)[None], band_facts(cube.info.bands, scale), usable[None])[0]
     found = features[:, usable].T.double().numpy()
     turned = np.cov((found @ axes).T)
-    np.testing.assert_allclose(axes.T @ axes, np.eye(16), atol=1e-10)
+    assert axes.shape == (16, 15)  # the norm before the last layer takes one dimension
+    np.testing.assert_allclose(axes.T @ axes, np.eye(15), atol=1e-10)
     np.testing.assert_allclose(turned, np.diag(np.diag(turned)), atol=1e-5 * turned.max())
     assert (np.diff(np.diag(turned)) <= 1e-9).all()
 
@@ -84,3 +87,24 @@ def test_the_width_of_the_square_is_that_of_clearly_better_features() -> None:
     for features, wanted in (({3: noise, 1: good}, 1), ({3: good, 1: noise}, 3), ({3: good, 1: good}, 3)):
         width, weights, offsets = read_out(features, samples, np.eye(3), [3, 1])
         assert width == wanted and weights.shape == (3, 3) and offsets.shape == (3,)
+
+
+def test_a_head_that_is_tuned_starts_from_the_discriminants_of_the_labels_that_are_not_held_out() -> None:
+    values, truth = fields(30, 30, 3, 15)
+    samples = training_samples([labelled(source(values), truth, 10)])
+    rng = np.random.default_rng(3)
+    features = np.eye(3)[samples.targets] @ rng.standard_normal((3, 8)) * 4 + rng.standard_normal((len(samples.targets), 8))
+    held = held_out(samples.targets, 4)
+    weights, offsets = fit_both(np.eye(8), features[~held], samples.targets[~held], 3)
+    head = discriminant_head(features, samples, np.eye(8), seed=4)
+    logits = features @ weights.T + offsets
+    got = head(torch.from_numpy(features).float()).detach().numpy()
+    ratio = (logits / got).ravel()
+    temperature = np.median(ratio)
+    np.testing.assert_allclose(got * temperature, logits, atol=1e-3 * np.abs(logits).max())
+    assert min(abs(temperature / each - 1) for each in TEMPERATURES) < 1e-3
+    changed = features.copy()
+    changed[held] += 1e-6
+    np.testing.assert_allclose(
+        discriminant_head(changed, samples, np.eye(8), seed=4).folded().weight.detach(), head.folded().weight.detach(), rtol=1e-3, atol=1e-5
+    )
