@@ -258,10 +258,13 @@ def _tuned(
     scenes: Sequence[LabelledScene], samples: Samples, network: TaskNetwork, scales: Mapping[int, BandScale], settings: Mapping[str, Any], seed: int,
     folder: Path | None, run: Any, progress: Any,
 ) -> Found:  # fmt: skip
-    """The heads that change what the encoder says; they start from the head `lda`."""
+    """The heads that change what the encoder says; they start from the head `lda`, and "full" from "linear".
+
+    A discriminant weighs small components of the features, which steps of all weights blur at once.
+    """
     from hsikit.nn.body import RANK, prepare
     from hsikit.nn.tuning import parameter_counts
-    from hsikit.tasks.classification.encoder_tuning import discriminant_head, tune
+    from hsikit.tasks.classification.encoder_tuning import discriminant_head, linear_head, tune
 
     head, rank = settings["head"], int(settings.get("rank", RANK))
     base = _base_arrays(network)
@@ -269,7 +272,10 @@ def _tuned(
     features = features_at(scenes, samples, network, scales, tried, run, progress)
     axes = principal_axes(scenes, samples.basis, network, scales)
     width = read_out(features, samples, axes, tried)[0]
-    network.head = discriminant_head(features[width], samples, axes, seed)
+    if head == "full":
+        network.head, _ = linear_head(features[width], samples, seed, folder and folder / "head", lambda *step: None)
+    else:
+        network.head = discriminant_head(features[width], samples, axes, seed)
     prepare(network, head, rank, 2.0 * rank)
     counts = parameter_counts(network)
     bands = _shared_facts(samples, scales)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hsikit.train.labelled import LabelledScene
 
 TUNING: Mapping[str, Any] = {"epochs": 60, "batch": 16, "patience": 10}
-RATES: Mapping[str, float] = {"linear": 1e-2, "lora": 2e-4, "dora": 2e-4, "adaptformer": 2e-4, "full": 5e-5}
+RATES: Mapping[str, float] = {"linear": 1e-2, "lora": 2e-4, "dora": 2e-4, "adaptformer": 2e-4, "full": 5e-4}
 TEMPERATURES, USUAL_TEMPERATURE = tuple(2.0 ** (k / 2) for k in range(-2, 17)), 4.0
 """What logits of discriminants are divided by before they are tuned: one of these, or the other where no label is held out to tell."""
 DECAY = 0.8
