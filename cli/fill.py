@@ -22,7 +22,7 @@ def fill(
     run_args: RunArgs,
     mask_args: MaskArgs,
     scene_args: SceneArgs,
-    method: Annotated[str, typer.Option(help="interpolate, gaussian, or encoder (with --base).")] = "interpolate",
+    method: Annotated[str, typer.Option(help="interpolate, gaussian, or encoder.")] = "interpolate",
     bands: Annotated[
         str | None, typer.Option(help="Ranges of wavelengths (nm), such as 1350-1450,1800-1950, to fill too.", metavar="NM-NM,...", show_default=False)
     ] = None,
@@ -31,7 +31,9 @@ def fill(
     library: Annotated[
         Path | None, typer.Option(help="Spectra from which gaussian estimates bands that no pixel has: any of `hsikit library`.", show_default=False)
     ] = None,
-    base: Annotated[Path | None, typer.Option(help="Folder of a pretrained encoder, for the method encoder.", show_default=False)] = None,
+    base: Annotated[
+        Path | None, typer.Option(help="Folder of a pretrained encoder for the method encoder; hsikit's own otherwise.", show_default=False)
+    ] = None,
     sigma: Annotated[bool, typer.Option("--sigma", help="Write the standard deviation of each estimate too (gaussian).")] = False,
     report: Annotated[bool, typer.Option("--report", help="Print the check of every band.")] = False,
     param: Params = None,

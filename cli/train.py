@@ -27,7 +27,9 @@ def train(
         bool, typer.Option("--calibrate/--no-calibrate", help="Find a temperature inside the training part: a fit for each of its folds.")
     ] = True,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
-    base: Annotated[Path | None, typer.Option(help="Folder of a pretrained encoder, for the method encoder.", show_default=False)] = None,
+    base: Annotated[
+        Path | None, typer.Option(help="Folder of a pretrained encoder for the method encoder; hsikit's own otherwise.", show_default=False)
+    ] = None,
     head: Annotated[str | None, typer.Option(help="What is learned on top of a network: lda, linear, lora, ...", show_default=False)] = None,
     param: Params = None,
     spectra: Annotated[bool, typer.Option("--spectra/--no-spectra", help="Keep labelled spectra, by which `hsikit adapt` refits the model.")] = True,

@@ -22,6 +22,8 @@ from hsikit.nn.snapshots import digest
 
 FORMAT = 1
 FACTS, WEIGHTS = "base.json", "base.safetensors"
+SHIPPED = Path(__file__).parent / "bases" / "simulated"
+"""The base that comes with hsikit: `configs/base.toml` makes it, and docs/base.md says what it is and what it is worth."""
 
 
 def save_base(folder: str | Path, encoder: Encoder, about: Mapping[str, Any]) -> Path:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
 import torch
 
 from hsikit.errors import ModelError, OutputError
-from hsikit.nn.base_files import FACTS, WEIGHTS, load_base, read_base_facts, save_base
+from hsikit.nn.base_files import FACTS, SHIPPED, WEIGHTS, load_base, load_body, read_base_facts, save_base
 from hsikit.nn.encoder import Encoder, build_encoder
 from hsikit.nn.lora import is_pretrained, mark_pretrained
 from tests.nn.adapters.sensors import sensor, window
@@ -77,3 +78,14 @@ def test_weights_that_are_missing_or_cut_short_are_refused(tmp_path: Path) -> No
         load_base(folder)
     with pytest.raises(ModelError, match="cannot be read"):
         load_base(tmp_path / "nowhere")
+
+
+def test_the_base_that_comes_with_hsikit_is_that_of_its_recipe() -> None:
+    """docs/base.md says what it is, and configs/base.toml what makes it."""
+    about, body = read_base_facts(SHIPPED)["about"], load_body(SHIPPED)
+    asked = tomllib.loads((Path(__file__).parents[2] / "configs" / "base.toml").read_text(encoding="utf-8"))["pretrain"]
+    made = {**about["recipe"], "per-step": about["recipe"]["scenes_per_step"], "licence": about["licence"], "device": "cpu"}
+    assert about["scenes"] == [["simulated", sensor] for sensor in asked.pop("simulate")]
+    assert {name: made[name] for name in asked} == asked
+    assert sum(parameter.numel() for parameter in body.parameters()) == 331_984 and body.halo == 4
+    assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 12e6

@@ -1,6 +1,6 @@
 """A pretrained encoder of any sensor as a classifier: read out by a discriminant, or tuned on the labels.
 
-The base is frozen and comes from a folder that `hsikit pretrain` wrote. `head="lda"` fits shrinkage discriminants on its features
+The base is frozen, and hsikit's own or one out of a folder that `hsikit pretrain` wrote. `head="lda"` fits shrinkage discriminants on its features
 (`encoder_readout`), averaged over a small square; `"linear"` trains a linear head, `"lora"` (arXiv:2106.09685), `"dora"` (arXiv:2402.09353) and
 `"adaptformer"` (arXiv:2205.13535) something small beside the frozen base, `"full"` all weights, with smaller steps in early layers.
 Every scene is standardised by its own statistics, and the encoder takes any bands: a model maps scenes of other sensors directly.
@@ -71,26 +71,28 @@ class EncoderClassifier(PixelClassifier):
             run: the engine's `compute`.
             progress: passed to it, and told of each step.
             workspace: folder for snapshots of the tuning.
-            options: `base`, a folder that `hsikit pretrain` wrote; `head`, one of `HEADS`, "lda" unless given; `width`, the side
+            options: `base`, a folder that `hsikit pretrain` wrote, hsikit's own unless given; `head`, one of `HEADS`, "lda" unless given; `width`, the side
                 of the square whose mean is judged: 1, 3, 5 ..., chosen inside the labels unless given;
                 `rank` of "lora" and "dora".
 
         Raises:
-            OptionError: no base, an unknown option, or a value that makes no sense.
+            OptionError: an unknown option, or a value that makes no sense.
             ModelError: the base is missing or damaged, has learned nothing, or sees the whole map.
         """
+        from hsikit.nn.base_files import SHIPPED
         from hsikit.nn.snapshots import digest
         from hsikit.tasks.band_scale import scene_scale
 
         settings = parse_settings(options)
-        network = _network_on_base(options["base"])
-        base = {"name": Path(options["base"]).resolve().name, "weights": digest(network.encoder.state_dict())}
+        folder = Path(options.get("base") or SHIPPED)
+        network = _network_on_base(folder)
+        base = {"name": folder.resolve().name, "weights": digest(network.encoder.state_dict())}
         samples = training_samples(scenes, most=PER_CLASS, seed=seed)
         basis = SeenBands(samples.basis.sensor, samples.basis.quantity, samples.basis.bands)
         samples = replace(samples, basis=basis)
         scales = {id(scene.source): scene_scale(scene.source, basis.match(scene.source.info), run, progress) for scene in scenes}
-        folder = None if workspace is None else workspace / "tuning"
-        asked = (scenes, samples, network, scales, settings, seed, folder)
+        snapshots = None if workspace is None else workspace / "tuning"
+        asked = (scenes, samples, network, scales, settings, seed, snapshots)
         arrays, settings, history = _read_out(*asked, run, progress) if settings["head"] in ("lda", "linear") else _tuned(*asked, run, progress)
         settings |= {"encoder": network.body.config(), "base": base}
         return cls(basis, samples.legend, arrays, settings, history=history)
@@ -199,9 +201,7 @@ def parse_settings(options: Mapping[str, Any]) -> dict[str, Any]:
     """
     refuse_unknown("encoder", options, ("base", "head", "width", "rank"))
     given = {name: value for name, value in options.items() if value is not None}
-    if "base" not in given:
-        raise OptionError("base", "is missing: the method stands on a pretrained encoder", "Name a folder that `hsikit pretrain` wrote")
-    if not isinstance(given["base"], str):
+    if not isinstance(given.get("base", ""), str):
         raise OptionError("base", f"{given['base']!r} is not text, as the model's record of its training keeps it", "Give the folder's path as a string")
     head, width, rank = given.get("head", "lda"), given.get("width"), given.get("rank")
     if head not in HEADS:

@@ -1,6 +1,6 @@
 """Filling by a pretrained encoder of any sensor: its features of each pixel and its surroundings correct the interpolation.
 
-The base comes from a folder that `hsikit pretrain` wrote and stays frozen; a LoRA (arXiv:2106.09685), the norms and a head of one number for
+The base, hsikit's own or one out of a folder that `hsikit pretrain` wrote, stays frozen; a LoRA (arXiv:2106.09685), the norms and a head of one number for
 each band are tuned on the scene's own pixels, without labels, by hiding known bands (`encoder_training`). The head knows bands by
 their wavelengths, so that it answers for those that no pixel has.
 """
@@ -16,7 +16,7 @@ from torch import nn
 
 from hsikit.errors import OptionError, WavelengthError
 from hsikit.method import Cost, Fit, Partial, Reader, Stage, Store
-from hsikit.nn.base_files import load_body
+from hsikit.nn.base_files import SHIPPED, load_body
 from hsikit.nn.body import RANK, TaskNetwork, block_bytes, by_blocks, prepare
 from hsikit.nn.heads import BandHead
 from hsikit.nn.lora import merge_adapters
@@ -37,14 +37,14 @@ class EncoderFilling(BandFilling):
     """A frozen encoder with a part of its own for the scene.
 
     Attributes:
-        base: a folder that `hsikit pretrain` wrote.
+        base: a folder that `hsikit pretrain` wrote; hsikit's own where empty.
         steps: of the tuning.
         rank: of the LoRA.
         lr: highest learning rate.
         seed: of everything random.
 
     Raises:
-        OptionError: no base, or a number out of range.
+        OptionError: a number out of range.
         ModelError: the base is missing or damaged, has learned nothing, or sees the whole map.
     """
 
@@ -60,8 +60,6 @@ class EncoderFilling(BandFilling):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.base:
-            raise OptionError("base", "is missing: the method stands on a pretrained encoder", "Name a folder that `hsikit pretrain` wrote")
         for name, least in (("steps", 1), ("rank", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise OptionError(name, f"{getattr(self, name)} is below {least}", f"Give a whole number from {least}")
@@ -71,7 +69,7 @@ class EncoderFilling(BandFilling):
 
     @cached_property
     def _body(self) -> Encoder:
-        return load_body(self.base)
+        return load_body(self.base or SHIPPED)
 
     @property
     def halo(self) -> int:
@@ -120,7 +118,7 @@ class EncoderFilling(BandFilling):
 
     def _network(self) -> TaskNetwork:
         """The base with its LoRA, and a head whose numbers are 0: neither changes anything yet."""
-        body = load_body(self.base)
+        body = load_body(self.base or SHIPPED)
         with torch.random.fork_rng([]):
             torch.manual_seed(self.seed)
             network = TaskNetwork(body, BandHead(body.width))

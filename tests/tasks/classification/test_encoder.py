@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from hsikit.errors import ModelError, OptionError
-from hsikit.nn.base_files import save_base
+from hsikit.nn.base_files import SHIPPED, read_base_facts, save_base
 from hsikit.nn.encoder import build_encoder
 from hsikit.scene import Bands
 from hsikit.tasks.band_scale import scene_scale
@@ -144,7 +144,7 @@ def test_shares_of_ranges_are_counted_by_the_models_bands() -> None:
 
 @pytest.mark.parametrize(
     ("options", "match"),
-    [({}, "base"), ({"base": Path("b")}, "as a string"),
+    [({"base": Path("b")}, "as a string"),
      ({"base": "b", "head": "svm"}, "'svm' is none of lda"), ({"base": "b", "width": 4}, "odd"), ({"base": "b", "depth": 3}, "no such training"),
      ({"base": "b", "rank": 2}, "no rank of the head 'lda'"), ({"base": "b", "head": "lora", "rank": 0}, "no rank")],
 )  # fmt: skip
@@ -155,6 +155,15 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, object], matc
 
 def test_the_head_is_a_discriminant_unless_another_is_named() -> None:
     assert parse_settings({"base": "b"})["head"] == "lda"
+
+
+def test_hsikits_own_base_serves_where_none_is_named() -> None:
+    cube, truth = scene()
+    made = EncoderClassifier.train([labelled(cube, truth, 15)], run=run_with())
+    assert made.settings["base"] == {"name": "simulated", "weights": read_base_facts(SHIPPED)["weights"]}
+    found = layers_of(made.bind({"cube": cube.info}), cube, None, "map")["map"][0]
+    known = (truth > 0) & (found > 0)
+    assert (found == truth)[known].mean() > 0.8
 
 
 def test_bases_that_cannot_serve_are_refused(tmp_path: Path) -> None:

@@ -137,11 +137,11 @@ def test_runs_that_are_hidden_are_as_long_as_asked_for() -> None:
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({}, "stands on a pretrained encoder"), ({"steps": 0}, "0 is below 1"), ({"lr": 2.0}, "no learning rate"), ({"seed": -1}, "-1 is below 0")],
+    [({"steps": 0}, "0 is below 1"), ({"lr": 2.0}, "no learning rate"), ({"seed": -1}, "-1 is below 0")],
 )
 def test_mistakes(base: str, options: dict[str, object], said: str) -> None:
     with pytest.raises(OptionError, match=said):
-        EncoderFilling(**({"base": base, **options} if options else {}))  # type: ignore[arg-type]
+        EncoderFilling(base=base, **options)  # type: ignore[arg-type]
 
 
 def test_a_base_that_has_learned_nothing_is_refused(tmp_path: Path) -> None:
