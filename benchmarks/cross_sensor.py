@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,8 @@ from hsikit.scene import Bands, SceneInfo, read_window
 from hsikit.spectral.band_matrix import BandMatrix
 from hsikit.spectral.resample import Resampling
 from hsikit.tasks.classification.mnf_lda import MnfLda
-from hsikit.tasks.classification.refitting import OtherSensor, refitted
+from hsikit.tasks.classification.refitting import OtherSensor, for_any_sensor, refitted
+from hsikit.tasks.classification.sensor_ensemble import SensorEnsemble
 from hsikit.tasks.classification.sensor_lessons import Lesson
 from hsikit.tasks.classification.shrinkage_lda import fit_lda
 from hsikit.tasks.classification.svm import Svm
@@ -51,8 +53,8 @@ from hsikit.train.labelled import LabelledScene
 Floats = NDArray[np.float64]
 SENSORS = {"enmap-potsdam": ("emit", "prisma", "desis", "sentinel-2", "four bands", "30 % dropped"),
            "indian-pines": ("enmap", "emit", "prisma", "sentinel-2", "four bands", "30 % dropped")}  # fmt: skip
-REFERENCE = "marginal LDA"
-ALL_ROWS = ("LDA, interpolated", "LDA, refitted", "SVM, refitted", REFERENCE, "svm, adapted", "mnf-lda, adapted", *NETWORK_ROWS)
+REFERENCE, ENSEMBLE = "marginal LDA", "sensor-ensemble, adapted"
+ALL_ROWS = ("LDA, interpolated", "LDA, refitted", "SVM, refitted", REFERENCE, "svm, adapted", "mnf-lda, adapted", ENSEMBLE, *NETWORK_ROWS)
 TILE, TEST_TILES = 32, 6
 AVERAGED = 9
 """Pixels whose mean is judged."""
@@ -148,7 +150,38 @@ def rows_of(
     lesson = Lesson(spectra, targets.astype(np.intp), own.wavelength, own.fwhm, pixels.mean(0), np.cov(pixels.T), AVERAGED, seed)
     networks = {name: surest(make) for name, make in network_makers(lesson, marginal_lda).items()}
     refits = {"LDA, interpolated": interpolated, "LDA, refitted": refit_lda, "SVM, refitted": refit_svm}
-    return {**refits, REFERENCE: surest(marginal_lda), **adapted_rows(kept), **networks}
+    ensemble = {ENSEMBLE: surest(adapted_ensemble(kept, info, order, seed))}
+    return {**refits, REFERENCE: surest(marginal_lda), **adapted_rows(kept), **ensemble, **networks}
+
+
+def adapted_ensemble(kept: Transfer, info: SceneInfo, order: NDArray[np.intp], seed: int) -> Maker:
+    """What `hsikit adapt --to any` makes; it learns when it is first asked for.
+
+    Args:
+        kept: what a model folder keeps.
+        info: of the training scene.
+        order: positions in its legend of the classes that are asked for.
+        seed: of everything random.
+    """
+
+    @cache
+    def made() -> SensorEnsemble:
+        return for_any_sensor("svm", kept, seed=seed)[0]
+
+    def make(view: View) -> Posterior:
+        import torch
+
+        read_out = made().seen_by(info.with_(bands=view.bands))
+        index = np.searchsorted(view.bands.wavelength, read_out.basis.bands.wavelength)
+        learned = read_out.tensors("cpu")
+
+        def posterior(values: Floats) -> Floats:
+            numbers = torch.from_numpy(values[:, index]) @ learned["projection"].T + learned["offset"]
+            return np.asarray(read_out.answers(numbers, learned).exp().numpy()[:, order])
+
+        return posterior
+
+    return make
 
 
 def adapted_rows(kept: Transfer) -> dict[str, Callable[[View], Predict]]:

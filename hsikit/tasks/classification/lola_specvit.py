@@ -252,10 +252,7 @@ class LolaSpecVit(PixelClassifier):
             reference="cube",
             inputs={"cube": Input(tuple(int(b) for b in bands))},
             layers=(*layers, *scratch),
-            stages=(
-                *stages,
-                Map("classify", needed, tuple(layer.name for layer in layers), self._decider(answer)),
-            ),
+            stages=(*stages, Map("classify", needed, tuple(layer.name for layer in layers), self._decider(answer))),
             cost=self.cost,
             provenance={
                 "method": self.name,

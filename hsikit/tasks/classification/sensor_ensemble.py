@@ -213,10 +213,10 @@ class EnsembleReadOut(ReadOut):
         flat, usable = numbers.flatten(1), valid.flatten().nonzero()[:, 0]
         for start in range(0, len(usable), self.chunk):
             places = usable[start : start + self.chunk]
-            answers[:, places] = self._answers(flat[:, places].T + learned["offset"], learned).T.float()
+            answers[:, places] = self.answers(flat[:, places].T + learned["offset"], learned).T.float()
         return answers.view(-1, *valid.shape)
 
-    def _answers(self, numbers: Tensor, learned: Mapping[str, Tensor]) -> Tensor:
+    def answers(self, numbers: Tensor, learned: Mapping[str, Tensor]) -> Tensor:
         """(n, K) log-probabilities out of what was projected, (n, K + P + F)."""
         import torch
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -72,6 +72,18 @@ def run_with(**options: Any) -> Any:
 
 def layers_of(job: Job, scene: ArraySource, tile: int | None, *names: str) -> Mapping[str, np.ndarray]:
     return compute(job, {"cube": scene}, layers=names, threads=1, tile=tile).layers
+
+
+BROAD = ([580.0, 870.0, 1150.0, 1440.0, 1730.0, 2020.0], [200.0] * 6)
+"""Centres and widths (nm) of a sensor of few broad bands, all within those of `fifteen_bands`."""
+
+
+def fifteen_bands(per_class: int = 12) -> tuple[ArraySource, np.ndarray, LabelledScene]:
+    """A scene of four classes and fifteen bands of known width, its truth, and some labels."""
+    values, truth = fields(40, 43, 4, 15, noise=0.5)
+    scene = source(np.abs(values) + 1)
+    scene.info = scene.info.with_(bands=replace(scene.info.bands, fwhm=np.full(15, 140.0)))
+    return scene, truth, labelled(scene, truth, per_class)
 
 
 def as_sensor(scene: ArraySource, centres: list[float], widths: list[float], sensor: str = "other") -> ArraySource:

@@ -25,18 +25,15 @@ from hsikit.tasks.classification.refitting import OtherSensor, refitted
 from hsikit.tasks.classification.shrinkage_lda import shrunk_covariance
 from hsikit.tasks.classification.svm import Svm
 from hsikit.tasks.classification.transfer import gather_transfer
-from tests.tasks.classification.scenes import as_sensor, fields, labelled, layers_of, run_with, source
+from tests.tasks.classification.scenes import BROAD, as_sensor, fifteen_bands, layers_of, run_with
 
-CENTRES, WIDTHS = [580.0, 870.0, 1150.0, 1440.0, 1730.0, 2020.0], [200.0] * 6
+CENTRES, WIDTHS = BROAD
 RUN = run_with()
 
 
 @pytest.fixture(scope="module")
 def made():
-    values, truth = fields(40, 43, 4, 15, noise=0.5)
-    scene = source(np.abs(values) + 1)
-    scene.info = scene.info.with_(bands=replace(scene.info.bands, fwhm=np.full(15, 140.0)))
-    labels = labelled(scene, truth, 12)
+    scene, truth, labels = fifteen_bands()
     return scene, truth, labels, gather_transfer([labels])
 
 

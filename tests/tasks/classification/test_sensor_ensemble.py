@@ -17,17 +17,14 @@ from hsikit.tasks.classification.sensor_ensemble import SensorEnsemble
 from hsikit.tasks.classification.sensor_lessons import Lesson
 from hsikit.tasks.classification.transfer import Transfer, gather_transfer
 from tests.tasks.classification.networks import short
-from tests.tasks.classification.scenes import as_sensor, fields, labelled, layers_of, run_with, source
+from tests.tasks.classification.scenes import BROAD, as_sensor, fields, fifteen_bands, labelled, layers_of, run_with, source
 
-CENTRES, WIDTHS = [580.0, 870.0, 1150.0, 1440.0, 1730.0, 2020.0], [200.0] * 6
+CENTRES, WIDTHS = BROAD
 
 
 @pytest.fixture(scope="module")
 def made():
-    values, truth = fields(40, 43, 4, 15, noise=0.5)
-    scene = source(np.abs(values) + 1)
-    scene.info = scene.info.with_(bands=replace(scene.info.bands, fwhm=np.full(15, 140.0)))
-    labels = labelled(scene, truth, 12)
+    scene, truth, labels = fifteen_bands()
     with short():
         return SensorEnsemble.train([labels], run=run_with()), scene, truth, labels
 
@@ -70,7 +67,7 @@ def test_it_is_the_mean_of_marginal_lda_and_the_networks(made) -> None:
     expected = np.mean([np.exp(logits - np.logaddexp.reduce(logits, 1, keepdims=True)), *parts], axis=0)
     learned = read_out.tensors("cpu")
     numbers = torch.from_numpy(spectra @ view.weights.T) @ learned["projection"].T + learned["offset"]
-    np.testing.assert_allclose(read_out._answers(numbers, learned).exp().numpy(), expected, atol=2e-4)
+    np.testing.assert_allclose(read_out.answers(numbers, learned).exp().numpy(), expected, atol=2e-4)
 
 
 def test_tiles_do_not_show(made) -> None:
