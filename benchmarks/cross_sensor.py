@@ -9,9 +9,9 @@ comes before the mean of 3 x 3 pixels that all rows judge. Overall / average acc
 relative to the row's own clean result on the sensor that it was trained on. A second table has each row's difference to marginal
 LDA, paired by draw, with its 95 % interval.
 
-"marginal LDA" and "adapted" rows go the way of the product: what a model folder keeps of the training, read out (`classify`) or
-refitted (`hsikit adapt`) for each sensor. "refitted" rows are independent ones, on all training spectra. Networks that learn once for any
-sensor, and their mean with marginal LDA, are described in `benchmarks.cross_sensor_networks`.
+"marginal LDA", "sensor-ensemble, kept" (the default of `classify`) and "adapted" rows go the way of the product: what a model folder keeps of the
+training, read out (`classify`) or refitted (`hsikit adapt`) for each sensor. "refitted" rows are independent ones, on all training
+spectra. Networks that learn once for any sensor, and their mean with marginal LDA, are described in `benchmarks.cross_sensor_networks`.
 
 Potsdam: whole tiles apart, 12 train and 6 test. Indian Pines: the column *far* of `benchmarks.accuracy_table`.
 """
@@ -53,7 +53,7 @@ from hsikit.train.labelled import LabelledScene
 Floats = NDArray[np.float64]
 SENSORS = {"enmap-potsdam": ("emit", "prisma", "desis", "sentinel-2", "four bands", "30 % dropped"),
            "indian-pines": ("enmap", "emit", "prisma", "sentinel-2", "four bands", "30 % dropped")}  # fmt: skip
-REFERENCE, ENSEMBLE = "marginal LDA", "sensor-ensemble, adapted"
+REFERENCE, ENSEMBLE = "marginal LDA", "sensor-ensemble, kept"
 ALL_ROWS = ("LDA, interpolated", "LDA, refitted", "SVM, refitted", REFERENCE, "svm, adapted", "mnf-lda, adapted", ENSEMBLE, *NETWORK_ROWS)
 TILE, TEST_TILES = 32, 6
 AVERAGED = 9
@@ -150,12 +150,12 @@ def rows_of(
     lesson = Lesson(spectra, targets.astype(np.intp), own.wavelength, own.fwhm, pixels.mean(0), np.cov(pixels.T), AVERAGED, seed)
     networks = {name: surest(make) for name, make in network_makers(lesson, marginal_lda).items()}
     refits = {"LDA, interpolated": interpolated, "LDA, refitted": refit_lda, "SVM, refitted": refit_svm}
-    ensemble = {ENSEMBLE: surest(adapted_ensemble(kept, info, order, seed))}
+    ensemble = {ENSEMBLE: surest(kept_ensemble(kept, info, order, seed))}
     return {**refits, REFERENCE: surest(marginal_lda), **adapted_rows(kept), **ensemble, **networks}
 
 
-def adapted_ensemble(kept: Transfer, info: SceneInfo, order: NDArray[np.intp], seed: int) -> Maker:
-    """What `hsikit adapt --to any` makes; it learns when it is first asked for.
+def kept_ensemble(kept: Transfer, info: SceneInfo, order: NDArray[np.intp], seed: int) -> Maker:
+    """What `hsikit train` leaves in a model folder, and `hsikit classify` reads other sensors out by; it learns when it is first asked for.
 
     Args:
         kept: what a model folder keeps.

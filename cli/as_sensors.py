@@ -43,10 +43,14 @@ def scores_as_sensors(
     if not names:
         raise OptionError("as_sensor", "no sensor is named", "Name sensors of `hsikit sensors`, with commas between them")
     method, record = load_method(model), load_record(model, TrainingRecord)
+    kept = load_transfer(model, Transfer)
     if split is None:
-        transfer, test = require_transfer(model, load_transfer(model, Transfer)), unseen_part(method, record, labelled)
+        transfer, test = require_transfer(model, kept), unseen_part(method, record, labelled)
     else:
-        method, transfer, test = fit_on_split(method, record, labelled, split, seed=seed, split_options=split_options, run=compute, progress=bar)
+        networks = kept is not None and kept.has_networks
+        method, transfer, test = fit_on_split(
+            method, record, labelled, split, seed=seed, split_options=split_options, networks=networks, run=compute, progress=bar
+        )
     return score_as_sensors(method, transfer, test, names, seed=seed, run=compute, progress=bar)
 
 

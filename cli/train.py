@@ -33,6 +33,9 @@ def train(
     head: Annotated[str | None, typer.Option(help="What is learned on top of a network: lda, linear, lora, ...", show_default=False)] = None,
     param: Params = None,
     spectra: Annotated[bool, typer.Option("--spectra/--no-spectra", help="Keep labelled spectra, by which `hsikit adapt` refits the model.")] = True,
+    any_sensor: Annotated[
+        bool, typer.Option("--any-sensor/--no-any-sensor", help="Learn two networks, for some ten seconds, that read out scenes of other sensors.")
+    ] = True,
     licence: Annotated[str, typer.Option(help="Licence of the model, kept in its folder.")] = "",
     pixels: Annotated[Path | None, typer.Option(help="GeoPackage to write the label pixels to.", show_default=False)] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that exists.")] = False,
@@ -62,7 +65,8 @@ def train(
     with Bar(quiet) as bar:
         model = hsikit.train(
             method, sources, labels, split=split, split_options=split_args.options(), refit=refit, seed=seed, label_options=label_args.options(),
-            pixels=pixels, overwrite=overwrite, progress=bar, workspace=workspace, spectra=spectra, **mask_args.options(), **options,
+            pixels=pixels, overwrite=overwrite, progress=bar, workspace=workspace, spectra=spectra, any_sensor=any_sensor,
+            **mask_args.options(), **options,
         )  # fmt: skip
     model.save(output, licence=licence, overwrite=overwrite)
     shutil.rmtree(workspace, ignore_errors=True)

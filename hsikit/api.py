@@ -227,7 +227,8 @@ class Trained:
 def train(method: str, scenes: Scene, labels: Any, *, split: str = "blocks", split_options: Mapping[str, Any] | None = None, refit: bool = True,
           calibrate: bool = True, seed: int = 0, label_options: Mapping[str, Any] | None = None, class_field: str | None = None,
           pixels: str | Path | None = None, mask: Masks = None, dilate: int = 0, aoi: str | Path | None = None, overwrite: bool = False,
-          progress: Progress | None = None, workspace: Path | None = None, spectra: bool = True, **options: Any) -> Trained:  # fmt: skip
+          progress: Progress | None = None, workspace: Path | None = None, spectra: bool = True, any_sensor: bool = True,
+          **options: Any) -> Trained:  # fmt: skip
     """Trains a classifier: spatially disjoint split, score beside its floors, a temperature, then a fit on all labels.
 
     Example:
@@ -253,6 +254,8 @@ def train(method: str, scenes: Scene, labels: Any, *, split: str = "blocks", spl
         progress: told of progress.
         workspace: folder for snapshots of a network's training: the same call after a kill goes on from there.
         spectra: whether the model keeps labelled spectra, by which `adapt` refits it for other sensors.
+        any_sensor: whether two networks learn, for some ten seconds, by which scenes of other sensors are read out; marginal LDA does it alone
+            otherwise.
         **options: the method's own.
 
     Raises:
@@ -279,7 +282,7 @@ def train(method: str, scenes: Scene, labels: Any, *, split: str = "blocks", spl
             kind, labelled, split=split, refit=refit, calibrate=calibrate, seed=seed, run=compute, options=options, split_options=split_options,
             progress=progress, workspace=workspace, fitted=fitted.extend,
         )  # fmt: skip
-        kept = gather_transfer(fitted, spectra=spectra, seed=seed)
+        kept = gather_transfer(model, fitted, spectra=spectra, networks=any_sensor, seed=seed, progress=progress)
         if pixels is not None:
             write_label_pixels(labelled, Path(pixels))
         told = dict.fromkeys(note for scene in labelled for note in scene.notes)

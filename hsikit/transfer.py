@@ -58,15 +58,21 @@ def open_model(model: Any, progress: Told | None = None) -> Any:
     return method if transfer is None or not hasattr(method, "basis") else AnySensor(method, transfer, progress=progress)
 
 
-def gather_transfer(scenes: Sequence[LabelledScene], *, spectra: bool = True, seed: int = 0) -> Transfer | None:
-    """What other sensors need of a training: see `hsikit.tasks.classification.transfer.gather_transfer`."""
+def gather_transfer(
+    method: Any, scenes: Sequence[LabelledScene], *, spectra: bool = True, networks: bool = True, seed: int = 0, progress: Any = None
+) -> Transfer | None:
+    """What other sensors need of a training: see `hsikit.tasks.classification.transfer.gather_transfer`.
+
+    Networks learn only for a method that maps its own sensor alone.
+    """
+    from hsikit.tasks.classification.any_sensor import maps_own_sensor_only
     from hsikit.tasks.classification.transfer import gather_transfer as gather
 
-    return gather(scenes, spectra=spectra, seed=seed)
+    return gather(scenes, spectra=spectra, networks=networks and maps_own_sensor_only(method), seed=seed, progress=progress)
 
 
 def method_for(model: Any, scene: Any, progress: Told | None = None) -> Any:
-    """The method that maps a scene: the model itself where the scene has its bands, else its classes read out by marginal LDA.
+    """The method that maps a scene: the model itself where the scene has its bands, else what reads its classes out for any sensor.
 
     Args:
         model: a model folder, or what `train` or `adapt` gave.

@@ -24,7 +24,7 @@ class SensorScore:
     """How one way to answer for one sensor scored.
 
     Attributes:
-        way: `READ_OUT` (the classes by marginal LDA, or by a `sensor-ensemble` itself; nothing refitted) or `REFITTED` (`hsikit adapt`).
+        way: `READ_OUT` (as `hsikit classify` maps another sensor; nothing refitted) or `REFITTED` (`hsikit adapt`).
         sensor: the sensor; `OWN` for the scene as it is, where `REFITTED` is the model itself.
         bands: how many bands of the scene were used; 0 where it was refused.
         scores: on the test pixels; None where it was refused.
@@ -79,7 +79,7 @@ def score_as_sensors(
             advice = "Give a scene of the sensor that it was trained on"
             raise ModelError(scene.source.info.name, "it has not the model's bands, so nothing can be resampled from it", advice)
     targets = {name: adaptation_target(name) for name in sensors}
-    reader = method if isinstance(method, SensorEnsemble) else transfer.marginal
+    reader = method if isinstance(method, SensorEnsemble) else transfer.reader
     score = _Scorer(method, transfer, run, progress)
     found = [score(way, OWN, made, test, {}) for way, made in ((READ_OUT, lambda: reader), (REFITTED, lambda: method))]
     own = {part.way: part.scores for part in found}
@@ -154,6 +154,7 @@ def fit_on_split(
     *,
     seed: int,
     split_options: Mapping[str, Any] | None = None,
+    networks: bool = True,
     run: Callable[..., Any],
     progress: Any = None,
 ) -> tuple[Any, Transfer, list[LabelledScene]]:
@@ -162,16 +163,16 @@ def fit_on_split(
     Raises:
         SplitError: nothing is left to train or to test on.
     """
-    from hsikit.tasks.classification.transfer import gather_transfer
     from hsikit.train.labels import under_legend
     from hsikit.train.pipeline import parts_of
     from hsikit.train.splits import make_split
+    from hsikit.transfer import gather_transfer
 
     scenes = under_legend(scenes, method.legend)
     train, test = parts_of(scenes, make_split(split, scenes, seed=seed, **dict(split_options or {})))
     options = dict(record.options.get("method", {})) if record is not None else {}
     fitted = type(method).train(train, seed=seed, run=run, progress=progress, **options)
-    transfer = gather_transfer(train, seed=seed)
+    transfer = gather_transfer(fitted, train, networks=networks, seed=seed, progress=progress)
     if transfer is None:
         raise OptionError("as_sensor", "the scene has no wavelengths", "Name them with --sensor or --wavelengths")
     return fitted, transfer, test

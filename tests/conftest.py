@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import settings
@@ -25,6 +27,15 @@ def _one_torch_thread() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.get_num_threads() != 1:
         torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _short_lessons() -> Iterator[None]:
+    """Every training would teach networks for other sensors for ten seconds; a test that looks at their answers teaches them longer."""
+    from hsikit.tasks.classification import sensor_lessons
+
+    with mock.patch.multiple(sensor_lessons, INSTRUMENTS=2, WIENER_STEPS=4, WIENER_BATCH=32, STEPS=4, PARTS=1):
+        yield
 
 
 @pytest.fixture(scope="session")

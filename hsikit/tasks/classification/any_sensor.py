@@ -67,7 +67,7 @@ class AnySensor:
         return replace(self, own=self.own.with_options(**options), options={**self.options, **options})
 
     def for_scene(self, info: SceneInfo) -> Any:
-        """The method that maps a scene: the classifier where the scene has its bands or it takes any or it reads itself out, else `marginal-lda`.
+        """The method that maps a scene: the classifier where the scene has its bands or it takes any or it reads itself out, else what reads it out.
 
         A note tells of other sensors: confidence is not calibrated for them. Its options are those of `with_options`.
 
@@ -82,7 +82,7 @@ class AnySensor:
             return self.own
         # What an adapted discriminant knows went through its sensor's bands already; the original statistics did not.
         original = isinstance(self.own, SensorEnsemble) or (isinstance(self.own, MarginalLda) and not self.transfer.origin)
-        known = self.own if original else self.transfer.marginal.with_options(**self.options)
+        known = self.own if original else self.transfer.reader.with_options(**self.options)
         try:
             told = read_out_notice(known, info)
         except ModelError as error:
@@ -90,7 +90,7 @@ class AnySensor:
                 raise
             raise ModelError(info.name, f"{lacking.wrong}; nor can its classes be read out: {error.wrong}", error.advice) from None
         if self.progress is not None:
-            better = not original and self.transfer.has_spectra and self.transfer.knows_scene
+            better = not original and not self.transfer.has_networks and self.transfer.can_learn
             self.progress.note(f"note: {told}{NETWORKS if better else ''}")
         return known
 
@@ -106,6 +106,11 @@ class AnySensor:
         if lacking_bands(self.own.basis, info) is None:
             return job
         return replace(job, provenance={**job.provenance, READ_OUT: read_out_notice(chosen, info)})
+
+
+def maps_own_sensor_only(own: Any) -> bool:
+    """Whether scenes of other sensors are mapped by what a model keeps: the classifier neither takes any bands nor reads itself out."""
+    return not isinstance(own, MarginalLda | SensorEnsemble) and not hasattr(own, "sensor_notice")
 
 
 def own_notice(own: Any, info: SceneInfo) -> str:

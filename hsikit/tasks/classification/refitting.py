@@ -88,7 +88,7 @@ def refitted(method: Any, transfer: Transfer, other: OtherSensor, *, seed: int =
 
 
 def for_any_sensor(name: str, transfer: Transfer, *, seed: int = 0, progress: Any = None) -> tuple[SensorEnsemble, tuple[str, ...]]:
-    """A model that reads scenes of any sensor, out of what a model keeps: marginal LDA and two networks.
+    """A model that reads scenes of any sensor, out of what a model keeps: marginal LDA and two networks, which learn here if they have not.
 
     Args:
         name: of the model, for messages.
@@ -102,15 +102,17 @@ def for_any_sensor(name: str, transfer: Transfer, *, seed: int = 0, progress: An
     Raises:
         ModelError: no kept spectra, or a folder of an older release, without the scene's covariance.
     """
-    if not transfer.has_spectra:
-        raise ModelError(name, "the model folder keeps no labelled spectra for networks to learn from", "Train it again without --no-spectra")
-    if not transfer.knows_scene:
-        raise ModelError(name, "the model folder is of an older release and keeps no covariance of its scenes", "Train it again")
-    targets = np.searchsorted(np.array(transfer.legend.codes), transfer.arrays["codes"])
-    spectra = transfer.arrays["neighbourhoods"].astype(np.float64)
-    statistics = {key: value for key, value in transfer.arrays.items() if key in SensorEnsemble.shapes}
-    made = SensorEnsemble.learned(transfer.basis, transfer.legend, statistics, spectra, targets.astype(np.intp), seed=seed, progress=progress)
-    kept = len(targets)
+    if not transfer.has_networks:
+        if not transfer.has_spectra:
+            raise ModelError(name, "the model folder keeps no labelled spectra for networks to learn from", "Train it again without --no-spectra")
+        if not transfer.knows_scene:
+            raise ModelError(name, "the model folder is of an older release and keeps no covariance of its scenes", "Train it again")
+        if not transfer.can_learn:
+            raise ModelError(name, "no band of its scenes varies, so there is nothing to learn", "Train it on other scenes")
+        transfer = transfer.with_networks(seed=seed, progress=progress)
+    made = transfer.reader
+    assert isinstance(made, SensorEnsemble)
+    kept = len(transfer.arrays["codes"]) if transfer.has_spectra else transfer.pixels
     return made, (FROM_FEWER.format(transfer.pixels, kept),) if kept < transfer.pixels else ()
 
 

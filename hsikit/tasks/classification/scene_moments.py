@@ -14,6 +14,8 @@ from hsikit.train.extract import windows_at
 
 LATTICE = 64
 """Rows, and columns, of a scene that are looked at, at most."""
+CONSTANT = 1e-6
+"""A band whose deviation is a smaller share of its mean says nothing."""
 
 
 def scene_moments(sources: Sequence[Source], basis: Basis) -> dict[str, NDArray[np.float64]] | None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 PER_CLASS = 2000
-WIENER, HYPER = "wiener.", "hyper."
+NETWORKS = WIENER, HYPER = "wiener.", "hyper."
 """What the names of the networks' arrays begin with."""
 
 

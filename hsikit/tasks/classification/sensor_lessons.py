@@ -21,6 +21,7 @@ from hsikit.simulate.instruments import seen_by_chance
 from hsikit.spectral.resample import gaussian_resampling
 from hsikit.spectral.sensor_change import BEYOND, SNR, SNR_BEYOND, SensorChange, change_of, error_covariance
 from hsikit.spectral.wiener import principal_axes, wiener_estimate
+from hsikit.tasks.classification.scene_moments import CONSTANT
 
 Floats = NDArray[np.float64]
 Tell = Callable[[int, int, str], None]
@@ -32,8 +33,6 @@ STEPS, PART, PARTS = 800, 64, 4
 """Of a network with an adapter: each step sees 64 spectra through each of four instruments."""
 GAIN, NOISE, LENGTHS = 0.06, 3.0, (300.0, 50.0)
 """What it sees them with: most deviation of the gain; of the noise, in multiples of an imaging spectrometer's; how far (nm) errors of gain reach."""
-CONSTANT = 1e-6
-"""A band whose deviation is a smaller share of its mean says nothing."""
 
 
 @dataclass(frozen=True, eq=False)

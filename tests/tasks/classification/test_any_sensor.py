@@ -14,6 +14,7 @@ from hsikit.tasks.classification.marginal_lda import MarginalLda
 from hsikit.tasks.classification.mnf_lda import MnfLda
 from hsikit.tasks.classification.svm import Svm
 from hsikit.tasks.classification.transfer import gather_transfer
+from tests.tasks.classification.networks import short
 from tests.tasks.classification.scenes import BROAD, as_sensor, fifteen_bands, layers_of, run_with
 
 CENTRES, WIDTHS = BROAD
@@ -43,6 +44,20 @@ def test_another_sensor_is_read_out_and_says_so(made) -> None:
     assert (found["map"][0] == truth)[known].mean() > 0.8 and np.nanmax(found["confidence"]) <= 1
     alone = layers_of(model.transfer.marginal.bind({"cube": other.info}), other, 16, "map")
     np.testing.assert_array_equal(found["map"], alone["map"])
+
+
+def test_networks_that_were_learned_read_it_out(made) -> None:
+    model, scene, truth, labels = made
+    other = as_sensor(scene, CENTRES, WIDTHS)
+    with short():
+        taught = replace(model, transfer=gather_transfer([labels], networks=True))
+    job = taught.bind({"cube": other.info})
+    assert "marginal LDA and two networks" in job.provenance[READ_OUT]
+    found = layers_of(job, other, 16, "map")["map"]
+    np.testing.assert_array_equal(found, layers_of(taught.transfer.reader.bind({"cube": other.info}), other, None, "map")["map"])
+    known = (truth > 0) & (found[0] > 0)
+    assert (found[0] == truth)[known].mean() > 0.8
+    assert taught.bind({"cube": scene.info}).identity == model.bind({"cube": scene.info}).identity
 
 
 def test_what_it_cannot_do_is_refused(made) -> None:
