@@ -12,6 +12,8 @@ LDA, paired by draw, with its 95 % interval.
 "marginal LDA", "sensor-ensemble, kept" (the default of `classify`) and "adapted" rows go the way of the product: what a model folder keeps of the
 training, read out (`classify`) or refitted (`hsikit adapt`) for each sensor. "refitted" rows are independent ones, on all training
 spectra. Networks that learn once for any sensor, and their mean with marginal LDA, are described in `benchmarks.cross_sensor_networks`.
+"encoder" is the method of that name with its head `lda`, on hsikit's own base or that of `--base`: it learns on the scene's own bands and maps the
+whole scene as each sensor would have seen it, standardised by its own mean and deviation.
 
 Potsdam: whole tiles apart, 12 train and 6 test. Indian Pines: the column *far* of `benchmarks.accuracy_table`.
 """
@@ -38,6 +40,7 @@ from benchmarks.cross_sensor_views import HARDNESS, View, measured, views
 from hsikit.geo.grid import Grid
 from hsikit.metrics.scores import scores
 from hsikit.scene import Bands, SceneInfo, read_window
+from hsikit.sensors.array import ArraySource
 from hsikit.spectral.band_matrix import BandMatrix
 from hsikit.spectral.resample import Resampling
 from hsikit.tasks.classification.mnf_lda import MnfLda
@@ -53,11 +56,12 @@ from hsikit.train.labelled import LabelledScene
 Floats = NDArray[np.float64]
 SENSORS = {"enmap-potsdam": ("emit", "prisma", "desis", "sentinel-2", "four bands", "30 % dropped"),
            "indian-pines": ("enmap", "emit", "prisma", "sentinel-2", "four bands", "30 % dropped")}  # fmt: skip
-REFERENCE, ENSEMBLE = "marginal LDA", "sensor-ensemble, kept"
-ALL_ROWS = ("LDA, interpolated", "LDA, refitted", "SVM, refitted", REFERENCE, "svm, adapted", "mnf-lda, adapted", ENSEMBLE, *NETWORK_ROWS)
+REFERENCE, ENSEMBLE, ENCODER = "marginal LDA", "sensor-ensemble, kept", "encoder"
+ALL_ROWS = ("LDA, interpolated", "LDA, refitted", "SVM, refitted", REFERENCE, "svm, adapted", "mnf-lda, adapted", ENSEMBLE, ENCODER, *NETWORK_ROWS)
 TILE, TEST_TILES = 32, 6
 AVERAGED = 9
 """Pixels whose mean is judged."""
+Place = tuple[NDArray[np.intp], NDArray[np.intp]]
 Predict = Callable[[Floats], NDArray[np.integer]]
 
 
@@ -68,7 +72,7 @@ def smooth(values: Floats, valid: NDArray[np.bool_]) -> Floats:
     return np.asarray(filled / np.maximum(count, 1 / 9)[..., None], np.float64)
 
 
-def neighbourhoods(place: tuple[NDArray[np.intp], NDArray[np.intp]], valid: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], csr_array]:
+def neighbourhoods(place: Place, valid: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], csr_array]:
     """Which pixels lie around some pixels, and the weights that average these into means of 3 x 3 valid ones, as `smooth` does."""
     near = np.zeros(valid.shape, bool)
     parts: list[NDArray[np.intp]] = []
@@ -209,8 +213,26 @@ def other_sensor(view: View) -> OtherSensor:
     return OtherSensor("view", "", view.bands, Resampling(BandMatrix.of(view.weights).weights, np.ones(len(view.bands))))
 
 
+def encoder_row(
+    train: LabelledScene, seed: int, base: Path | None
+) -> Callable[[SceneInfo, Floats, tuple[NDArray[np.intp], NDArray[np.intp]]], NDArray[np.integer]]:
+    """What the method `encoder` answers for pixels of a scene, given its facts and values (rows, cols, D)."""
+    from hsikit.engine import compute
+    from hsikit.tasks.classification.encoder import EncoderClassifier
+
+    options = {} if base is None else {"base": str(base)}
+    model = EncoderClassifier.train([train], seed=seed, run=compute, **options)
+
+    def answer(info: SceneInfo, values: Floats, place: Place) -> NDArray[np.integer]:
+        source = ArraySource(np.moveaxis(values, -1, 0).astype(np.float32), info)
+        found = compute(model.bind({"cube": info}), {"cube": source}, layers=("map",), at=place)
+        return np.asarray(found.values["map"][0])
+
+    return answer
+
+
 def draw_scores(
-    name: str, scene: LabelledScene, seed: int, only: Collection[str] | None = None, sensors: Sequence[str] | None = None
+    name: str, scene: LabelledScene, seed: int, only: Collection[str] | None = None, sensors: Sequence[str] | None = None, base: Path | None = None
 ) -> dict[tuple[str, str, str], tuple[float, float]]:
     """(row, sensor, kind) -> overall and average accuracy of one draw; of the reference and `only` some other rows, on the scene's usual sensors or others."""
     info = scene.source.info
@@ -232,14 +254,22 @@ def draw_scores(
     info = info.with_(bands=own, grid=Grid(info.grid.shape))
     rows = rows_of(labelled, means[labelled.rows, labelled.cols], labelled.codes, own, info, means[valid & ~near], seed)
     rows = {row: make for row, make in rows.items() if only is None or row == REFERENCE or row in only}
+    encoder = encoder_row(labelled, seed, base) if only is None or ENCODER in only else None
+    codes = tuple(np.unique(np.concatenate([truth, labelled.codes])).tolist())
     found = {}
     for sensor, view in views(own, tuple(sensors or SENSORS[name])).items():
         predict = {row: make(view) for row, make in rows.items()}
         for kind in HARDNESS:
             seen = averages @ measured(values[near], own, view, kind, np.random.default_rng(1000 + seed), near)
             for row, answer in predict.items():
-                got = scores(truth, answer(seen), tuple(np.unique(np.concatenate([truth, labelled.codes])).tolist()))
+                got = scores(truth, answer(seen), codes)
                 found[row, sensor, kind] = (got.overall, got.average)
+            if encoder is not None:
+                # The same chance: near the test pixels the scene has the very values that the other rows judge.
+                whole = np.full((*valid.shape, len(view.bands)), np.nan)
+                whole[valid] = measured(values[valid], own, view, kind, np.random.default_rng(1000 + seed), valid)
+                got = scores(truth, encoder(info.with_(bands=view.bands), whole, place), codes)
+                found[ENCODER, sensor, kind] = (got.overall, got.average)
     return found
 
 
@@ -282,9 +312,10 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", metavar="NAME", choices=ALL_ROWS, help=f"all by default; {REFERENCE} always: {'; '.join(ALL_ROWS)}")
     parser.add_argument("--sensors", nargs="+", metavar="NAME", help="of `hsikit sensors`; those of the table by default")
     parser.add_argument("--first-seed", type=int, default=0, help="of the draws")
+    parser.add_argument("--base", type=Path, help=f"folder of `hsikit pretrain` that the row `{ENCODER}` stands on")
     given = parser.parse_args()
     scene = load_scene(given.scene, given.folder)
-    made = [draw_scores(given.scene, scene, given.first_seed + draw, given.rows, given.sensors) for draw in range(given.draws)]
+    made = [draw_scores(given.scene, scene, given.first_seed + draw, given.rows, given.sensors, given.base) for draw in range(given.draws)]
     print(report(given.scene, made), paired_report(given.scene, made), sep="\n\n")
 
 

@@ -70,8 +70,7 @@ def score_as_sensors(
         OptionError, WavelengthError: no such sensor, or a scene that can answer for none of its bands.
         ModelError: the scenes are not of the model's sensor.
     """
-    from hsikit.tasks.classification.any_sensor import lacking_bands
-    from hsikit.tasks.classification.sensor_ensemble import SensorEnsemble
+    from hsikit.tasks.classification.any_sensor import AnySensor, lacking_bands, maps_own_sensor_only
     from hsikit.transfer import adaptation_target
 
     for scene in test:
@@ -79,13 +78,14 @@ def score_as_sensors(
             advice = "Give a scene of the sensor that it was trained on"
             raise ModelError(scene.source.info.name, "it has not the model's bands, so nothing can be resampled from it", advice)
     targets = {name: adaptation_target(name) for name in sensors}
-    reader = method if isinstance(method, SensorEnsemble) else transfer.reader
+    mapper = AnySensor(method, transfer)
+    reader = mapper.reader if maps_own_sensor_only(method) else method
     score = _Scorer(method, transfer, run, progress)
     found = [score(way, OWN, made, test, {}) for way, made in ((READ_OUT, lambda: reader), (REFITTED, lambda: method))]
     own = {part.way: part.scores for part in found}
     for name, target in targets.items():
         seen = [_as_sensor(scene, name) for scene in test]
-        found.append(score(READ_OUT, name, lambda: reader, seen, own))
+        found.append(score(READ_OUT, name, partial(mapper.for_scene, seen[0].source.info), seen, own))
         found.append(score(REFITTED, name, partial(score.refit, target, seed), seen, own))
     return found
 

@@ -9,6 +9,7 @@ import pytest
 
 from hsikit.convert.resample import resampled
 from hsikit.errors import LabelError, ModelError, OptionError
+from hsikit.tasks.classification.encoder import EncoderClassifier
 from hsikit.tasks.classification.nearest_label import NearestLabel
 from hsikit.tasks.classification.refitting import refitted
 from hsikit.tasks.classification.svm import Svm
@@ -16,6 +17,7 @@ from hsikit.tasks.classification.transfer import gather_transfer
 from hsikit.train.record import TrainingRecord, UsedPixels
 from hsikit.transfer import adaptation_target, other_sensor
 from hsikit.transfer_scores import OWN, READ_OUT, REFITTED, fit_on_split, score_as_sensors, unseen_part
+from tests.tasks.bases import small_base
 from tests.tasks.classification.scenes import fields, labelled, layers_of, run_with, source
 
 VALUES, TRUTH = fields(40, 43, 3, 60, noise=0.5)
@@ -42,6 +44,17 @@ def test_the_scores_are_those_of_maps_of_the_resampled_scene() -> None:
         known = mapped > 0
         assert score.scores.overall == pytest.approx((mapped == TEST.codes)[known].mean())
         assert score.loss == pytest.approx(1 - score.scores.overall / own.scores.overall) and own.loss is None
+
+
+def test_a_method_that_takes_any_bands_is_scored_as_it_maps_them(tmp_path) -> None:
+    assert KEPT is not None
+    model = EncoderClassifier.train([TRAIN], run=RUN, base=str(small_base(tmp_path / "base")))
+    found = {(score.way, score.sensor): score for score in score_as_sensors(model, KEPT, [TEST], ["sentinel-2"], run=RUN)}
+    for name, scene in ((OWN, SCENE), ("sentinel-2", resampled(SCENE, "sentinel-2"))):
+        mapped = layers_of(model.bind({"cube": scene.info}), scene, None, "map")["map"][0][TEST.rows, TEST.cols]
+        scored = found[READ_OUT, name].scores
+        assert scored is not None and scored.overall == pytest.approx((mapped == TEST.codes)[mapped > 0].mean())
+    assert "cannot be refitted" in found[REFITTED, "sentinel-2"].refused
 
 
 def test_what_a_sensor_cannot_answer_is_told_not_raised() -> None:

@@ -11,6 +11,7 @@ from hsikit.method import Job
 from hsikit.scene import SceneInfo
 from hsikit.tasks.classification.basis import Basis
 from hsikit.tasks.classification.marginal_lda import MarginalLda
+from hsikit.tasks.classification.seen_bands import told_ranges
 from hsikit.tasks.classification.sensor_ensemble import SensorEnsemble
 
 if TYPE_CHECKING:
@@ -58,6 +59,14 @@ class AnySensor:
         """The classifier's."""
         return self.own.legend  # type: ignore[no-any-return]
 
+    @property
+    def reader(self) -> MarginalLda | SensorEnsemble:
+        """What reads the classes out of scenes that the classifier does not take."""
+        # What an adapted discriminant knows went through its sensor's bands already; the original statistics did not.
+        if isinstance(self.own, SensorEnsemble) or (isinstance(self.own, MarginalLda) and not self.transfer.origin):
+            return self.own
+        return self.transfer.reader.with_options(**self.options)
+
     def with_options(self, **options: Any) -> AnySensor:
         """A copy with options of the method that maps.
 
@@ -80,9 +89,7 @@ class AnySensor:
             if (told := own_notice(self.own, info)) and self.progress is not None:
                 self.progress.note(f"note: {told}")
             return self.own
-        # What an adapted discriminant knows went through its sensor's bands already; the original statistics did not.
-        original = isinstance(self.own, SensorEnsemble) or (isinstance(self.own, MarginalLda) and not self.transfer.origin)
-        known = self.own if original else self.transfer.reader.with_options(**self.options)
+        known = self.reader
         try:
             told = read_out_notice(known, info)
         except ModelError as error:
@@ -90,7 +97,7 @@ class AnySensor:
                 raise
             raise ModelError(info.name, f"{lacking.wrong}; nor can its classes be read out: {error.wrong}", error.advice) from None
         if self.progress is not None:
-            better = not original and not self.transfer.has_networks and self.transfer.can_learn
+            better = known is not self.own and not self.transfer.has_networks and self.transfer.can_learn
             self.progress.note(f"note: {told}{NETWORKS if better else ''}")
         return known
 
@@ -133,6 +140,7 @@ def read_out_notice(known: MarginalLda | SensorEnsemble, info: SceneInfo) -> str
     trained = f" ({known.basis.sensor})" if known.basis.sensor else ""
     return (
         f"{info.name} has not the bands of the model{trained}: its classes are read out by {known.reading}, "
-        f"through {len(change.used)} of its {len(info.bands.used)} good bands, which see {change.seen.mean():.0%} of the model's range; "
+        f"through {len(change.used)} of its {len(info.bands.used)} good bands, which see {change.seen.mean():.0%} of the model's range "
+        f"({told_ranges(known.basis.bands, change.seen)}); "
         "their confidence is not calibrated for this sensor"
     )

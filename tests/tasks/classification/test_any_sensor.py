@@ -38,7 +38,7 @@ def test_another_sensor_is_read_out_and_says_so(made) -> None:
     other = as_sensor(scene, CENTRES, WIDTHS)
     job = model.with_options(extras=("confidence",)).bind({"cube": other.info})
     told = job.provenance[READ_OUT]
-    assert "other.tif" in told and "(toy)" in told and "6 of its 6" in told and "% of the model's range" in told
+    assert "other.tif" in told and "(toy)" in told and "6 of its 6" in told and "% of the model's range (visible 100%, near infrared 100%, " in told
     found = layers_of(job, other, None, "map", "confidence")
     known = (truth > 0) & (found["map"][0] > 0)
     assert (found["map"][0] == truth)[known].mean() > 0.8 and np.nanmax(found["confidence"]) <= 1
