@@ -97,13 +97,23 @@ def error_covariance(change: SensorChange, from_wavelength: Floats, mean: Floats
         Shape (D, D), positive definite where no mean is 0.
     """
     signal, centres = change.weights @ mean, change.wavelength
-    noise = np.abs(signal) / np.where(centres > BEYOND, SNR_BEYOND, SNR) / np.sqrt(averaged)
+    noise = noise_deviation(change, mean) / np.sqrt(averaged)
     # From the interpolated mean: a gradient over bands of two detectors that overlap would be wild.
     shift = change.weights @ (np.interp(from_wavelength + SHIFT, from_wavelength, mean) - mean)
     apart = (centres[:, None] - centres[None, :]) ** 2
     smooth = sum(np.exp(-apart / (2 * length**2)) for length in (300.0, 50.0))
     own = np.diag(4 * noise**2 + (0.01 * signal) ** 2)
     return np.asarray(own + 0.03**2 * smooth * np.outer(signal, signal) + 4 * np.outer(shift, shift), np.float64)
+
+
+def noise_deviation(change: SensorChange, mean: Floats) -> Floats:
+    """Deviation (D,) of the other's noise in a pixel, at the assumed signal-to-noise ratio.
+
+    Args:
+        change: from one sensor to the other.
+        mean: mean spectrum of the training scene, shape (C,).
+    """
+    return np.asarray(np.abs(change.weights @ mean) / np.where(change.wavelength > BEYOND, SNR_BEYOND, SNR), np.float64)
 
 
 def _seen(weights: Floats) -> NDArray[np.bool_]:

@@ -3,7 +3,8 @@
 The base is frozen, and hsikit's own or one out of a folder that `hsikit pretrain` wrote. `head="lda"` fits shrinkage discriminants on its features
 (`encoder_readout`), averaged over a small square; `"linear"` trains a linear head, `"lora"` (arXiv:2106.09685), `"dora"` (arXiv:2402.09353) and
 `"adaptformer"` (arXiv:2205.13535) something small beside the frozen base, `"full"` all weights, with smaller steps in early layers.
-Every scene is standardised by its own statistics, and the encoder takes any bands: a model maps scenes of other sensors directly.
+Every scene is standardised by its own statistics. The encoder takes any bands, but what a head reads of its features holds for the bands that it was
+fitted on alone: for a scene of another sensor these are estimated from what it measured (`hsikit.spectral.band_estimate`).
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from hsikit.method import Cost, Job, Stage, Store, Tile
 from hsikit.scene import SceneInfo
 from hsikit.tasks.classification.any_sensor import READ_OUT
 from hsikit.tasks.classification.base import PixelClassifier
+from hsikit.tasks.classification.basis import Basis
 from hsikit.tasks.classification.encoder_features import feature_cost, features_at, pixel_numbers
 from hsikit.tasks.classification.encoder_readout import chosen_width, principal_axes, read_out
 from hsikit.tasks.classification.samples import Samples, refuse_unknown, training_samples
+from hsikit.tasks.classification.scene_moments import scene_moments
 from hsikit.tasks.classification.seen_bands import SeenBands
 from hsikit.tasks.telling import teller
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
     from hsikit.nn.body import BandFacts, TaskNetwork
     from hsikit.tasks.band_scale import BandScale
+    from hsikit.tasks.classification.encoder_views import EstimatedBands, OwnBands
     from hsikit.train.labelled import LabelledScene
 
 HEADS = ("lda", "linear", "lora", "dora", "adaptformer", "full")
@@ -46,7 +50,8 @@ class EncoderClassifier(PixelClassifier):
     """A trained model.
 
     Arrays: `base.*`, the weights of the encoder; `head.weight` (K, width) and `head.bias` (K,), the logits of its features; for
-    the heads "lora", "dora" and "adaptformer" also `adapter.*`, by the names of PEFT.
+    the heads "lora", "dora" and "adaptformer" also `adapter.*`, by the names of PEFT; `scene_mean` (C,) and `scene_covariance` (C, C) of single
+    pixels of the training scenes, which folders of older releases lack: they map no other sensor.
 
     Attributes:
         history: losses of each epoch, by name.
@@ -58,7 +63,7 @@ class EncoderClassifier(PixelClassifier):
     shapes: ClassVar[Mapping[str, tuple[str, ...]]] = {"head.weight": ("K", "D"), "head.bias": ("K",)}
     kinds: ClassVar[Mapping[str, tuple[type, ...]]] = {"head": (str,), "width": (int,), "encoder": (dict,)}
     history: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    _scene: SceneInfo | None = None
+    _view: OwnBands | EstimatedBands | None = None
     _networks: dict[Any, TaskNetwork] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -94,8 +99,9 @@ class EncoderClassifier(PixelClassifier):
         snapshots = None if workspace is None else workspace / "tuning"
         asked = (scenes, samples, network, scales, settings, seed, snapshots)
         arrays, settings, history = _read_out(*asked, run, progress) if settings["head"] in ("lda", "linear") else _tuned(*asked, run, progress)
+        moments = scene_moments([scene.source for scene in scenes], basis, single=True)
         settings |= {"encoder": network.body.config(), "base": base}
-        return cls(basis, samples.legend, arrays, settings, history=history)
+        return cls(basis if moments else Basis.of(scenes[0].source.info), samples.legend, {**arrays, **(moments or {})}, settings, history=history)
 
     def refit(self, scenes: Sequence[LabelledScene], *, seed: int = 0, run: Any, progress: Any = None, **options: Any) -> Self:
         """Fitted on other labels; a width that was chosen is chosen again."""
@@ -118,26 +124,28 @@ class EncoderClassifier(PixelClassifier):
         Raises:
             ModelError: another quantity, or the scene sees too little of the model's range.
         """
+        from hsikit.tasks.classification.encoder_views import OwnBands, view_of
+
         info = inputs["cube"]
-        job = PixelClassifier.bind(replace(self, _scene=info, _placed=self._placed, _networks=self._networks), inputs)
+        view = view_of(self.basis, self.arrays, info) if isinstance(self.basis, SeenBands) else OwnBands(info.bands.take(self.basis.match(info)))
+        job = PixelClassifier.bind(replace(self, _view=view, _placed=self._placed, _networks=self._networks), inputs)
         told = self.sensor_notice(info)
         return replace(job, provenance={**job.provenance, READ_OUT: told}) if told else job
 
     def sensor_notice(self, info: SceneInfo) -> str:
         """How a scene of another sensor is mapped; "" for one of the model's own."""
-        return self._seen_bands.notice(info)
+        return self.basis.notice(info) if isinstance(self.basis, SeenBands) else ""
 
     def log_probabilities(self, tile: Tile, store: Store) -> Tensor:
         """(K, rows, cols) log-softmax of the logits of the neighbourhoods' mean; NaN where not valid."""
-        from hsikit.tasks.band_scale import SCALE, BandScale, band_facts
+        from hsikit.tasks.band_scale import SCALE, BandScale
 
-        assert self._scene is not None
+        assert self._view is not None
         network = self._network(str(tile.valid["cube"].device))
-        scale = BandScale.of(store[SCALE])
-        bands = band_facts(self._scene.bands.take(self.basis.match(self._scene)), scale)
+        standardised, bands = self._view.taken(BandScale.of(store[SCALE]))
         learned = self.tensors(tile.valid["cube"].device)
         weights, intercepts = learned["head.weight"].double(), learned["head.bias"].double()
-        scores = pixel_numbers(network, tile, scale, bands, lambda features: features @ weights.T, len(weights), int(self.settings["width"]) // 2)
+        scores = pixel_numbers(network, tile, standardised, bands, lambda features: features @ weights.T, len(weights), int(self.settings["width"]) // 2)
         logits = scores + intercepts[:, None, None]
         return logits.log_softmax(0).float().masked_fill_(~tile.inner_valid("cube"), float("nan"))
 
@@ -151,7 +159,7 @@ class EncoderClassifier(PixelClassifier):
 
     def cost(self, tile_shape: tuple[int, int]) -> Cost:
         """Memory and work of one tile."""
-        count = len(self.basis.bands) if self._scene is None else len(self.basis.match(self._scene))
+        count = len(self.basis.bands) if self._view is None else self._view.count
         return feature_cost(self._network("cpu"), count, len(self.legend), tile_shape)
 
     def adapter(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | None:
@@ -168,6 +176,9 @@ class EncoderClassifier(PixelClassifier):
             network = self._network("cpu")
         except (KeyError, RuntimeError, OptionError, ModelError) as error:
             raise ValueError(f"the encoder's arrays do not fit together: {error}") from error
+        bands = len(self.basis.bands)
+        if "scene_covariance" in self.arrays and (self.arrays["scene_covariance"].shape, self.arrays["scene_mean"].shape) != ((bands, bands), (bands,)):
+            raise ValueError(f"mean and covariance of the scene do not fit {bands} bands")
         if self.arrays["head.weight"].shape[1] != network.body.width:
             raise ValueError(f"a head for {self.arrays['head.weight'].shape[1]} features on an encoder of {network.body.width}")
 
@@ -180,11 +191,10 @@ class EncoderClassifier(PixelClassifier):
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Self:
         """The inverse of `state`."""
         found = super().from_state(arrays, facts)
-        return replace(found, basis=found._seen_bands, history=dict(facts.get("history", {})))
-
-    @property
-    def _seen_bands(self) -> SeenBands:
-        return self.basis if isinstance(self.basis, SeenBands) else SeenBands(self.basis.sensor, self.basis.quantity, self.basis.bands)
+        basis = found.basis
+        if "scene_covariance" in arrays:
+            basis = SeenBands(basis.sensor, basis.quantity, basis.bands)
+        return replace(found, basis=basis, history=dict(facts.get("history", {})))
 
     def _network(self, device: str) -> TaskNetwork:
         """The encoder as it maps, adapters merged where they can be, put on a device once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,14 +24,16 @@ if TYPE_CHECKING:
 FEATURES = "features"
 
 
-def pixel_numbers(network: TaskNetwork, tile: Tile, scale: BandScale, bands: BandFacts, head: Any, channels: int, radius: int) -> Tensor:
+def pixel_numbers(
+    network: TaskNetwork, tile: Tile, standardised: Callable[[Tensor], Tensor], bands: BandFacts, head: Any, channels: int, radius: int
+) -> Tensor:
     """Linear numbers of the features of a tile's pixels, averaged over valid neighbours.
 
     Args:
         network: on the tile's device, in evaluation mode.
         tile: with a halo of the network's and `radius` together.
-        scale: of the scene.
-        bands: of the scene.
+        standardised: what the network takes of the values (D, rows, cols) of a block, standardised: (C, rows, cols).
+        bands: of what it takes.
         head: maps features (n, width) to (n, channels).
         channels: of the result.
         radius: neighbours on each side that are averaged.
@@ -45,7 +47,7 @@ def pixel_numbers(network: TaskNetwork, tile: Tile, scale: BandScale, bands: Ban
     halo = require_halo(network.body)
     inner = valid[halo : valid.shape[0] - halo, halo : valid.shape[1] - halo]
     out = values.new_zeros((channels, *inner.shape), dtype=_float64())
-    for (rows, cols), features in by_blocks(network, values, valid, bands, scale.standardised):
+    for (rows, cols), features in by_blocks(network, values, valid, bands, standardised):
         # Rows of one pixel each, and in float64: what a discriminant weighs is large and of both signs.
         flat = features.flatten(1).T.double()
         out[:, rows, cols] = head(flat).T.view(channels, *features.shape[1:])
@@ -100,7 +102,7 @@ def _feature_job(scene: LabelledScene, samples: Samples, network: TaskNetwork, s
     most = max(widths) // 2
 
     def apply(tile: Tile, store: Store) -> Mapping[str, Tensor]:
-        plain = pixel_numbers(network, tile, scale, bands, lambda features: features, size, 0)
+        plain = pixel_numbers(network, tile, scale.standardised, bands, lambda features: features, size, 0)
         valid = tile.valid["cube"]
         halo = require_halo(network.body)
         inner = valid[halo : valid.shape[0] - halo, halo : valid.shape[1] - halo]

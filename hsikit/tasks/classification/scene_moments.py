@@ -18,7 +18,7 @@ CONSTANT = 1e-6
 """A band whose deviation is a smaller share of its mean says nothing."""
 
 
-def scene_moments(sources: Sequence[Source], basis: Basis) -> dict[str, NDArray[np.float64]] | None:
+def scene_moments(sources: Sequence[Source], basis: Basis, *, single: bool = False) -> dict[str, NDArray[np.float64]] | None:
     """`scene_mean` (C,), and `scene_covariance` (C, C) of means of 3 x 3 valid pixels; None where fewer than two pixels are valid.
 
     A lattice does, and spares another pass over the scene.
@@ -26,6 +26,7 @@ def scene_moments(sources: Sequence[Source], basis: Basis) -> dict[str, NDArray[
     Args:
         sources: one or more scenes of one sensor; each is counted once.
         basis: its bands.
+        single: whether the covariance is that of single pixels.
     """
     pixels, means = [], []
     for source in {id(source): source for source in sources}.values():
@@ -35,8 +36,8 @@ def scene_moments(sources: Sequence[Source], basis: Basis) -> dict[str, NDArray[
             values, valid = filled_windows(windows, basis.bands.wavelength)
             seen = valid[:, 1, 1]
             total = values[seen].masked_fill_(~valid[seen][:, None], 0.0).sum((-2, -1))
-            means.append((total / valid[seen].sum((-2, -1))[:, None]).numpy())
             pixels.append(values[seen][..., 1, 1].numpy())
+            means.append(pixels[-1] if single else (total / valid[seen].sum((-2, -1))[:, None]).numpy())
     if sum(map(len, means)) < 2:
         return None
     covariance = np.atleast_2d(np.cov(np.concatenate(means).T))

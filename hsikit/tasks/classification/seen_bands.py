@@ -9,7 +9,7 @@ import numpy as np
 
 from hsikit.errors import ModelError
 from hsikit.scene import Bands, Indices, SceneInfo
-from hsikit.spectral.sensor_change import sensor_change
+from hsikit.spectral.sensor_change import SensorChange, sensor_change
 from hsikit.tasks.classification.basis import Basis
 
 LEAST_SEEN, LEAST_BANDS = 0.15, 3
@@ -26,7 +26,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
 
 @dataclass(frozen=True, eq=False)
 class SeenBands(Basis):
-    """A basis that other sensors match, too: by all their good bands, where these see enough of the model's."""
+    """A basis that other sensors match, too: by those of their good bands that lie where the model's do, where these see enough of them."""
 
     def own(self, info: SceneInfo) -> Indices | None:
         """Positions of the model's very bands in a scene; None where it lacks some."""
@@ -36,7 +36,7 @@ class SeenBands(Basis):
             return None
 
     def match(self, info: SceneInfo) -> Indices:
-        """Positions of the bands that are read: the model's, or all good bands of another sensor.
+        """Positions of the bands that are read: the model's, or those of another sensor, D of them.
 
         Raises:
             ModelError: another quantity or no wavelengths; or a sensor that sees too little of the model's range.
@@ -47,26 +47,29 @@ class SeenBands(Basis):
         used = info.bands.used
         if info.quantity != self.quantity or not len(used) or not info.bands.take(used).spectral:
             return super().match(info)  # says what is wrong
-        seen = self.seen_by(info)
-        if len(used) < LEAST_BANDS or seen.mean() < LEAST_SEEN:
-            wrong = f"its {len(used)} good bands see {seen.mean():.0%} of the range that the model was trained on ({told_ranges(self.bands, seen)})"
+        change = self.change_to(info)
+        if len(change.used) < LEAST_BANDS or change.seen.mean() < LEAST_SEEN:
+            wrong = (
+                f"{len(change.used)} of its {len(used)} good bands lie where the model's do, and see {change.seen.mean():.0%} of the range that "
+                f"the model was trained on ({told_ranges(self.bands, change.seen)})"
+            )
             raise ModelError(info.name, wrong, f"Use a model of a like sensor: at least {LEAST_BANDS} bands and {LEAST_SEEN:.0%} are needed")
-        return np.asarray(used, np.intp)
+        return np.asarray(used[change.used], np.intp)
 
-    def seen_by(self, info: SceneInfo) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Whether a band of a scene sees each of the model's, bool (C,)."""
+    def change_to(self, info: SceneInfo) -> SensorChange:
+        """From the model's bands to the good ones of a scene."""
         other = info.bands.take(info.bands.used)
-        change = sensor_change(self.bands.wavelength, self.bands.fwhm, other.wavelength, other.fwhm)
-        return np.asarray(change.seen, bool)
+        return sensor_change(self.bands.wavelength, self.bands.fwhm, other.wavelength, other.fwhm)
 
     def notice(self, info: SceneInfo) -> str:
         """How a scene of another sensor is mapped and what it sees; "" for the model's own."""
         if self.own(info) is not None:
             return ""
-        seen, trained = self.seen_by(info), f" ({self.sensor})" if self.sensor else ""
+        change, trained = self.change_to(info), f" ({self.sensor})" if self.sensor else ""
         return (
-            f"{info.name} has not the bands of the model{trained}: the encoder reads its {len(info.bands.used)} good bands, which see {seen.mean():.0%} "
-            f"of the model's range ({told_ranges(self.bands, seen)}); the confidence is not calibrated for this sensor"
+            f"{info.name} has not the bands of the model{trained}: these are estimated from {len(change.used)} of its {len(info.bands.used)} good bands, "
+            f"which see {change.seen.mean():.0%} of the model's range ({told_ranges(self.bands, change.seen)}); "
+            "the confidence is not calibrated for this sensor"
         )
 
 
