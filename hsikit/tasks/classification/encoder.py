@@ -272,6 +272,8 @@ def _tuned(
 
     A discriminant weighs small components of the features, which steps of all weights blur at once.
     """
+    import torch
+
     from hsikit.nn.body import RANK, prepare
     from hsikit.nn.tuning import parameter_counts
     from hsikit.tasks.classification.encoder_tuning import discriminant_head, linear_head, tune
@@ -286,6 +288,7 @@ def _tuned(
         network.head, _ = linear_head(features[width], samples, seed, folder and folder / "head", lambda *step: None)
     else:
         network.head = discriminant_head(features[width], samples, axes, seed)
+    torch.manual_seed(seed)
     prepare(network, head, rank, 2.0 * rank)
     counts = parameter_counts(network)
     bands = _shared_facts(samples, scales)

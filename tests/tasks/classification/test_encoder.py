@@ -96,6 +96,26 @@ def test_the_adapter_is_kept_by_itself_and_counted(base: Path) -> None:
     assert set(model(base, "lora").history) == {"tuning", "validation"}
 
 
+def moved_by_tuning(made: EncoderClassifier) -> dict[str, np.ndarray]:
+    """What learned, adapters as what they add to a weight or, of a narrow perceptron, as its second layer."""
+    arrays = {name: value.astype(np.float64) for name, value in made.arrays.items() if name.startswith(("base.", "adapter.", "head."))}
+    for name in [name for name in arrays if "lora_B" in name]:
+        arrays[name] = arrays[name] @ arrays.pop(name.replace("lora_B", "lora_A"))
+    return {name: value for name, value in arrays.items() if ".down." not in name}
+
+
+@pytest.mark.parametrize("head", TUNED)
+def test_tuned_weights_go_half_of_their_way(base: Path, head: str) -> None:
+    found = {}
+    for way in (0.0, 0.5, 1.0):
+        with mock.patch.object(encoder_tuning, "WAY", way):
+            found[way] = moved_by_tuning(EncoderClassifier.train([labelled(*scene(), 15)], run=run_with(), base=str(base), head=head))
+    moved = [name for name in found[1.0] if not np.array_equal(found[0.0][name], found[1.0][name])]
+    assert "head.weight" in moved and any("stages" in name for name in moved)
+    for name in found[1.0]:
+        np.testing.assert_allclose(found[0.5][name], (found[0.0][name] + found[1.0][name]) / 2, rtol=1e-5, atol=1e-6)
+
+
 def test_a_scene_of_another_sensor_is_mapped_directly_and_says_so(base: Path) -> None:
     cube, truth = scene()
     other = as_sensor(cube, CENTRES, WIDTHS)
