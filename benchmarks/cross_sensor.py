@@ -13,7 +13,7 @@ LDA, paired by draw, with its 95 % interval.
 training, read out (`classify`) or refitted (`hsikit adapt`) for each sensor. "refitted" rows are independent ones, on all training
 spectra. Networks that learn once for any sensor, and their mean with marginal LDA, are described in `benchmarks.cross_sensor_networks`.
 "encoder" is the method of that name with its head `lda`, on hsikit's own base or that of `--base`: it learns on the scene's own bands and maps the
-whole scene as each sensor would have seen it, standardised by its own mean and deviation.
+whole scene as each sensor would have seen it, standardised by its own mean and deviation. "encoder, adapted" is what `hsikit adapt` makes of it.
 
 Potsdam: whole tiles apart, 12 train and 6 test. Indian Pines: the column *far* of `benchmarks.accuracy_table`.
 """
@@ -37,12 +37,16 @@ from benchmarks.accuracy_table_scenes import load_scene
 from benchmarks.cross_sensor_networks import ROWS as NETWORK_ROWS
 from benchmarks.cross_sensor_networks import Maker, Posterior, network_makers
 from benchmarks.cross_sensor_views import HARDNESS, View, measured, views
+from hsikit.engine import compute
 from hsikit.geo.grid import Grid
 from hsikit.metrics.scores import scores
 from hsikit.scene import Bands, SceneInfo, read_window
 from hsikit.sensors.array import ArraySource
 from hsikit.spectral.band_matrix import BandMatrix
 from hsikit.spectral.resample import Resampling
+from hsikit.spectral.sensor_change import change_of
+from hsikit.tasks.classification.basis import Basis
+from hsikit.tasks.classification.encoder import EncoderClassifier
 from hsikit.tasks.classification.mnf_lda import MnfLda
 from hsikit.tasks.classification.refitting import OtherSensor, for_any_sensor, refitted
 from hsikit.tasks.classification.sensor_ensemble import SensorEnsemble
@@ -56,8 +60,8 @@ from hsikit.train.labelled import LabelledScene
 Floats = NDArray[np.float64]
 SENSORS = {"enmap-potsdam": ("emit", "prisma", "desis", "sentinel-2", "four bands", "30 % dropped"),
            "indian-pines": ("enmap", "emit", "prisma", "sentinel-2", "four bands", "30 % dropped")}  # fmt: skip
-REFERENCE, ENSEMBLE, ENCODER = "marginal LDA", "sensor-ensemble, kept", "encoder"
-ALL_ROWS = ("LDA, interpolated", "LDA, refitted", "SVM, refitted", REFERENCE, "svm, adapted", "mnf-lda, adapted", ENSEMBLE, ENCODER, *NETWORK_ROWS)
+REFERENCE, ENSEMBLE, ENCODER, REFITTED = "marginal LDA", "sensor-ensemble, kept", "encoder", "encoder, adapted"
+ALL_ROWS = ("LDA, interpolated", "LDA, refitted", "SVM, refitted", REFERENCE, "svm, adapted", "mnf-lda, adapted", ENSEMBLE, ENCODER, REFITTED, *NETWORK_ROWS)
 TILE, TEST_TILES = 32, 6
 AVERAGED = 9
 """Pixels whose mean is judged."""
@@ -213,22 +217,28 @@ def other_sensor(view: View) -> OtherSensor:
     return OtherSensor("view", "", view.bands, Resampling(BandMatrix.of(view.weights).weights, np.ones(len(view.bands))))
 
 
-def encoder_row(
-    train: LabelledScene, seed: int, base: Path | None
-) -> Callable[[SceneInfo, Floats, tuple[NDArray[np.intp], NDArray[np.intp]]], NDArray[np.integer]]:
-    """What the method `encoder` answers for pixels of a scene, given its facts and values (rows, cols, D)."""
-    from hsikit.engine import compute
-    from hsikit.tasks.classification.encoder import EncoderClassifier
-
+def encoder_rows(train: LabelledScene, seed: int, base: Path | None, only: Collection[str] | None) -> Mapping[str, Callable[[View], EncoderClassifier]]:
+    """Rows of the method `encoder`: for a sensor, the model that maps its scenes."""
+    wanted = [row for row in (ENCODER, REFITTED) if only is None or row in only]
+    if not wanted:
+        return {}
     options = {} if base is None else {"base": str(base)}
     model = EncoderClassifier.train([train], seed=seed, run=compute, **options)
+    windows = model.labelled_windows([train], seed=seed)
+    assert windows is not None
 
-    def answer(info: SceneInfo, values: Floats, place: Place) -> NDArray[np.integer]:
-        source = ArraySource(np.moveaxis(values, -1, 0).astype(np.float32), info)
-        found = compute(model.bind({"cube": info}), {"cube": source}, layers=("map",), at=place)
-        return np.asarray(found.values["map"][0])
+    def adapted(view: View) -> EncoderClassifier:
+        return model.for_sensor(windows, change_of(view.weights, view.bands.wavelength), Basis("", model.basis.quantity, view.bands))
 
-    return answer
+    rows: dict[str, Callable[[View], EncoderClassifier]] = {ENCODER: lambda view: model, REFITTED: adapted}
+    return {row: rows[row] for row in wanted}
+
+
+def mapped(model: EncoderClassifier, info: SceneInfo, values: Floats, place: Place) -> NDArray[np.integer]:
+    """A model's answers for pixels of a scene, given its facts and values (rows, cols, D)."""
+    source = ArraySource(np.moveaxis(values, -1, 0).astype(np.float32), info)
+    found = compute(model.bind({"cube": info}), {"cube": source}, layers=("map",), at=place)
+    return np.asarray(found.values["map"][0])
 
 
 def draw_scores(
@@ -254,22 +264,25 @@ def draw_scores(
     info = info.with_(bands=own, grid=Grid(info.grid.shape))
     rows = rows_of(labelled, means[labelled.rows, labelled.cols], labelled.codes, own, info, means[valid & ~near], seed)
     rows = {row: make for row, make in rows.items() if only is None or row == REFERENCE or row in only}
-    encoder = encoder_row(labelled, seed, base) if only is None or ENCODER in only else None
+    encoders = encoder_rows(labelled, seed, base, only)
     codes = tuple(np.unique(np.concatenate([truth, labelled.codes])).tolist())
     found = {}
     for sensor, view in views(own, tuple(sensors or SENSORS[name])).items():
         predict = {row: make(view) for row, make in rows.items()}
+        models = {row: make(view) for row, make in encoders.items()}
         for kind in HARDNESS:
             seen = averages @ measured(values[near], own, view, kind, np.random.default_rng(1000 + seed), near)
             for row, answer in predict.items():
                 got = scores(truth, answer(seen), codes)
                 found[row, sensor, kind] = (got.overall, got.average)
-            if encoder is not None:
-                # The same chance: near the test pixels the scene has the very values that the other rows judge.
-                whole = np.full((*valid.shape, len(view.bands)), np.nan)
-                whole[valid] = measured(values[valid], own, view, kind, np.random.default_rng(1000 + seed), valid)
-                got = scores(truth, encoder(info.with_(bands=view.bands), whole, place), codes)
-                found[ENCODER, sensor, kind] = (got.overall, got.average)
+            if not encoders:
+                continue
+            # The same chance: near the test pixels the scene has the very values that the other rows judge.
+            whole = np.full((*valid.shape, len(view.bands)), np.nan)
+            whole[valid] = measured(values[valid], own, view, kind, np.random.default_rng(1000 + seed), valid)
+            for row, model in models.items():
+                got = scores(truth, mapped(model, info.with_(bands=view.bands), whole, place), codes)
+                found[row, sensor, kind] = (got.overall, got.average)
     return found
 
 
@@ -312,7 +325,7 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", metavar="NAME", choices=ALL_ROWS, help=f"all by default; {REFERENCE} always: {'; '.join(ALL_ROWS)}")
     parser.add_argument("--sensors", nargs="+", metavar="NAME", help="of `hsikit sensors`; those of the table by default")
     parser.add_argument("--first-seed", type=int, default=0, help="of the draws")
-    parser.add_argument("--base", type=Path, help=f"folder of `hsikit pretrain` that the row `{ENCODER}` stands on")
+    parser.add_argument("--base", type=Path, help="folder of `hsikit pretrain` that the rows of the encoder stand on")
     given = parser.parse_args()
     scene = load_scene(given.scene, given.folder)
     made = [draw_scores(given.scene, scene, given.first_seed + draw, given.rows, given.sensors, given.base) for draw in range(given.draws)]

@@ -63,12 +63,14 @@ def gather_transfer(
 ) -> Transfer | None:
     """What other sensors need of a training: see `hsikit.tasks.classification.transfer.gather_transfer`.
 
-    Networks learn only for a method that maps its own sensor alone.
+    Networks learn only for a method that maps its own sensor alone; labelled windows are kept for one that looks around a pixel.
     """
     from hsikit.tasks.classification.any_sensor import maps_own_sensor_only
     from hsikit.tasks.classification.transfer import gather_transfer as gather
 
-    return gather(scenes, spectra=spectra, networks=networks and maps_own_sensor_only(method), seed=seed, progress=progress)
+    kept = gather(scenes, spectra=spectra, networks=networks and maps_own_sensor_only(method), seed=seed, progress=progress)
+    windows = method.labelled_windows(scenes, seed=seed) if kept is not None and spectra and hasattr(method, "labelled_windows") else None
+    return kept if kept is None or windows is None else replace(kept, arrays={**kept.arrays, **windows.arrays()})
 
 
 def method_for(model: Any, scene: Any, progress: Told | None = None) -> Any:

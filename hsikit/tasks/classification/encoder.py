@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 from hsikit.errors import ModelError, OptionError
 from hsikit.method import Cost, Job, Stage, Store, Tile
 from hsikit.scene import SceneInfo
+from hsikit.spectral.sensor_change import SensorChange
 from hsikit.tasks.classification.any_sensor import READ_OUT
 from hsikit.tasks.classification.base import PixelClassifier
 from hsikit.tasks.classification.basis import Basis
 from hsikit.tasks.classification.encoder_features import feature_cost, features_at, pixel_numbers
-from hsikit.tasks.classification.encoder_readout import chosen_width, principal_axes, read_out
+from hsikit.tasks.classification.encoder_readout import axes_of, chosen_width, fit_both, principal_axes, read_out
+from hsikit.tasks.classification.labelled_windows import LabelledWindows, keep_windows, standardised_response
 from hsikit.tasks.classification.samples import Samples, refuse_unknown, training_samples
 from hsikit.tasks.classification.scene_moments import scene_moments
 from hsikit.tasks.classification.seen_bands import SeenBands
@@ -161,6 +163,34 @@ class EncoderClassifier(PixelClassifier):
         """Memory and work of one tile."""
         count = len(self.basis.bands) if self._view is None else self._view.count
         return feature_cost(self._network("cpu"), count, len(self.legend), tile_shape)
+
+    def labelled_windows(self, scenes: Sequence[LabelledScene], *, seed: int = 0) -> LabelledWindows | None:
+        """What the head is fitted on again for another sensor (`for_sensor`); None where no scene has two valid pixels."""
+        if "scene_covariance" not in self.arrays:
+            return None
+        samples = training_samples(scenes, most=PER_CLASS, seed=seed)
+        return keep_windows(scenes, samples, self.arrays["scene_covariance"].astype(np.float64), self.radius, seed)
+
+    def for_sensor(self, windows: LabelledWindows, change: SensorChange, basis: Basis) -> Self:
+        """A model of another sensor: the head `lda` on the same features, fitted on labelled windows as that sensor would see them.
+
+        Args:
+            windows: of `labelled_windows`.
+            change: from the model's bands to the other's, D of them.
+            basis: those D bands.
+        """
+        import torch
+
+        from hsikit.nn.body import BandFacts
+
+        mean, covariance = (self.arrays[name].astype(np.float64) for name in ("scene_mean", "scene_covariance"))
+        through = standardised_response(change, covariance)
+        bands = BandFacts(*(torch.from_numpy(each.copy()) for each in (basis.bands.wavelength, basis.bands.fwhm, through.any(1))))
+        features, scatter = windows.features(self._network("cpu"), through, bands, int(self.settings["width"]))
+        weights, intercepts = fit_both(axes_of(scatter), features, windows.targets.astype(np.intp), len(self.legend))
+        seen = {"scene_mean": change.weights @ mean, "scene_covariance": change.weights @ covariance @ change.weights.T}
+        arrays = {**self.arrays, f"{HEAD}weight": weights, f"{HEAD}bias": intercepts, **seen}
+        return replace(self, basis=SeenBands(basis.sensor, basis.quantity, basis.bands), arrays=arrays, temperature=1.0, _placed={}, _networks={})
 
     def adapter(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | None:
         """The adapter in PEFT's layout, tensors and configuration; None where the head has none."""

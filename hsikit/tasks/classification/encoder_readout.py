@@ -50,9 +50,14 @@ def principal_axes(scenes: Sequence[LabelledScene], basis: Basis, network: TaskN
     spread = np.zeros((network.body.width, network.body.width))
     for scene in scenes:
         spread += _scatter(scene, basis, network, scales[id(scene.source)])
-    variance, axes = np.linalg.eigh(spread)
+    return axes_of(spread)
+
+
+def axes_of(scatter: Floats) -> Floats:
+    """The axes of features of a scatter (F, F)."""
+    variance, axes = np.linalg.eigh(scatter)
     real = variance > NEGLIGIBLE * variance[-1]
-    return np.asarray(axes[:, real][:, ::-1]) if real.any() else np.eye(len(spread))
+    return np.asarray(axes[:, real][:, ::-1]) if real.any() else np.eye(len(scatter))
 
 
 def _scatter(scene: LabelledScene, basis: Basis, network: TaskNetwork, scale: BandScale) -> Floats:

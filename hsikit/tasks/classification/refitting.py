@@ -13,6 +13,7 @@ from hsikit.scene import Bands
 from hsikit.spectral.resample import Resampling
 from hsikit.spectral.sensor_change import SensorChange, change_by, error_covariance
 from hsikit.tasks.classification.basis import Basis
+from hsikit.tasks.classification.encoder import EncoderClassifier
 from hsikit.tasks.classification.marginal_lda import WIDTH, MarginalLda, class_statistics, normal_discriminant, require_seen, statistics_through
 from hsikit.tasks.classification.mnf_lda import MnfLda
 from hsikit.tasks.classification.random_forest import RandomForest
@@ -25,6 +26,7 @@ RAW_FORM = (
     "mnf-lda was refitted in raw form: a discriminant of 3 x 3 means of all bands, with what instruments differ by in its covariance, "
     "since the noise of a scene of the other sensor is not known; its confidence is not calibrated"
 )
+HEAD_ANEW = "the encoder stayed as it is; its head lda was fitted anew on {} of {} labelled pixels; its confidence is not calibrated"
 FROM_FEWER = "of {} labelled pixels {} were kept, and the networks learned from these"
 FEWER = "of {} labelled pixels {} were kept, and the refit rests on these"
 NEITHER = "`hsikit classify` maps scenes of other sensors with this very model, where it can read them; or resample the training scene, and train again"
@@ -53,6 +55,7 @@ def refitted(method: Any, transfer: Transfer, other: OtherSensor, *, seed: int =
     `svm` and `random-forest` learn again, with their own options, from the kept single spectra. `marginal-lda` takes its
     statistics through the responses, exactly, and needs no spectra. `mnf-lda` becomes a discriminant of the kept 3 x 3 means in
     raw form, not standardised and without components: noise and covariance of a scene of the other sensor are not at hand.
+    `encoder` keeps its network, and fits its head `lda` on the kept windows.
 
     Args:
         method: the trained model.
@@ -73,6 +76,8 @@ def refitted(method: Any, transfer: Transfer, other: OtherSensor, *, seed: int =
     basis = Basis(other.sensor, transfer.basis.quantity, other.bands.take(change.used))
     if isinstance(method, MarginalLda):
         return replace(method, basis=basis, arrays=statistics_through(method.arrays, change), _placed={}), ()
+    if isinstance(method, EncoderClassifier) and transfer.windows is not None:
+        return method.for_sensor(transfer.windows, change, basis), (HEAD_ANEW.format(len(transfer.windows.targets), transfer.pixels),)
     if not isinstance(method, (MnfLda, Svm, RandomForest)):
         raise ModelError(method.name, "it cannot be refitted from labelled spectra: it learns from whole scenes, or not from spectra", NEITHER)
     if not transfer.has_spectra:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hsikit.layers import Legend
 from hsikit.tasks.classification.basis import Basis
+from hsikit.tasks.classification.labelled_windows import PREFIX, LabelledWindows
 from hsikit.tasks.classification.marginal_lda import WIDTH, MarginalLda, class_statistics
 from hsikit.tasks.classification.mnf_lda_choice import neighbourhood_means
 from hsikit.tasks.classification.samples import draw_per_class, training_samples
@@ -40,7 +41,7 @@ class Transfer:
         legend: the classes.
         arrays: those of `MarginalLda`; `scene_covariance` (C, C), see `scene_moments`, which folders of older releases lack; by choice
             the networks of `SensorEnsemble`; and by choice, of n labelled pixels, `spectra` and `neighbourhoods` (means of 3 x 3 valid
-            pixels), float32 (n, C), with their class `codes` (n,).
+            pixels), float32 (n, C), with their class `codes` (n,), and of a network that looks around a pixel those of `LabelledWindows`.
         pixels: of how many labelled pixels these were drawn.
         origin: for a model that was adapted to another sensor, from which; JSON-able.
     """
@@ -65,6 +66,13 @@ class Transfer:
     def has_networks(self) -> bool:
         """Whether networks for any sensor were learned."""
         return "axes" in self.arrays
+
+    @property
+    def windows(self) -> LabelledWindows | None:
+        """Labelled windows, where they were kept."""
+        if f"{PREFIX}index" not in self.arrays:
+            return None
+        return LabelledWindows.from_arrays(self.arrays, len(self.basis.bands), len(self.legend))
 
     @property
     def can_learn(self) -> bool:
@@ -102,7 +110,7 @@ class Transfer:
 
     def without_spectra(self) -> Transfer:
         """A copy that keeps no labelled spectra."""
-        return replace(self, arrays={name: value for name, value in self.arrays.items() if name not in SPECTRA_ARRAYS})
+        return replace(self, arrays={name: value for name, value in self.arrays.items() if name not in SPECTRA_ARRAYS and not name.startswith(PREFIX)})
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and JSON-able facts, for the model folder."""
@@ -121,6 +129,7 @@ class Transfer:
             raise ValueError(f"array {SCENE!r} of the transfer is not of shape {2 * (len(found.basis.bands),)}")
         if found.has_networks:
             found.reader.check_arrays()
+        _ = found.windows  # raises where they are damaged
         if found.has_spectra:
             _check_spectra(found)
         return found

@@ -1,0 +1,188 @@
+"""Labelled pixels with their surroundings, small enough for a model folder: a network that looks around a pixel is refitted on them for another sensor.
+
+Values are standardised by their scene's mean and deviation and kept as principal components, in half precision. A pixel that lies in
+several windows is kept once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsikit.spectral.sensor_change import SensorChange
+from hsikit.tasks.classification.mnf_lda_choice import BATCH_BYTES, filled_windows
+from hsikit.tasks.classification.samples import Samples
+from hsikit.tasks.classification.scene_moments import CONSTANT, scene_moments
+from hsikit.train.extract import windows_at
+
+if TYPE_CHECKING:
+    from hsikit.nn.body import BandFacts, TaskNetwork
+    from hsikit.train.labelled import LabelledScene
+
+Floats = NDArray[np.float64]
+
+PREFIX = "windows_"
+"""What their arrays are called by in a model folder."""
+LABELS, PIXELS, BYTES = 2000, 30_000, 6 << 20
+"""Labelled pixels that are kept, pixels in all, and bytes of these, at most: the fewer pixels there are, the more components of each."""
+BATCH = 16
+"""Windows that go through a network at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledWindows:
+    """Windows of labelled pixels.
+
+    Attributes:
+        axes: of the components, shape (C, P).
+        values: components of each pixel, float16 of shape (M, P).
+        index: the pixel at each place of a window, -1 where none is usable, shape (n, side, side).
+        targets: class positions of the pixels in the middle, shape (n,).
+    """
+
+    axes: NDArray[np.float32]
+    values: NDArray[np.float16]
+    index: NDArray[np.int32]
+    targets: NDArray[np.int32]
+
+    @property
+    def radius(self) -> int:
+        """Pixels on each side of the labelled one."""
+        return int(self.index.shape[1]) // 2
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """By their names in a model folder."""
+        return {f"{PREFIX}{name}": getattr(self, name) for name in ("axes", "values", "index", "targets")}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], bands: int, classes: int) -> Self:
+        """The inverse of `arrays`.
+
+        Raises:
+            KeyError, ValueError: one is missing, or they do not fit together.
+        """
+        found = cls(*(arrays[f"{PREFIX}{name}"] for name in ("axes", "values", "index", "targets")))
+        sides = found.index.shape[1:]
+        whole = found.axes.ndim == found.values.ndim == 2 and found.axes.shape == (bands, found.values.shape[1])
+        square = len(sides) == 2 and sides[0] == sides[1] and sides[0] % 2 == 1 and found.targets.shape == found.index.shape[:1]
+        if not (whole and square and np.isfinite(found.values).all() and np.isfinite(found.axes).all()):
+            raise ValueError("the kept windows are not whole, or do not fit together")
+        if not ((found.index >= -1) & (found.index < len(found.values))).all() or not ((found.targets >= 0) & (found.targets < classes)).all():
+            raise ValueError("the kept windows name pixels or classes that are not there")
+        return found
+
+    def features(self, network: TaskNetwork, through: Floats, bands: BandFacts, width: int) -> tuple[Floats, Floats]:
+        """What a network makes of the windows, and how its features scatter.
+
+        Args:
+            network: on the CPU, in evaluation mode; with `width`, it sees no further than the windows reach.
+            through: a sensor's standardised values as sums of the standardised bands, shape (D, C).
+            bands: of that sensor.
+            width: side of the square in the middle whose features are averaged.
+
+        Returns:
+            Features (n, F), and their scatter (F, F) over all pixels of these squares.
+        """
+        import torch
+
+        from hsikit.nn.body import require_halo
+
+        seen = torch.from_numpy((self.values.astype(np.float64) @ (through @ self.axes).T).astype(np.float32))
+        cut = self.radius - require_halo(network.body) - width // 2
+        index = torch.from_numpy(self.index[:, cut : self.index.shape[1] - cut, cut : self.index.shape[2] - cut].astype(np.int64))
+        halo = require_halo(network.body)
+        found, count, total = [], 0, torch.zeros(network.body.width, dtype=torch.float64)
+        products = torch.zeros(network.body.width, network.body.width, dtype=torch.float64)
+        for part in torch.split(index, BATCH):
+            usable = part >= 0
+            values = seen[part.clamp(min=0)].masked_fill_(~usable[..., None], 0.0)
+            with torch.inference_mode():
+                features = network.dense(values.movedim(-1, 1), bands, usable).movedim(1, -1)
+            inner = (slice(None), *2 * (slice(halo, -halo or None),))
+            middle, counts = features[inner].double(), usable[inner]
+            middle = middle.masked_fill(~counts[..., None], 0.0)
+            found.append(middle.sum((1, 2)) / counts.sum((1, 2))[:, None])
+            each = middle[counts]
+            count, total, products = count + len(each), total + each.sum(0), products + each.T @ each
+        scatter = products - torch.outer(total, total) / count
+        return torch.cat(found).numpy(), scatter.numpy()
+
+
+def keep_windows(scenes: Sequence[LabelledScene], samples: Samples, covariance: Floats, radius: int, seed: int) -> LabelledWindows:
+    """Gathers windows of training pixels, as many as are affordable, each class by its share.
+
+    Args:
+        scenes: see `PixelClassifier.train`.
+        samples: their training pixels.
+        covariance: of the scenes' single pixels, shape (C, C).
+        radius: pixels on each side.
+        seed: which are kept where there are more.
+    """
+    chosen, pixels = _affordable(samples, radius, seed)
+    spread = np.sqrt(np.diag(covariance))
+    scaled = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+    side = 2 * radius + 1
+    places, position = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
+    components = max(1, BYTES // (np.dtype(np.float16).itemsize * len(places)))
+    axes = np.linalg.eigh(covariance * scaled[:, None] * scaled)[1][:, ::-1][:, :components].astype(np.float32)
+    index: NDArray[np.int32] = position.reshape(len(chosen), side, side).astype(np.int32)
+    values = np.zeros((len(places), axes.shape[1]), np.float16)
+    wavelength = samples.basis.bands.wavelength
+    for number, scene in enumerate(scenes):
+        mine = np.flatnonzero(samples.scene[chosen] == number)
+        if not len(mine):
+            continue
+        match = samples.basis.match(scene.source.info)
+        moments = scene_moments([scene.source], samples.basis, single=True)
+        if moments is None:
+            index[mine] = -1
+            continue
+        mean, deviation = moments["scene_mean"], np.sqrt(np.diag(moments["scene_covariance"]))
+        varies = deviation > CONSTANT * np.abs(mean)
+        rows, cols = samples.rows[chosen[mine]], samples.cols[chosen[mine]]
+        for part, windows in windows_at(scene.source, rows, cols, match, radius, budget=BATCH_BYTES):
+            filled, usable = filled_windows(windows, wavelength)
+            centred = np.moveaxis(filled.numpy(), 1, -1) - mean
+            standardised = np.divide(centred, deviation, out=np.zeros_like(centred), where=varies)
+            usable = usable.numpy()
+            at = index[mine[part]]
+            values[at[usable]] = (standardised[usable] @ axes).astype(np.float16)
+            index[mine[part]] = np.where(usable, at, np.int32(-1))
+    some = index[:, radius, radius] >= 0
+    return LabelledWindows(axes, values, index[some], samples.targets[chosen][some].astype(np.int32))
+
+
+def _affordable(samples: Samples, radius: int, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Positions of the kept samples, n of them, and scene, row and column of each place of their windows, shape (n, side, side, 3)."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(samples.codes))
+    # In turn from the classes by their share: any first part of this order has all classes.
+    rank = np.empty(len(order))
+    for target in np.unique(samples.targets):
+        mine = order[samples.targets[order] == target]
+        rank[mine] = (np.arange(len(mine)) + 0.5) / len(mine)
+    order = np.argsort(rank, kind="stable")[:LABELS]
+    offset = np.arange(-radius, radius + 1)
+    while True:
+        chosen = np.sort(order)
+        rows, cols = np.broadcast_arrays(samples.rows[chosen][:, None, None] + offset[:, None], samples.cols[chosen][:, None, None] + offset)
+        pixels = np.stack([np.broadcast_to(samples.scene[chosen][:, None, None], rows.shape), rows, cols], -1)
+        if len(order) <= len(np.unique(samples.targets)) or len(np.unique(pixels.reshape(-1, 3), axis=0)) <= PIXELS:
+            return chosen, pixels
+        order = order[: len(order) // 2]
+
+
+def standardised_response(change: SensorChange, covariance: Floats) -> Floats:
+    """A sensor's standardised values as sums of another's standardised bands, shape (D, C); 0 in rows of bands that do not vary.
+
+    Args:
+        change: from the other to the sensor.
+        covariance: of a scene's single pixels in the other's bands, shape (C, C).
+    """
+    seen = np.sqrt(np.einsum("dc,ce,de->d", change.weights, covariance, change.weights, optimize=True))
+    spread = np.sqrt(np.diag(covariance))
+    return np.asarray(np.divide(change.weights * spread, seen[:, None], out=np.zeros_like(change.weights), where=seen[:, None] > 0))
