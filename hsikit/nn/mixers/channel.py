@@ -39,10 +39,14 @@ class ChannelMixer(Mixer):
         images, rows, cols, width = x.shape
         # Masked after the projection: its bias is no zero.
         qkv = masked(self.qkv(x), context.valid).view(images, rows * cols, 3, self.heads, -1).permute(2, 0, 3, 4, 1)
-        query, key = functional.normalize(qkv[0], dim=-1), functional.normalize(qkv[1], dim=-1)
-        share = (query @ key.transpose(-2, -1) * self.temperature).softmax(-1)
+        share = self.shares(qkv[0], qkv[1])
         out: Tensor = self.proj((share @ qkv[2]).permute(0, 3, 1, 2).reshape(images, rows, cols, width))
         return out
+
+    def shares(self, query: Tensor, key: Tensor) -> Tensor:
+        """How much each channel takes of each other one of its head, (B, heads, C, C), from maps (B, heads, C, positions)."""
+        query, key = functional.normalize(query, dim=-1), functional.normalize(key, dim=-1)
+        return (query @ key.transpose(-2, -1) * self.temperature).softmax(-1)
 
     def flops(self, rows: int, cols: int, tokens: int = 1) -> int:
         """See `Mixer.flops`."""

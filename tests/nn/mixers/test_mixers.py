@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hsikit.errors import OptionError
 from hsikit.nn.mixers import MIXERS, Context, build_mixer
+from hsikit.nn.mixers.channel import ChannelMixer
 from tests.nn.mixers.makers import MAKERS, WIDTH, mixer, some_valid, tile, tokens_of
 
 every_mixer = pytest.mark.parametrize("name", MAKERS)
@@ -98,11 +102,44 @@ def test_training_and_evaluation_are_the_same_and_twice_the_same(name: str) -> N
 
 @every_mixer
 def test_larger_maps_give_values_of_the_same_size(name: str) -> None:
-    """The law that channel attention scaled by the head's width breaks: its softmax becomes a choice as the map grows."""
     model = mixer(name)
     small, large = model(tile(model, 8, 8), ALL).std(), model(tile(model, 32, 32), ALL).std()
     assert large.isfinite()
     assert 1 / 3 < large / small < 3
+
+
+def scaled_by_width(model: ChannelMixer, query: Tensor, key: Tensor) -> Tensor:
+    """The shares of DaViT's release: not of unit length over the map, and scaled by the head's width."""
+    return (query @ key.transpose(-2, -1) * query.shape[-2] ** -0.5).softmax(-1)
+
+
+def evenness(side: int, seed: int) -> float:
+    """Entropy of what a channel mixer's channels take of one another on a map of side x side: 1 for equal shares, 0 for a choice of one."""
+    model = mixer("channel", seed)
+    assert isinstance(model, ChannelMixer)
+    own, found = model.shares, []
+
+    def kept(query: Tensor, key: Tensor) -> Tensor:
+        found.append(own(query, key))
+        return found[-1]
+
+    with mock.patch.object(model, "shares", kept):
+        model(tile(model, side, side, seed=seed + 1), ALL)
+    (share,) = (each.detach().double().clamp(min=1e-300) for each in found)
+    return float(-(share * share.log()).sum(-1).mean() / np.log(share.shape[-1]))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_channels_do_not_choose_one_another_as_the_map_grows(seed: int) -> None:
+    """The law that channel attention scaled by the head's width breaks: its softmax becomes a choice, which the size of what it gives does not show."""
+
+    def keeps_its_shares() -> bool:
+        return evenness(32, seed) > 0.8 * evenness(8, seed) > 0.4
+
+    assert keeps_its_shares()
+    with mock.patch.object(ChannelMixer, "shares", scaled_by_width):
+        assert not keeps_its_shares()
+        assert evenness(8, seed) > 0.2 and evenness(32, seed) < 0.1
 
 
 @every_mixer
