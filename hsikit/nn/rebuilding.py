@@ -73,7 +73,7 @@ class MaskedWindows(nn.Module):
 
     Args:
         encoder: learns.
-        bands: share of the bands that are hidden, in runs of neighbours.
+        bands: share of the bands that are hidden, in runs of neighbours: the mean of many draws up to one half, less above, see `shown_bands`.
         pixels: share of the pixels that are hidden, in squares.
         agreement: weight of the agreement of two views; see `disagreement`.
 
@@ -100,13 +100,13 @@ class MaskedWindows(nn.Module):
             done: share of the training that lies behind.
         """
         hidden = hidden_squares(example.usable, self.pixel_share(done), generator)
-        shown = shown_bands(example.own.bands.valid, self.band_share(done), generator)
+        shown = self.shown(example.own.bands.valid, done, generator)
         features = self.features(example.own, shown, hidden, example.usable)
         total = self.own_loss(example, features, hidden, shown)
         if example.other is None:
             return total
         second = hidden_squares(example.usable, self.pixel_share(done), generator)
-        kept = shown_bands(example.other.bands.valid, self.band_share(done), generator)
+        kept = self.shown(example.other.bands.valid, done, generator)
         beside = self.features(example.other, kept, second, example.usable)
         total = total + self.other_loss(example, beside)
         return total + self.agreement * self.apart(features, beside, example.usable & ~hidden & ~second)
@@ -119,9 +119,9 @@ class MaskedWindows(nn.Module):
         first, second = (self.encoder.band_features(each.permute(0, 2, 3, 1)) for each in (own, other))
         return disagreement(first, second, where)
 
-    def band_share(self, done: float) -> float:
-        """Share of the bands that are hidden at a point of the training."""
-        return self.bands
+    def shown(self, valid: Tensor, done: float, generator: Generator) -> Tensor:
+        """The bands (C,) of a view that are shown at a point of the training; those that count are `valid`."""
+        return shown_bands(valid, self.bands, generator)
 
     def pixel_share(self, done: float) -> float:
         """Share of the pixels that are hidden at a point of the training."""
@@ -311,8 +311,8 @@ class MixedWindows(MaskedWindows):
         """See `MaskedWindows.loss`."""
         if example.other is None:
             raise OptionError("objective", "mixup mixes two instruments, and there is one", "Leave --sensors at random, or choose another objective")
-        shown = shown_bands(example.own.bands.valid, self.band_share(done), generator)
-        kept = shown_bands(example.other.bands.valid, self.band_share(done), generator)
+        shown = self.shown(example.own.bands.valid, done, generator)
+        kept = self.shown(example.other.bands.valid, done, generator)
         own, tokens = self.adapted(example.own, shown, example.usable)
         other, others = self.adapted(example.other, kept, example.usable)
         if tokens != 1 or others != 1:
@@ -337,14 +337,15 @@ def exchanged(first: Tensor, second: Tensor, where: Tensor) -> tuple[Tensor, Ten
 class PlacesAndBands(MaskedWindows):
     """LESS ViT (arXiv:2605.18541): three quarters of the places are hidden, and half to three quarters of the bands.
 
-    The share of the bands grows with the training.
+    The share of the bands grows with the training, and is what is hidden each time, to a whole band: the other objectives draw how many.
     """
 
     PLACES, FEW, MANY = 0.75, 0.5, 0.75
 
-    def band_share(self, done: float) -> float:
-        """See `MaskedWindows.band_share`."""
-        return self.FEW + (self.MANY - self.FEW) * min(max(done, 0.0), 1.0)
+    def shown(self, valid: Tensor, done: float, generator: Generator) -> Tensor:
+        """See `MaskedWindows.shown`."""
+        share = self.FEW + (self.MANY - self.FEW) * min(max(done, 0.0), 1.0)
+        return all_but_runs(valid, round(share * int(valid.sum())), generator)
 
     def pixel_share(self, done: float) -> float:
         """See `MaskedWindows.pixel_share`."""
@@ -375,11 +376,19 @@ def build_objective(name: str, encoder: Encoder) -> MaskedWindows:
 def shown_bands(valid: Tensor, share: float, generator: Generator) -> Tensor:
     """Bands that are left when about a `share` of the valid ones is hidden, in runs; bool (C,). One is shown at least, and one hidden if it can be.
 
-    The share is drawn anew each time, from none to twice the mean, so that an encoder meets whole spectra as well as fragments.
+    How many is drawn anew each time, from one to twice the share and at most 95 %, so that an encoder meets whole spectra as well as fragments.
     """
+    if share == 0:
+        return valid.clone()
+    count = int(valid.sum())
+    return all_but_runs(valid, max(1, round(count * min(2 * share * float(torch.rand((), generator=generator)), 0.95))), generator)
+
+
+def all_but_runs(valid: Tensor, number: int, generator: Generator) -> Tensor:
+    """Bands that are left when a number of the valid ones is hidden, in runs of up to an eighth of all; bool (C,). One is shown at least."""
     places = valid.cpu().nonzero().flatten()
     count = len(places)
-    wanted = min(count - 1, max(1, round(count * min(2 * share * float(torch.rand((), generator=generator)), 0.95)))) if share > 0 else 0
+    wanted = min(count - 1, number)
     longest = max(1, count // 8)
     hidden = torch.zeros(count, dtype=torch.bool)
     while int(hidden.sum()) < wanted:

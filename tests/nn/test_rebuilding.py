@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
 from hsikit.errors import OptionError
 from hsikit.nn.body import BandFacts
@@ -15,8 +17,8 @@ from hsikit.nn.rebuilding import (
     Example,
     MaskedWindows,
     MultiscaleWindows,
-    PlacesAndBands,
     View,
+    all_but_runs,
     build_objective,
     disagreement,
     exchanged,
@@ -51,6 +53,61 @@ def example(seed: int = 0, side: int = 8) -> Example:
 def objective(name: str) -> MaskedWindows:
     torch.manual_seed(0)
     return build_objective(name, build_encoder("tiny", **SMALL))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What an encoder was given in one loss.
+
+    Attributes:
+        bands: those that it saw of each view.
+        adapted: what its adapter made of each view, shape (B, H, W, C).
+        maps: what went from there into its stages, hidden pixels replaced.
+        hidden: these pixels.
+        features: what it made of them, shape (B, width, H, W).
+        loss: what came of it.
+    """
+
+    bands: list[Tensor]
+    adapted: list[Tensor]
+    maps: list[Tensor]
+    hidden: list[Tensor]
+    features: list[Tensor]
+    loss: float
+
+
+HIDDEN = 7777.0
+"""A value that no adapter gives: it marks hidden pixels."""
+
+
+def seen(module: MaskedWindows, given: Example, seed: int, done: float = 0.0) -> Seen:
+    with torch.no_grad(), Spy(module.encoder, "adapted") as adapted, Spy(module.encoder, "dense_of") as dense:
+        module.hidden_pixel.fill_(HIDDEN)
+        loss = module.loss(given, drawn(seed), done)
+    maps = [call[0] for call in dense.given]
+    return Seen(
+        [call[3] for call in adapted.given], [each[0] for each in adapted.gave], maps, [(each == HIDDEN).all(3) for each in maps], dense.gave, float(loss)
+    )
+
+
+class Spy:
+    """Keeps what a function of an object is given and gives."""
+
+    def __init__(self, of: object, name: str) -> None:
+        self.own, self.given, self.gave = getattr(of, name), list[tuple[Any, ...]](), list[Any]()
+        self.patch = mock.patch.object(of, name, self.call)
+
+    def call(self, *given: Any) -> Any:
+        self.given.append(given)
+        self.gave.append(self.own(*given))
+        return self.gave[-1]
+
+    def __enter__(self) -> Spy:
+        self.patch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.patch.stop()
 
 
 @every_objective
@@ -180,9 +237,25 @@ def test_any_number_of_scales() -> None:
         MultiscaleWindows(build_encoder("tiny", **SMALL), scales=(3,))
 
 
-def test_less_hides_more_and_more_bands() -> None:
-    module = PlacesAndBands(build_encoder("tiny", **SMALL))
-    assert [module.band_share(done) for done in (0.0, 0.5, 1.0)] == [0.5, 0.625, 0.75] and module.pixel_share(0.3) == 0.75
+@pytest.mark.parametrize(("done", "share"), [(0.0, 0.5), (0.5, 0.625), (1.0, 0.75)])
+def test_less_hides_the_share_of_bands_and_places_that_it_says(done: float, share: float) -> None:
+    module, given = objective("less"), example(side=16)
+    for seed in range(20):
+        saw = seen(module, given, seed, done)
+        assert [int(bands.sum()) for bands in saw.bands] == [20 - round(20 * share), 7 - round(7 * share)]
+        for hidden in saw.hidden:
+            assert (hidden[1:].float().mean((1, 2)) == 0.75).all()
+    assert len({tuple(seen(module, given, seed, done).bands[0].tolist()) for seed in range(20)}) > 10
+
+
+def test_the_share_of_bands_is_hidden_to_a_whole_band_and_one_is_left() -> None:
+    valid = torch.ones(60, dtype=torch.bool)
+    valid[10:20] = False
+    for number in (0, 1, 25, 49, 50, 70):
+        shown = all_but_runs(valid, number, drawn(number))
+        assert int(shown.sum()) == max(50 - number, 1) and not shown[~valid].any()
+    runs = [1 + int((all_but_runs(valid, 25, drawn(seed))[valid].long().diff() != 0).sum()) for seed in range(50)]
+    assert np.mean(runs) < 20  # of single bands, 26
 
 
 def test_views_that_agree() -> None:
