@@ -99,13 +99,13 @@ class MaskedWindows(nn.Module):
             generator: draws what is hidden, on the CPU.
             done: share of the training that lies behind.
         """
-        hidden = hidden_squares(example.usable, self.pixel_share(done), generator)
+        hidden = self.hidden(example.usable, generator)
         shown = self.shown(example.own.bands.valid, done, generator)
         features = self.features(example.own, shown, hidden, example.usable)
         total = self.own_loss(example, features, hidden, shown)
         if example.other is None:
             return total
-        second = hidden_squares(example.usable, self.pixel_share(done), generator)
+        second = self.hidden(example.usable, generator)
         kept = self.shown(example.other.bands.valid, done, generator)
         beside = self.features(example.other, kept, second, example.usable)
         total = total + self.other_loss(example, beside)
@@ -123,9 +123,9 @@ class MaskedWindows(nn.Module):
         """The bands (C,) of a view that are shown at a point of the training; those that count are `valid`."""
         return shown_bands(valid, self.bands, generator)
 
-    def pixel_share(self, done: float) -> float:
-        """Share of the pixels that are hidden at a point of the training."""
-        return self.pixels
+    def hidden(self, usable: Tensor, generator: Generator) -> Tensor:
+        """The pixels of a view that are hidden, bool of the shape (B, H, W) of `usable`."""
+        return hidden_squares(usable, self.pixels, generator)
 
     def own_loss(self, example: Example, features: Tensor, hidden: Tensor, shown: Tensor) -> Tensor:
         """What the features of the scene's own view are worth; `hidden` pixels (B, H, W) and `shown` bands (C,)."""
@@ -191,18 +191,20 @@ class DetailedWindows(MaskedWindows):
 
 
 class MultiscaleWindows(MaskedWindows):
-    """SatMAE++ (Noman et al., 2024, arXiv:2403.05419): from a window at half the resolution, rebuild it there and at full resolution.
+    """SatMAE++ (Noman et al., 2024, arXiv:2403.05419): from a window at a quarter of the resolution, rebuild it there, at half, and at full resolution.
 
-    A mean squared error of what was hidden, 0.6, and absolute errors of larger images, 0.4 together. Bands are compared in their own
+    A mean squared error of what was hidden, 0.6, and absolute errors of larger images, 0.4 together. Pixels are hidden in squares that are as
+    large on the ground as those of the other objectives. Bands are compared in their own
     order: the release puts groups of bands one after the other, and compares them with other bands.
 
     Args:
         encoder: see `MaskedWindows`.
-        scales: how many times larger than what is seen each image that is rebuilt is; powers of 2, ascending.
+        scales: how many times larger than what is seen each image that is rebuilt is; powers of 2, ascending. The last is the full
+            resolution, and divides the side of a window.
         options: see `MaskedWindows`.
     """
 
-    def __init__(self, encoder: Encoder, scales: Sequence[int] = (2,), **options: float) -> None:
+    def __init__(self, encoder: Encoder, scales: Sequence[int] = (2, 4), **options: float) -> None:
         super().__init__(encoder, **options)
         if not scales or any(scale != 2 ** (k + 1) for k, scale in enumerate(scales)):
             raise ValueError(f"scales {scales} must be 2, 4, 8 ... as far as wanted")
@@ -212,6 +214,10 @@ class MultiscaleWindows(MaskedWindows):
     def loss(self, example: Example, generator: Generator, done: float = 0.0) -> Tensor:
         """See `MaskedWindows.loss`; the second view is at the reduced resolution too."""
         return super().loss(reduced_example(example, self.scales[-1]), generator, done)
+
+    def hidden(self, usable: Tensor, generator: Generator) -> Tensor:
+        """See `MaskedWindows.hidden`."""
+        return hidden_squares(usable, self.pixels, generator, max(1, BLOCK // self.scales[-1]))
 
     def own_loss(self, example: Example, features: Tensor, hidden: Tensor, shown: Tensor) -> Tensor:
         """See `MaskedWindows.own_loss`."""
@@ -320,7 +326,7 @@ class MixedWindows(MaskedWindows):
         swapped = hidden_squares(example.usable, self.SHARE, generator)
         total, found = own.new_zeros(()), []
         for mixed in exchanged(own, other, swapped):
-            hidden = hidden_squares(example.usable, self.pixel_share(done), generator)
+            hidden = self.hidden(example.usable, generator)
             features = self.encoder.dense_of(self.without(mixed, hidden & example.usable, 1), _unless_all(example.usable))
             total = total + self.other_loss(example, features)
             found.append((features, hidden))
@@ -347,9 +353,9 @@ class PlacesAndBands(MaskedWindows):
         share = self.FEW + (self.MANY - self.FEW) * min(max(done, 0.0), 1.0)
         return all_but_runs(valid, round(share * int(valid.sum())), generator)
 
-    def pixel_share(self, done: float) -> float:
-        """See `MaskedWindows.pixel_share`."""
-        return self.PLACES
+    def hidden(self, usable: Tensor, generator: Generator) -> Tensor:
+        """See `MaskedWindows.hidden`."""
+        return hidden_squares(usable, self.PLACES, generator)
 
 
 OBJECTIVES: Mapping[str, type[MaskedWindows]] = {

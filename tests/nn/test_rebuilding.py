@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
@@ -156,11 +158,124 @@ def test_hidden_bands_and_pixels_are_not_seen() -> None:
     torch.testing.assert_close(module.features(replace(given.own, values=values), shown, hidden, given.usable), plain)
 
 
-def test_values_are_those_of_the_encoders_own_tokens() -> None:
-    module, given = objective("mae"), example()
+@every_objective
+def test_values_are_those_of_the_encoders_own_tokens(name: str) -> None:
+    module, given = objective(name), example()
     features = module.encoder.dense(given.own.values, *(getattr(given.own.bands, key) for key in ("wavelength", "fwhm", "valid")))
     wanted = module.value(module.encoder.query(features, given.own.bands.wavelength, given.own.bands.fwhm))[..., 0].permute(0, 3, 1, 2)
     torch.testing.assert_close(module.decode(features, given.own.bands), wanted, atol=1e-5, rtol=1e-4)
+
+
+WRONG_BAND, OTHER_BAND = 7, 11
+
+
+def unlike(side: int = 16) -> Example:
+    """An example in which no two bands are alike, one does not count, and every component of `detail` holds every other one."""
+    given = example(side=side)
+    valid = torch.arange(20) != 4
+    detail = torch.randn(20, 5, generator=drawn(5)) * valid[:, None]
+    target = given.target + torch.arange(20.0)[:, None, None]
+    return replace(given, own=replace(given.own, bands=replace(given.own.bands, valid=valid)), target=target, detail=detail)
+
+
+def block_means(given: Example, side: int) -> np.ndarray:
+    """The target at windows of some side: means (B, C, side, side) over what is usable; NaN where nothing is."""
+    factor = given.usable.shape[-1] // side
+    known = np.where(given.usable[:, None], given.target.double(), np.nan).reshape(3, 20, side, factor, side, factor)
+    with warnings.catch_warnings(action="ignore"):
+        return np.nanmean(known, (3, 5))
+
+
+def knowing(given: Example, error: np.ndarray | None = None, side: int | None = None) -> Callable[..., Tensor]:
+    """Stands for `Encoder.read_bands`: the target of the bands that are asked for, by their wavelengths, with an error of each band (C,).
+
+    The error is made at windows of one side alone where one is given.
+    """
+    own = given.own.bands.wavelength.numpy()
+
+    def read_bands(features: Tensor, wavelength: Tensor, fwhm: Tensor, read: object) -> Tensor:
+        asked = np.abs(own - wavelength.numpy()[:, None]).argmin(1)
+        values = block_means(given, features.shape[-1])
+        if error is not None and side in (None, features.shape[-1]):
+            values = values + error[:, None, None]
+        return torch.from_numpy(np.nan_to_num(values)[:, asked]).float()
+
+    return read_bands
+
+
+@every_objective
+def test_bands_are_compared_with_themselves(name: str) -> None:
+    """The release of SatMAE++ compares predictions in the order of groups with targets in the order of bands."""
+    module, given = objective(name), unlike()
+    module.agreement = 0.0
+
+    def loss() -> float:
+        return float(module.loss(given, drawn(1)).detach())
+
+    with mock.patch.object(module.encoder, "read_bands", knowing(given)):
+        assert loss() == pytest.approx(0.0, abs=1e-5)
+        for order in ([0, 1, 2, 6, 3, 4, 5, *range(7, 20)], list(range(19, -1, -1))):
+            decode = module.decode
+            with mock.patch.object(module, "decode", lambda *asked, decode=decode, order=order: decode(*asked)[:, order]):
+                assert loss() > 1e-2
+    swapped = np.arange(20.0)
+    swapped[[WRONG_BAND, OTHER_BAND]] = OTHER_BAND, WRONG_BAND
+    with mock.patch.object(module.encoder, "read_bands", knowing(given, swapped - np.arange(20))):
+        assert loss() > 1e-2
+
+
+def wanted_losses(name: str, given: Example, error: np.ndarray, hidden: np.ndarray, shown: np.ndarray) -> tuple[float, float]:
+    """By NumPy, what the own and the other view's features are worth where each band is rebuilt with a constant error, from what each class says."""
+    valid = given.own.bands.valid.numpy()
+    counts = usable_blocks(given, hidden.shape[-1])[:, None] & valid[:, None, None]
+    unseen = counts & (hidden[:, None] | ~shown[:, None, None])
+    squares = np.broadcast_to(error[:, None, None] ** 2, counts.shape)
+    own, other = squares[unseen].mean(), squares[counts].mean()
+    if name == "detail":
+        detail = given.detail.double().numpy()
+        wanted = given.target.double().numpy().transpose(0, 2, 3, 1)[given.usable.numpy()] @ detail
+        beside = ((error @ detail) ** 2).mean() / (wanted**2).mean()
+        return own + beside, other + beside
+    if name == "multiscale":
+        return 0.6 * own + 0.2 * np.abs(error[valid]).mean() + 0.2 * np.abs(error[valid]).mean(), other
+    if name == "spectral-sum":
+        filled = np.append(np.where(valid, error, 0.0), 0.0).reshape(7, 3)
+        return own + (filled.mean(0) ** 2).mean(), other
+    return own, other
+
+
+def usable_blocks(given: Example, side: int) -> np.ndarray:
+    """Where all pixels of a mean of `block_means` are usable."""
+    factor = given.usable.shape[-1] // side
+    return given.usable.numpy().reshape(3, side, factor, side, factor).all((2, 4))
+
+
+@every_objective
+def test_losses_are_those_of_a_known_error_of_each_band(name: str) -> None:
+    module, given = objective(name), unlike()
+    error = np.random.default_rng(3).normal(size=20)
+    at_work = reduced_example(given, 4) if isinstance(module, MultiscaleWindows) else given
+    hidden, shown = module.hidden(at_work.usable, drawn(2)), module.shown(given.own.bands.valid, 0.5, drawn(2))
+    features = torch.zeros(3, 16, *at_work.usable.shape[1:])
+    wanted = wanted_losses(name, given, error, hidden.numpy(), shown.numpy())
+    with torch.no_grad(), mock.patch.object(module.encoder, "read_bands", knowing(given, error)):
+        assert float(module.own_loss(at_work, features, hidden, shown)) == pytest.approx(wanted[0], rel=1e-5)
+        assert float(module.other_loss(at_work, features)) == pytest.approx(wanted[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("side", [8, 16])
+def test_both_larger_images_are_in_the_loss(side: int) -> None:
+    module, given = objective("multiscale"), unlike()
+    error = np.random.default_rng(3).normal(size=20)
+    with mock.patch.object(module.encoder, "read_bands", knowing(given, error, side)):
+        assert float(module.loss(replace(given, other=None), drawn(1)).detach()) == pytest.approx(0.2 * np.abs(np.delete(error, 4)).mean(), rel=1e-5)
+
+
+def test_squares_are_as_large_on_the_ground_at_a_quarter_of_the_resolution() -> None:
+    module = objective("multiscale")
+    saw = seen(module, example(side=16), 0)
+    assert [tuple(each.shape) for each in saw.hidden] == [(3, 4, 4)] * 2
+    assert all((each[1:].float().mean((1, 2)) == 0.25).all() for each in saw.hidden)
 
 
 def test_only_what_was_hidden_is_scored() -> None:
@@ -230,7 +345,7 @@ def test_windows_at_half_the_resolution() -> None:
 
 def test_any_number_of_scales() -> None:
     torch.manual_seed(0)
-    module = MultiscaleWindows(build_encoder("tiny", **SMALL), scales=(2, 4))
+    module = MultiscaleWindows(build_encoder("tiny", **SMALL), scales=(2, 4, 8))
     module.loss(example(side=16), drawn(0)).backward()
     assert all(parameter.grad is not None for parameter in module.larger.parameters())
     with pytest.raises(ValueError, match="scales"):
