@@ -12,6 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from hsikit.errors import OptionError
+from hsikit.nn import rebuilding
 from hsikit.nn.body import BandFacts
 from hsikit.nn.encoder import build_encoder
 from hsikit.nn.rebuilding import (
@@ -315,6 +316,36 @@ def test_both_mixtures_hold_half_of_each() -> None:
     one, another = exchanged(first, second, hidden_squares(torch.ones(2, 8, 8), 0.5, drawn(0)))
     assert float(one.mean()) == float(another.mean()) == 0.5
     torch.testing.assert_close(one + another, torch.ones_like(one))
+
+
+def one_map_mixed(first: Tensor, second: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
+    """`exchanged` as in the release of SMARTIES: the first map is overwritten before the second is made of it."""
+    taken = where[..., None]
+    first = torch.where(taken, second, first)
+    return first, torch.where(taken, first, second)
+
+
+def mixtures_hold_all(saw: Seen, usable: Tensor) -> bool:
+    """Whether what one mixture lacks of the two views is in the other, and each holds pixels of both, wherever nothing is hidden."""
+    (own, other), (first, second) = saw.adapted, saw.maps
+    where = usable & ~saw.hidden[0] & ~saw.hidden[1]
+    shares = [float((each == own).all(3)[where].float().mean()) for each in (first, second)]
+    return torch.allclose((first + second)[where], (own + other)[where]) and all(0.2 < share < 0.8 for share in shares)
+
+
+def test_mixup_learns_from_both_mixtures() -> None:
+    module, given = objective("mixup"), example(side=16)
+    for seed in range(5):
+        saw = seen(module, given, seed)
+        assert mixtures_hold_all(saw, given.usable)
+        with mock.patch.object(rebuilding, "exchanged", one_map_mixed):
+            assert not mixtures_hold_all(seen(module, given, seed), given.usable)
+        assert len(saw.features) == 2
+        with torch.no_grad():
+            wrong = [(module.decode(each, given.own.bands) - given.target).movedim(1, -1)[given.usable].double().numpy() for each in saw.features]
+            agreed = module.apart(*saw.features, given.usable & ~saw.hidden[0] & ~saw.hidden[1])
+        wanted = sum((each**2).mean() for each in wrong) + module.agreement * float(agreed)
+        assert saw.loss == pytest.approx(wanted, rel=1e-5)
 
 
 def test_mixup_needs_two_views_and_one_token_a_pixel() -> None:
