@@ -1,29 +1,32 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from hsikit.nn.adapter_files import attach_adapter
+from hsikit.nn.adapter_files import CONFIG, TENSORS, attach_adapter
 from hsikit.nn.body import ADAPTATIONS, BandFacts, TaskNetwork, by_blocks, perceptrons, prepare, require_halo
 from hsikit.nn.dense_classifier import DenseClassifier, StandardisedHead
 from hsikit.nn.encoder import build_encoder
 from hsikit.nn.heads import BandHead
-from hsikit.nn.lora import merge_adapters
+from hsikit.nn.lora import merge_adapters, set_scale
 from hsikit.nn.tuning import parameter_counts
 from tests.tasks.bases import FWHM, WAVELENGTH, trained_encoder
 
 BANDS = BandFacts(WAVELENGTH, FWHM, torch.ones(20, dtype=torch.bool))
 
 
-def network(classes: int = 3) -> TaskNetwork:
+def network(classes: int = 3, **changes: object) -> TaskNetwork:
     torch.manual_seed(1)
-    encoder = trained_encoder()
+    encoder = trained_encoder(**changes)
     return TaskNetwork(encoder, nn.Linear(encoder.width, classes)).eval()
 
 
@@ -51,6 +54,31 @@ def test_a_base_and_a_tasks_own_part_are_the_tuned_network(how: str) -> None:
     if how != "adaptformer":
         merge_adapters(other)
         torch.testing.assert_close(other(x, BANDS), model(x, BANDS), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("mixers", [("dwconv",), ("window", "channel")])
+@pytest.mark.parametrize("how", ["lora", "dora"])
+def test_peft_puts_a_tasks_own_part_on_the_plain_network(tmp_path: Path, how: str, mixers: tuple[str, ...]) -> None:
+    peft = pytest.importorskip("peft")
+    plain, model = network(mixers=(mixers,)), network(mixers=(mixers,))
+    x, usable = window(), torch.ones(1, 9, 7, dtype=torch.bool)
+    usable[0, 2:4, 1:3] = False
+    stirred(model, prepare(model, how))
+    set_scale(model, 0.5)
+    config, state = model.own_part()
+    save_file(state, tmp_path / TENSORS)
+    (tmp_path / CONFIG).write_text(json.dumps(config), encoding="utf-8")
+    adapters = [name for name in state if "lora_B" in name]
+    assert adapters and all(state[name].abs().max() > 1e-2 for name in adapters)
+    theirs = peft.PeftModel.from_pretrained(plain, str(tmp_path)).eval()
+    with torch.no_grad():
+        wanted = model(x, BANDS, usable)
+        torch.testing.assert_close(theirs(x, BANDS, usable), wanted, rtol=1e-5, atol=1e-5)
+        for name, parameter in theirs.named_parameters():
+            if "lora_B" in name:
+                parameter.zero_()
+        # The parts trained in full beside the adapters do not do it alone.
+        assert (theirs(x, BANDS, usable) - wanted).abs().max() > 1e-2
 
 
 def test_ways_to_tune_go_from_the_fewest_parameters_to_all() -> None:

@@ -10,10 +10,14 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
+from torch import nn
 
+import hsikit
 from hsikit.errors import ModelError, OptionError
 from hsikit.nn.base_files import SHIPPED, read_base_facts, save_base
-from hsikit.nn.encoder import build_encoder
+from hsikit.nn.body import BandFacts, TaskNetwork
+from hsikit.nn.encoder import Encoder, build_encoder
 from hsikit.scene import Bands
 from hsikit.tasks.band_scale import scene_scale
 from hsikit.tasks.classification import encoder_tuning
@@ -114,6 +118,32 @@ def test_tuned_weights_go_half_of_their_way(base: Path, head: str) -> None:
     assert "head.weight" in moved and any("stages" in name for name in moved)
     for name in found[1.0]:
         np.testing.assert_allclose(found[0.5][name], (found[0.0][name] + found[1.0][name]) / 2, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("head", ["lora", "dora"])
+def test_the_folders_adapter_opens_in_peft_beside_the_folders_base(base: Path, tmp_path: Path, head: str) -> None:
+    peft = pytest.importorskip("peft")
+    # Long steps: after a few of the usual ones, what the adapters add could be taken for rounding.
+    with mock.patch.object(encoder_tuning, "RATES", {**encoder_tuning.RATES, head: 3e-2}):
+        made = EncoderClassifier.train([labelled(*scene(), 15)], run=run_with(), base=str(base), head=head)
+    folder = hsikit.save_method(made, tmp_path / "model")
+    arrays = load_file(folder / "model.safetensors")
+    encoder = Encoder.from_config(made.settings["encoder"])
+    encoder.load_state_dict({name.removeprefix("base."): value for name, value in arrays.items() if name.startswith("base.")})
+    plain = TaskNetwork(encoder, nn.Linear(encoder.width, len(made.legend))).eval()
+    theirs = peft.PeftModel.from_pretrained(plain, str(folder / "adapter")).eval()
+    adapters = {name: value for name, value in theirs.named_parameters() if "lora_B" in name}
+    assert adapters and all(value.any() for value in adapters.values())
+    values = torch.randn(2, 15, 9, 7, generator=torch.Generator().manual_seed(0))
+    bands = BandFacts(torch.from_numpy(made.basis.bands.wavelength), torch.from_numpy(made.basis.bands.fwhm), torch.ones(15, dtype=torch.bool))
+    with torch.no_grad():
+        wanted = made._network("cpu")(values, bands)
+        reach = float(wanted.max() - wanted.min())
+        # Of the range: the model merges the adapters, and rounds logits of a thousand.
+        assert (theirs(values, bands) - wanted).abs().max() < 1e-5 * reach
+        for value in adapters.values():
+            value.zero_()
+        assert (theirs(values, bands) - wanted).abs().max() > 1e-2 * reach
 
 
 def test_a_scene_of_another_sensor_is_mapped_directly_and_says_so(base: Path) -> None:
