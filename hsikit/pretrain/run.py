@@ -140,7 +140,7 @@ def _with_steps(recipe: Recipe, module: MaskedWindows, supplies: Sequence[Supply
             raise RunError(folder, "holds the training of other data or with other options", "Choose another folder, or remove this one")
         return replace(recipe, steps=int(kept["steps"]))
     tried = copy.deepcopy(module).to(device)
-    loop = _Loop(tried, supplies, recipe, device)
+    loop = Loop(tried, supplies, recipe, device)
     loop.step(0)  # warms up what is made once
     start = time.monotonic()
     for step in range(1, 1 + TRIED):
@@ -156,11 +156,22 @@ def _with_steps(recipe: Recipe, module: MaskedWindows, supplies: Sequence[Supply
     return replace(recipe, steps=steps)
 
 
-class _Loop:
-    """Steps of the optimiser on a device."""
+class Loop:
+    """Steps of the optimiser on a device.
+
+    Args:
+        module: learns; goes to the device.
+        supplies: see `pretrain`.
+        recipe: see `pretrain`.
+        device: where the steps are made.
+
+    Attributes:
+        mixed: whether the arithmetic is mixed with bfloat16, as it is on CUDA.
+    """
 
     def __init__(self, module: MaskedWindows, supplies: Sequence[Supply], recipe: Recipe, device: torch.device) -> None:
         self.module, self.supplies, self.recipe, self.device = module.to(device).train(), supplies, recipe, device
+        self.mixed = device.type == "cuda"
         matrices, vectors = ([p for p in module.parameters() if p.requires_grad and (p.dim() > 1) == large] for large in (True, False))
         self.optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}], recipe.lr)
 
@@ -174,7 +185,7 @@ class _Loop:
         for part in range(recipe.scenes_per_step):
             example = example_of(self.supplies, recipe, number, part).on(self.device)
             generator = torch.Generator().manual_seed(int(np.random.SeedSequence([recipe.seed, number, part, 4]).generate_state(1, np.uint64)[0] >> 1))
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
                 loss = self.module.loss(example, generator, number / recipe.steps) / recipe.scenes_per_step
             loss.backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
@@ -188,7 +199,7 @@ class _Loop:
 def _trained(module: MaskedWindows, supplies: Sequence[Supply], recipe: Recipe, device: torch.device, folder: Path, tell: Tell | None) -> State:
     """Trains a module in place, from the last snapshot on."""
     identity, state = _identity(module, supplies, recipe), State()
-    loop = _Loop(module, supplies, recipe, device)
+    loop = Loop(module, supplies, recipe, device)
     found, notes = load_snapshot(folder, identity)
     if found is not None:
         state = _restored(found, loop)
@@ -208,13 +219,13 @@ def _trained(module: MaskedWindows, supplies: Sequence[Supply], recipe: Recipe, 
     return state
 
 
-def _snapshot(state: State, loop: _Loop) -> Snapshot:
+def _snapshot(state: State, loop: Loop) -> Snapshot:
     tensors: dict[str, Tensor] = {f"model.{name}": tensor for name, tensor in loop.module.state_dict().items()}
     tensors |= {f"{OPTIMIZER}{name}": tensor for name, tensor in optimizer_tensors(loop.optimizer).items()}
     return Snapshot(state.step, tensors, {"losses": state.losses, "open": state.open})
 
 
-def _restored(snapshot: Snapshot, loop: _Loop) -> State:
+def _restored(snapshot: Snapshot, loop: Loop) -> State:
     """The state of a snapshot; weights and optimiser go into the loop."""
     loop.module.load_state_dict({key.removeprefix("model."): tensor for key, tensor in snapshot.tensors.items() if key.startswith("model.")})
     load_optimizer(loop.optimizer, {key.removeprefix(OPTIMIZER): tensor for key, tensor in snapshot.tensors.items() if key.startswith(OPTIMIZER)})

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,8 +16,10 @@ from hsikit.errors import OptionError, OutputError, RunError
 from hsikit.nn.base_files import load_base, read_base_facts
 from hsikit.nn.encoder import build_encoder
 from hsikit.nn.lora import is_pretrained
+from hsikit.nn.rebuilding import MaskedWindows, build_objective
 from hsikit.pretrain import run
 from hsikit.pretrain.recipe import Recipe
+from hsikit.pretrain.windows import SceneSupply
 from tests.pretrain.scenes import scene
 
 SMALL = {"channels": (16,), "depths": (1,), "width": 16, "band_width": 8}
@@ -32,7 +37,7 @@ class Stopped(Exception):
 @pytest.mark.parametrize("objective", ["detail", "mixup"])
 def test_a_run_that_was_killed_ends_with_the_same_weights_to_the_bit(tmp_path: Path, objective: str) -> None:
     whole = load_base(pretrained(tmp_path / "whole", objective=objective))
-    step, count = run._Loop.step, 0
+    step, count = run.Loop.step, 0
 
     def stopping(self: Any, number: int) -> float:
         nonlocal count
@@ -42,10 +47,10 @@ def test_a_run_that_was_killed_ends_with_the_same_weights_to_the_bit(tmp_path: P
         return step(self, number)
 
     with mock.patch.object(run, "EVERY", 3):
-        with mock.patch.object(run._Loop, "step", stopping), pytest.raises(Stopped):
+        with mock.patch.object(run.Loop, "step", stopping), pytest.raises(Stopped):
             pretrained(tmp_path / "cut", objective=objective)
         assert not (tmp_path / "cut").exists() and (tmp_path / ".cut.pretraining").is_dir()
-        with mock.patch.object(run._Loop, "step", autospec=True, side_effect=step) as steps:
+        with mock.patch.object(run.Loop, "step", autospec=True, side_effect=step) as steps:
             cut = load_base(pretrained(tmp_path / "cut", objective=objective))
         assert steps.call_count == 6
     assert not (tmp_path / ".cut.pretraining").exists()
@@ -158,6 +163,41 @@ def test_a_training_that_goes_astray_says_so(tmp_path: Path) -> None:
             pretrained(tmp_path / "base")
 
 
+@contextmanager
+def numbers_used(device: str) -> Iterator[tuple[set[Any], set[torch.dtype]]]:
+    """Gathers what autocast says in each loss, None where it is off, and in what numbers the linear layers of the stages give their results."""
+    own, autocast, linear = MaskedWindows.loss, set[Any](), set[torch.dtype]()
+
+    def loss(module: MaskedWindows, *given: Any) -> torch.Tensor:
+        autocast.add(torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None)
+        layers = [part for part in module.encoder.stages.modules() if isinstance(part, torch.nn.Linear)]
+        hooks = [layer.register_forward_hook(lambda layer, x, result: linear.add(result.dtype)) for layer in layers]
+        found = own(module, *given)
+        for hook in hooks:
+            hook.remove()
+        return found
+
+    with mock.patch.object(MaskedWindows, "loss", loss):
+        yield autocast, linear
+
+
+@pytest.mark.parametrize("mixed", [True, False])
+def test_a_step_in_mixed_precision_computes_in_bfloat16(mixed: bool) -> None:
+    """What CUDA does, on the CPU."""
+    recipe = Recipe(preset="tiny", changes=SMALL, window=8, windows=2, steps=12)
+    torch.manual_seed(0)
+    loop = run.Loop(build_objective("detail", build_encoder("tiny", **SMALL)), [SceneSupply(scene(30))], recipe, torch.device("cpu"))
+    assert not loop.mixed
+    loop.mixed = mixed
+    with numbers_used("cpu") as (autocast, linear):
+        loss = loop.step(0)
+    assert autocast == {torch.bfloat16 if mixed else None}
+    assert linear == {torch.bfloat16 if mixed else torch.float32}
+    assert np.isfinite(loss) and all(p.dtype == torch.float32 and p.isfinite().all() for p in loop.module.parameters())
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_on_cuda_in_bfloat16(tmp_path: Path) -> None:
-    assert is_pretrained(load_base(pretrained(tmp_path / "base", device="cuda")))
+    with numbers_used("cuda") as (autocast, linear):
+        assert is_pretrained(load_base(pretrained(tmp_path / "base", device="cuda")))
+    assert autocast == linear == {torch.bfloat16}
