@@ -11,8 +11,10 @@ bf16, each with tiles of two sizes. Columns:
 * the same two figures for the smaller tiles beside the larger ones;
 * most memory that torch held on the GPU.
 
-bf16 concerns what computes in torch's autocast, so of these only the network; the others compute in float64, or in float32 throughout,
-and must not change, which is checked on the GPU alone. Without a GPU the CPU alone is checked. The exit code is 1 where something differs by more than it may.
+bf16 concerns what computes in torch's autocast, so of these lola-specvit, the network and pretrain; the others compute in float64, or in
+float32 throughout, and must not change, which is checked on the GPU alone. `pretrain` is no map: compared are the losses of the first step of
+each objective, and the gradients that the optimiser gets; instead of other tiles, the same steps are made again. Without a GPU the CPU alone
+is checked. The exit code is 1 where something differs by more than it may.
 
 It needs numpy, scipy, torch and safetensors, and the checkout as its working folder.
 """
@@ -20,9 +22,11 @@ It needs numpy, scipy, torch and safetensors, and the checkout as its working fo
 from __future__ import annotations
 
 import argparse
+import copy
 import sys
 import time
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -36,10 +40,16 @@ from benchmarks.memory import labelled
 from benchmarks.network import CLASSES, HALO, Network
 from benchmarks.scenes import NODATA, SCALE, Shape, strips, wavelengths
 from hsikit.engine import RunOptions, compute
+from hsikit.engine.device import computing_on
 from hsikit.engine.options import Precision
 from hsikit.geo.grid import Grid
 from hsikit.layers import Layer
 from hsikit.method import Job, Map, Store, Tile
+from hsikit.nn.encoder import build_encoder
+from hsikit.nn.rebuilding import OBJECTIVES, build_objective
+from hsikit.pretrain.recipe import Recipe
+from hsikit.pretrain.run import Loop
+from hsikit.pretrain.windows import SceneSupply
 from hsikit.scene import Bands, Decoding, SceneInfo
 from hsikit.sensors.array import ArraySource
 
@@ -49,6 +59,8 @@ DIFFUSED = 5e-5
 """The same for mnf-lda-edge, which keeps logits of up to a thousand in float32 between forty rounds, and is compared by log-probabilities."""
 CLOSE_CODES = 0.999
 """Share of codes that must agree in float32: the others have two classes that are as good as equal."""
+LEARNED = 1e-4
+"""The same for losses and gradients of a pretraining, sums over thousands of pixels; not held against a GPU yet."""
 COARSE = 0.1
 """Share of the range by which a network in bf16 may differ, which has three digits; its codes are free, since its weights are random."""
 Layers = Mapping[str, NDArray[Any]]
@@ -56,21 +68,21 @@ Agreement = tuple[float, float]
 """Largest difference as a share of the range, and share of equal class codes."""
 
 
-@dataclass(frozen=True)
-class Case:
-    """One method.
+@dataclass(frozen=True, kw_only=True)
+class Case(ABC):
+    """What is checked.
 
     Attributes:
-        make: its job for a device; what it learns, it learns beforehand on the CPU.
-        layers: what is compared.
         exact: share of the range by which float32 answers may differ.
         autocast: whether bf16 changes its answers.
     """
 
-    make: Callable[[str], Job]
-    layers: tuple[str, ...]
     exact: float = EXACT
     autocast: bool = False
+
+    @abstractmethod
+    def ready(self, scene: ArraySource, device: str, precision: Precision, tile: int, threads: int) -> Callable[[], Layers]:
+        """What runs it once, and gives what is compared; the same each time."""
 
     def most(self, precision: Precision) -> float:
         """Share of the range by which answers may differ in a precision."""
@@ -79,6 +91,57 @@ class Case:
     def coarse(self, precision: Precision) -> bool:
         """Whether answers have only the digits of bf16."""
         return self.autocast and precision == "bf16"
+
+
+@dataclass(frozen=True)
+class MethodCase(Case):
+    """One method.
+
+    Attributes:
+        make: its job for a device; what it learns, it learns beforehand on the CPU.
+        layers: what is compared.
+    """
+
+    make: Callable[[str], Job]
+    layers: tuple[str, ...]
+
+    def ready(self, scene: ArraySource, device: str, precision: Precision, tile: int, threads: int) -> Callable[[], Layers]:
+        """See `Case.ready`."""
+        job, options = self.make(device), RunOptions(tile=tile, threads=threads, device=device, precision=precision)
+        return lambda: compute(job, {"cube": scene}, layers=self.layers, options=options).layers
+
+
+@dataclass(frozen=True)
+class PretrainingCase(Case):
+    """The first step of a pretraining by each objective.
+
+    Attributes:
+        recipe: its options.
+    """
+
+    recipe: Recipe
+
+    def ready(self, scene: ArraySource, device: str, precision: Precision, tile: int, threads: int) -> Callable[[], Layers]:
+        """See `Case.ready`: the losses, and the gradients that the optimiser gets, in the modules' order."""
+        import torch
+
+        supply = SceneSupply(scene)
+        assert supply.statistics  # read before the clock runs
+        torch.manual_seed(0)
+        modules = [build_objective(name, build_encoder(self.recipe.preset, **self.recipe.changes)) for name in OBJECTIVES]
+
+        def steps() -> Layers:
+            losses, gradients = [], []
+            for module in modules:
+                loop = Loop(copy.deepcopy(module), [supply], self.recipe, torch.device(device))
+                loop.mixed = precision == "bf16"
+                with computing_on(device, precision):
+                    losses.append(loop.step(0))
+                gradients += [parameter.grad.flatten().cpu() for parameter in loop.module.parameters() if parameter.grad is not None]
+            return {"losses": np.array(losses), "gradients": torch.cat(gradients).numpy()}
+
+        torch.set_num_threads(threads)
+        return steps
 
 
 @dataclass(frozen=True)
@@ -105,9 +168,9 @@ def make_cases(scene: ArraySource, threads: int) -> dict[str, Callable[[], Case]
     """The methods by name; each is trained when it is called."""
     inputs = {"cube": scene.info}
 
-    def classifier(kind: Any, exact: float = EXACT) -> Case:
+    def classifier(kind: Any, exact: float = EXACT) -> MethodCase:
         model = kind.train([labelled(scene)], seed=0, run=partial(compute, threads=threads))
-        return Case(lambda device: model.with_options(extras=("log_probabilities",)).bind(inputs), ("map", "log_probabilities"), exact)
+        return MethodCase(lambda device: model.with_options(extras=("log_probabilities",)).bind(inputs), ("map", "log_probabilities"), exact=exact)
 
     def mnf_lda() -> Case:
         from hsikit.tasks.classification.mnf_lda import MnfLda
@@ -127,17 +190,21 @@ def make_cases(scene: ArraySource, threads: int) -> dict[str, Callable[[], Case]
     def rx() -> Case:
         from hsikit.tasks.detection.rx import RX
 
-        return Case(lambda device: RX(pfa=1e-3).bind(inputs), ("scores",))
+        return MethodCase(lambda device: RX(pfa=1e-3).bind(inputs), ("scores",))
 
     def bicubic() -> Case:
         from hsikit.tasks.superresolution.bicubic import Bicubic
 
-        return Case(lambda device: Bicubic(2).bind(inputs), ("fine",))
+        return MethodCase(lambda device: Bicubic(2).bind(inputs), ("fine",))
 
     def network() -> Case:
-        return Case(partial(_network_job, scene), ("map", "scores"), autocast=True)
+        return MethodCase(partial(_network_job, scene), ("map", "scores"), autocast=True)
 
-    return {"mnf-lda": mnf_lda, "mnf-lda-edge": mnf_lda_edge, "lola-specvit": lola_specvit, "rx": rx, "bicubic": bicubic, "network": network}
+    def pretrain() -> Case:
+        return PretrainingCase(Recipe(), exact=LEARNED, autocast=True)
+
+    found = (mnf_lda, mnf_lda_edge, lola_specvit, rx, bicubic, network, pretrain)
+    return {make.__name__.replace("_", "-"): make for make in found}
 
 
 def _network_job(scene: ArraySource, device: str) -> Job:
@@ -158,13 +225,12 @@ def run(case: Case, scene: ArraySource, device: str, precision: Precision, tile:
     """Runs a case on a device that is warm."""
     import torch
 
-    options = RunOptions(tile=tile, threads=threads, device=device, precision=precision)
-    job = case.make(device)
+    once = case.ready(scene, device, precision, tile, threads)
     if device != "cpu":
-        compute(job, {"cube": scene}, layers=case.layers, options=options)
+        once()
         torch.cuda.reset_peak_memory_stats()
     start = time.perf_counter()
-    found = compute(job, {"cube": scene}, layers=case.layers, options=options).layers
+    found = once()
     seconds = time.perf_counter() - start
     return Run(found, seconds, torch.cuda.max_memory_allocated() if device != "cpu" else 0)
 
@@ -235,7 +301,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for option, value in (("rows", 300), ("cols", 300), ("bands", 200), ("threads", 4), ("tile", 120)):
         parser.add_argument(f"--{option}", type=int, default=value)
-    names = ("mnf-lda", "mnf-lda-edge", "lola-specvit", "rx", "bicubic", "network")
+    names = ("mnf-lda", "mnf-lda-edge", "lola-specvit", "rx", "bicubic", "network", "pretrain")
     parser.add_argument("--methods", nargs="*", default=list(names), choices=names, metavar="METHOD", help=", ".join(names))
     args = parser.parse_args()
     devices = ["cpu"]
