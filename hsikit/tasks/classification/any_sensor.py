@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hsikit.layers import Legend
     from hsikit.tasks.classification.transfer import Transfer
 
+WINDOWS = "; where bands are few, a model of `hsikit adapt --to` that sensor is better, as a rule"
 READ_OUT = "read_out"
 """The key of a job's provenance that says how a scene of another sensor is mapped."""
 NETWORKS = "; `hsikit adapt --to any` makes a model of it that reads other sensors out better, as a rule"
@@ -87,7 +88,7 @@ class AnySensor:
         lacking = lacking_bands(self.own.basis, info)
         if lacking is None:
             if (told := own_notice(self.own, info)) and self.progress is not None:
-                self.progress.note(f"note: {told}")
+                self.progress.note(f"note: {told}{WINDOWS if self.transfer.windows is not None else ''}")
             return self.own
         known = self.reader
         try:

@@ -15,6 +15,7 @@ from hsikit.spectral.resample import gaussian_resampling
 from hsikit.spectral.sensor_change import change_of
 from hsikit.tasks.band_scale import band_facts, scene_scale
 from hsikit.tasks.classification import labelled_windows
+from hsikit.tasks.classification.any_sensor import AnySensor
 from hsikit.tasks.classification.encoder import EncoderClassifier
 from hsikit.tasks.classification.encoder_features import features_at
 from hsikit.tasks.classification.labelled_windows import LabelledWindows, standardised_response
@@ -103,6 +104,14 @@ def test_a_head_for_another_sensor_is_that_of_a_training_on_its_scene(model: Enc
     assert not made.sensor_notice(other.info)
     restored = EncoderClassifier.from_state(*made.state())
     np.testing.assert_array_equal(layers_of(restored.bind({"cube": other.info}), other, 20, "map")["map"][0], maps[0])
+
+
+def test_where_they_are_kept_a_note_says_what_they_are_good_for(model: EncoderClassifier) -> None:
+    other, notes = as_sensor(SCENE, CENTRES, WIDTHS), []
+    for transfer in (gather_for(model, [LABELS]), gather_transfer([LABELS])):
+        assert transfer is not None
+        AnySensor(model, transfer, progress=mock.Mock(note=notes.append)).for_scene(other.info)
+    assert len(notes) == 2 and "adapt --to" in notes[0] and "adapt" not in notes[1]
 
 
 def test_they_are_kept_by_choice_and_by_the_methods_that_need_them(model: EncoderClassifier) -> None:
