@@ -29,7 +29,10 @@ RAW_FORM = (
 HEAD_ANEW = "the encoder stayed as it is; its head lda was fitted anew on {} of {} labelled pixels; its confidence is not calibrated"
 FROM_FEWER = "of {} labelled pixels {} were kept, and the networks learned from these"
 FEWER = "of {} labelled pixels {} were kept, and the refit rests on these"
-NEITHER = "`hsikit classify` maps scenes of other sensors with this very model, where it can read them; or resample the training scene, and train again"
+NEITHER = (
+    "`hsikit classify` maps scenes of other sensors with this very model, where it can read them; `hsikit adapt --to any` makes one of its labels "
+    "that reads every sensor; or resample the training scene, and train again"
+)
 
 
 @dataclass(frozen=True, eq=False)
