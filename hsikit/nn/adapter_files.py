@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from hsikit.errors import ModelError
-from hsikit.nn.adapted_layer import adapted_layers, remove_adapters
+from hsikit.nn.adapted_layer import AdaptedLayer, adapted_layers, remove_adapters
 from hsikit.nn.adaptformer import ParallelBottleneck, add_adaptformer
 from hsikit.nn.dora import DoRALinear, add_dora
 from hsikit.nn.lora import TRAINED_BESIDE, LoRALinear, add_lora, trained_parts
@@ -43,13 +43,18 @@ def adapter_state(module: nn.Module, beside: Sequence[str] = TRAINED_BESIDE) -> 
 
 def _tensors(module: nn.Module, beside: Sequence[str]) -> dict[str, Tensor]:
     """The module's own tensors by PEFT's names."""
-    layers = adapted_layers(module)
-    if not layers:
-        raise ValueError("no layer here has an adapter; call add_lora first")
+    layers = _require_layers(module)
     tensors = {f"{PREFIX}{path}.{name}": tensor for path, layer in layers.items() for name, tensor in layer.learned.items()}
     for path, part in trained_parts(module, beside):
         tensors |= {f"{PREFIX}{path}.{name}": tensor for name, tensor in part.state_dict(keep_vars=True).items()}
     return tensors
+
+
+def _require_layers(module: nn.Module) -> dict[str, AdaptedLayer]:
+    """The adapted layers by path, one at least."""
+    if not (layers := adapted_layers(module)):
+        raise ValueError("no layer here has an adapter; a head on a frozen base is kept by itself")
+    return layers
 
 
 def adapter_config(module: nn.Module, beside: Sequence[str] = TRAINED_BESIDE) -> dict[str, Any]:
@@ -58,7 +63,7 @@ def adapter_config(module: nn.Module, beside: Sequence[str] = TRAINED_BESIDE) ->
     Raises:
         ValueError: there are no adapters, or they differ in kind, rank or strength.
     """
-    layers = adapted_layers(module)
+    layers = _require_layers(module)
     kinds = [_own_config(layer) for layer in layers.values()]
     different = len({json.dumps(kind, sort_keys=True) for kind in kinds})
     if different != 1:

@@ -81,6 +81,14 @@ def test_peft_puts_a_tasks_own_part_on_the_plain_network(tmp_path: Path, how: st
         assert (theirs(x, BANDS, usable) - wanted).abs().max() > 1e-2
 
 
+@pytest.mark.parametrize("how", ["linear", "full"])
+def test_a_network_without_adapters_has_no_part_of_its_own(how: str) -> None:
+    model = network()
+    prepare(model, how)
+    with pytest.raises(ValueError, match="no layer here has an adapter; a head"):
+        model.own_part()
+
+
 def test_ways_to_tune_go_from_the_fewest_parameters_to_all() -> None:
     counts = {}
     for how in ADAPTATIONS:
