@@ -77,6 +77,7 @@ def train(
 
 def _report(model: Any) -> None:
     from hsikit.metrics.scores import Scores
+    from hsikit.tasks.telling import learned_share
 
     from .scores import show_calibration, show_classes, show_overlap, show_scores
 
@@ -85,6 +86,8 @@ def _report(model: Any) -> None:
     for note in record.notes:
         tell(f"note: {note}")
     say(f"split: {record.split}, seed {record.seed}; scored on {record.scores['scored']} pixels")
+    if learned := learned_share(model.method.settings):
+        say(f"parameters that learned from the labels: {learned}")
     names = {entry.code: entry.name for entry in model.method.legend.classes}
     show_overlap(record.report)
     show_scores(model.method.name, scores, {name: Scores.from_json(floor) for name, floor in record.floors.items()})

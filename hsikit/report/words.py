@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
-from hsikit.report.content import Content, MapFacts, Number
+from hsikit.report.content import Content, MapFacts, ModelFacts, Number
 from hsikit.report.references import HSIKIT, OF_METHOD, bibliography, cited
+from hsikit.tasks.telling import PARAMETERS, TUNED, learned_share
 from hsikit.train.pipeline import ELSEWHERE, REFITTED
 from hsikit.viz.spectra import LABELS
 
@@ -233,15 +235,27 @@ def _fitted(content: Content) -> str:
     model, split = content.model, content.split
     settings = ", ".join(
         f"{name.replace('_', ' ')} {_setting(value)}"
-        for name, value in model.settings.items()
+        for name, value in own_settings(model).items()
         if isinstance(value, (int, float, str)) and "accuracy" not in name
     )
+    if share := learned(model):
+        settings += f"; parameters that learned from the labels: {share}"
     chosen = f" ({settings})" if settings else ""
     if split is None:
         return f"The classifier knows {len(content.classes)} classes{chosen}."
     pixels = split.train + split.test + split.unused if model.refitted else split.train
     seed = f", seed {model.seed}" if model.seed is not None else ""
     return f"The classifier was trained on {count(pixels)} labelled pixels of {len(content.classes)} classes{chosen}{seed}."
+
+
+def own_settings(model: ModelFacts) -> dict[str, Any]:
+    """What was chosen in training; how many parameters learned is told in a sentence of its own (`learned`)."""
+    return {name: value for name, value in model.settings.items() if name not in (PARAMETERS, TUNED)}
+
+
+def learned(model: ModelFacts) -> str:
+    """How many of the model's parameters learned from the labels; "" where its folder does not say."""
+    return learned_share(model.settings)
 
 
 def _setting(value: float | str) -> str:

@@ -21,7 +21,7 @@ def test_from_a_scene_to_a_base_that_a_model_stands_on(place: Field, tmp_path: P
     assert done.code == 0 and f"wrote {base}" in done.out and "pretraining: 2 steps" in done.err
     assert is_pretrained(load_base(base)) and read_base_facts(base)["about"]["licence"] == "CC0-1.0"
     trained = run("train", "encoder", place.scene, "--labels", place.labels, "--base", base, "--no-calibrate", "-o", tmp_path / "model")
-    assert trained.code == 0
+    assert trained.code == 0 and "parameters that learned from the labels: " in trained.out
     assert run("pretrain", "--simulate", "desis", *SHORT, "-o", tmp_path / "quiet", "--quiet").text == ""
 
 

@@ -132,6 +132,13 @@ def test_the_methods_paragraph_says_what_a_paper_needs() -> None:
     assert "cross validated" not in text
 
 
+def test_parameters_that_learned_are_told_in_one_place() -> None:
+    made = model(settings={"head": "lora", "parameters": 12523, "parameters_tuned": 947})
+    assert words.learned(made) == "947 of 12,523 (7.6 %)" and words.own_settings(made) == {"head": "lora"}
+    assert "2 classes (head lora; parameters that learned from the labels: 947 of 12,523 (7.6 %))" in words.methods_paragraph(content(model=made))
+    assert words.learned(model()) == ""
+
+
 def test_everything_cited_is_among_the_references() -> None:
     found = content(areas=areas(), map=replace(content().map, smooth="60 steps"), assessment=assessment(temperature=2.0))
     text = words.references(found)

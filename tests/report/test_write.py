@@ -161,14 +161,16 @@ def test_files_of_other_kinds_are_refused(reported: Reported, tmp_path: Path, wh
         write_report(reported.map, reported.model, tmp_path / "report.html", **{which: tmp_path / "none.json"})
 
 
-def test_a_network_has_its_training_curve(reported: Reported, tmp_path: Path) -> None:
+def test_a_network_has_its_training_curve_and_its_parameters_counted(reported: Reported, tmp_path: Path) -> None:
     shutil.copytree(reported.model, tmp_path / "network")
     facts = json.loads((tmp_path / "network" / "model.json").read_text())
+    facts["options"] |= {"parameters": 12523, "parameters_tuned": 947}
     facts["history"] = {"loss": [2.0, 1.0, 0.5], "validation loss": [2.5, None, 0.75]}
     (tmp_path / "network" / "model.json").write_text(json.dumps(facts))
     write_report(reported.map, tmp_path / "network", tmp_path / "report.html")
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "#training" in [attributes["href"] for attributes in page.all("a")]
+    assert "947 of 12,523 (7.6 %)" in page.text and "parameters tuned" not in page.text
     assert any("loss from 2 to 0.5; validation loss from 2.5 to 0.75" in attributes["alt"] for attributes in page.all("img"))
     assert "training" not in [attributes.get("id") for attributes in Page(reported.page).all("section")]
 

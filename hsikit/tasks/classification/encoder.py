@@ -30,7 +30,7 @@ from hsikit.tasks.classification.labelled_windows import LabelledWindows, keep_w
 from hsikit.tasks.classification.samples import Samples, refuse_unknown, training_samples
 from hsikit.tasks.classification.scene_moments import scene_moments
 from hsikit.tasks.classification.seen_bands import SeenBands
-from hsikit.tasks.telling import teller
+from hsikit.tasks.telling import PARAMETERS, TUNED, teller
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -275,6 +275,7 @@ def _read_out(
     folder: Path | None, run: Any, progress: Any,
 ) -> Found:  # fmt: skip
     """The heads that leave the base as it is, fitted on features that the stages of a map give at the training pixels."""
+    from hsikit.nn.tuning import parameter_counts
     from hsikit.tasks.classification.encoder_tuning import linear_head
 
     tried = _tried(settings)
@@ -286,7 +287,9 @@ def _read_out(
         width = chosen_width(features, samples, tried)
         head, losses = linear_head(features[width], samples, seed, folder, teller(progress, "tuning"))
         weights, intercepts = (tensor.detach().numpy() for tensor in head.folded().parameters())
-    return {**_base_arrays(network), f"{HEAD}weight": weights, f"{HEAD}bias": intercepts}, {**settings, "width": width}, losses
+    own = weights.size + intercepts.size
+    settings = {**settings, "width": width, PARAMETERS: parameter_counts(network).total + own, TUNED: own}
+    return {**_base_arrays(network), f"{HEAD}weight": weights, f"{HEAD}bias": intercepts}, settings, losses
 
 
 def _tried(settings: Mapping[str, Any]) -> list[int]:
@@ -325,7 +328,7 @@ def _tuned(
     losses = tune(network, head, scenes, samples, bands, scales, seed, folder, teller(progress, "tuning"))
     network.head = network.head.folded()
     arrays = {f"{HEAD}{name}": tensor.detach().numpy() for name, tensor in network.head.named_parameters()}
-    settings = {**settings, "width": width, "parameters": counts.total, "parameters_tuned": counts.learning}
+    settings = {**settings, "width": width, PARAMETERS: counts.total, TUNED: counts.learning}
     if head in ("lora", "dora", "adaptformer"):
         config, state = network.own_part()
         arrays |= {f"{ADAPTER}{name}": tensor.numpy() for name, tensor in state.items()}

@@ -184,8 +184,8 @@ class LolaSpecVit(PixelClassifier):
             arrays = _discriminants(scenes, samples, network, learned, settings, far, run, progress)
         else:
             folder = None if workspace is None else workspace / "tuning"
-            arrays, losses, adapter = tuned(scenes, samples, network, settings, seed, folder, teller(progress, "tuning"))
-            history, settings = {**history, **losses}, {**settings, **({"adapter": adapter} if adapter else {})}
+            arrays, losses, recorded = tuned(scenes, samples, network, settings, seed, folder, teller(progress, "tuning"))
+            history, settings = {**history, **losses}, {**settings, **recorded}
         return cls(samples.basis, samples.legend, {**learned, **arrays}, dict(settings), history=history)
 
     def check_arrays(self) -> None:

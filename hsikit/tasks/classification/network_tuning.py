@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hsikit.tasks.classification.samples import Samples
 from hsikit.tasks.classification.spectral_network import SpectralNetwork, fit_or_resume
+from hsikit.tasks.telling import PARAMETERS, TUNED
 
 if TYPE_CHECKING:
     from hsikit.train.labelled import LabelledScene
@@ -34,7 +35,9 @@ def tuned(
     folder: Path | None,
     tell: Callable[[int, int, str], None],
 ) -> tuple[dict[str, NDArray[Any]], dict[str, list[float]], dict[str, Any]]:
-    """The arrays of a network that gives logits, with the adapter in PEFT's layout; losses by name; the adapter's configuration.
+    """The arrays of a network that gives logits, with the adapter in PEFT's layout; losses by name; what is recorded beside the settings.
+
+    That is how many parameters there are and learned, and the adapter's configuration.
 
     Args:
         scenes: see `PixelClassifier.train`.
@@ -49,7 +52,7 @@ def tuned(
 
     from hsikit.nn.adapter_files import adapter_config, adapter_state
     from hsikit.nn.lora import CyclicScale, merged_state
-    from hsikit.nn.tuning import Classifier, adapt, balanced_weights, probe
+    from hsikit.nn.tuning import Classifier, adapt, balanced_weights, parameter_counts, probe
 
     inputs = network.scaled(torch.from_numpy(_inputs(scenes, samples, network)))
     targets, classes = torch.from_numpy(samples.targets.astype(np.int64)), len(samples.legend)
@@ -61,6 +64,7 @@ def tuned(
         adapt(model, RANK, ALPHA, targets=network.lora_targets)
     elif head == "linear":
         probe(model)
+    counts = parameter_counts(model)
     held = held_out(samples.targets, seed)
     kept = torch.from_numpy(~held)
     validation = (inputs[~kept], targets[~kept]) if held.any() else None
@@ -70,12 +74,12 @@ def tuned(
         patience=TUNING["patience"] if validation is not None else None,
     )  # fmt: skip
     arrays = {_placed(name): tensor.numpy() for name, tensor in merged_state(model).items()}
-    config: dict[str, Any] = {}
+    recorded: dict[str, Any] = {PARAMETERS: counts.total, TUNED: counts.learning}
     if head == "lora":
-        config = adapter_config(model)
+        recorded["adapter"] = adapter_config(model)
         arrays |= {f"adapter.{name}": tensor.numpy() for name, tensor in adapter_state(model).items()}
     losses = {"tuning": list(history.losses), **({"validation": list(history.validation)} if history.validation else {})}
-    return arrays, losses, config
+    return arrays, losses, recorded
 
 
 def held_out(targets: NDArray[np.intp], seed: int) -> NDArray[np.bool_]:

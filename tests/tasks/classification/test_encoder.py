@@ -15,7 +15,7 @@ from torch import nn
 
 import hsikit
 from hsikit.errors import ModelError, OptionError
-from hsikit.nn.base_files import SHIPPED, read_base_facts, save_base
+from hsikit.nn.base_files import SHIPPED, load_base, read_base_facts, save_base
 from hsikit.nn.body import BandFacts, TaskNetwork
 from hsikit.nn.encoder import Encoder, build_encoder
 from hsikit.scene import Bands
@@ -28,6 +28,7 @@ from hsikit.tasks.classification.marginal_lda import MarginalLda
 from hsikit.tasks.classification.samples import training_samples
 from hsikit.tasks.classification.seen_bands import SeenBands
 from hsikit.tasks.classification.transfer import gather_transfer
+from hsikit.tasks.telling import learned_share
 from tests.tasks.bases import small_base
 from tests.tasks.classification.scenes import ArraySource, as_sensor, fields, labelled, layers_of, run_with, source
 
@@ -94,9 +95,13 @@ def test_the_adapter_is_kept_by_itself_and_counted(base: Path) -> None:
     for head in HEADS:
         adapter = model(base, head).adapter()
         assert (adapter is None) == (head in ("lda", "linear", "full"))
+        settings, body, top = model(base, head).settings, load_base(base), 3 * 16 + 3
+        weights = sum(parameter.numel() for parameter in body.parameters())
         if adapter is not None:
             assert adapter[1]["peft_type"] == ("ADAPTFORMER" if head == "adaptformer" else "LORA")
-            assert 0 < model(base, head).settings["parameters_tuned"] < model(base, head).settings["parameters"]
+            assert settings["parameters_tuned"] == sum(value.size for value in adapter[0].values()) < settings["parameters"]
+        else:
+            assert (settings["parameters_tuned"], settings["parameters"]) == (weights + top if head == "full" else top, weights + top)
     assert set(model(base, "lora").history) == {"tuning", "validation"}
 
 
@@ -144,6 +149,13 @@ def test_the_folders_adapter_opens_in_peft_beside_the_folders_base(base: Path, t
         for value in adapters.values():
             value.zero_()
         assert (theirs(values, bands) - wanted).abs().max() > 1e-2 * reach
+
+
+def test_models_of_folders_that_count_nothing_open(base: Path) -> None:
+    arrays, facts = model(base, "lda").state()
+    older = {name: value for name, value in facts["options"].items() if not name.startswith("parameters")}
+    assert learned_share(EncoderClassifier.from_state(arrays, {**facts, "options": older}).settings) == ""
+    assert learned_share(facts["options"]) == "51 of 11,755 (0.4 %)"
 
 
 def test_a_scene_of_another_sensor_is_mapped_directly_and_says_so(base: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,11 +28,11 @@ def base() -> SpectralNetwork:
 
 
 @cache
-def result(head: str) -> tuple[dict[str, np.ndarray], dict[str, list[float]], dict[str, object]]:
+def result(head: str) -> tuple[dict[str, np.ndarray], dict[str, list[float]], dict[str, Any]]:
     return tuned_anew(head)
 
 
-def tuned_anew(head: str, pretrain: str = "object", seed: int = 0) -> tuple[dict[str, np.ndarray], dict[str, list[float]], dict[str, object]]:
+def tuned_anew(head: str, pretrain: str = "object", seed: int = 0) -> tuple[dict[str, np.ndarray], dict[str, list[float]], dict[str, Any]]:
     marked, settings = [labels(25)], {"head": head, "pretrain": pretrain}
     with short(tuning=25):
         return tuned(marked, training_samples(marked), base(), settings, seed, None, lambda done, total, text: None)
@@ -70,17 +71,17 @@ def test_another_seed_holds_out_other_labels() -> None:
 
 def test_a_linear_head_leaves_the_network_as_it_was() -> None:
     before = {f"tuned.{name}": value for name, value in base().arrays().items() if name.startswith("encoder.")}
-    arrays, losses, config = result("linear")
+    arrays, losses, recorded = result("linear")
     for name, value in before.items():
         np.testing.assert_array_equal(arrays[name], value)
     assert arrays["tuned.top.weight"].shape == (4, 64)
-    assert config == {}
+    assert recorded == {"parameters": sum(value.size for value in arrays.values() if value.dtype != bool), "parameters_tuned": 4 * 64 + 4}
     assert losses["tuning"][-1] < 0.7 * losses["tuning"][0]
     assert len(losses["validation"]) == len(losses["tuning"])
 
 
 def test_adapters_change_the_weights_by_a_low_rank() -> None:
-    arrays, losses, config = result("lora")
+    arrays, losses, recorded = result("lora")
     before = base().arrays()
     changes = {name: arrays[f"tuned.{name}"] - value for name, value in before.items() if name.endswith(LOW_RANK) and name.startswith("encoder.")}
     assert len(changes) == 16
@@ -92,7 +93,8 @@ def test_adapters_change_the_weights_by_a_low_rank() -> None:
         np.testing.assert_array_equal(arrays[f"tuned.{name}"], before[name])
     for name in ("encoder.norm.weight", "encoder.stem.weight"):
         assert (arrays[f"tuned.{name}"] != before[name]).any()
-    assert config["r"] == RANK
+    assert recorded["adapter"]["r"] == RANK
+    assert recorded["parameters_tuned"] == sum(value.size for name, value in arrays.items() if name.startswith("adapter.")) < recorded["parameters"]
     assert losses["tuning"][-1] < 0.7 * losses["tuning"][0]
 
 
@@ -113,7 +115,8 @@ def test_the_network_given_stays_as_it_is_and_a_seed_repeats(head: str) -> None:
 
 
 def test_the_adapter_on_the_base_gives_the_tuned_logits() -> None:
-    arrays, _, config = result("lora")
+    arrays, _, recorded = result("lora")
+    config = recorded["adapter"]
     classifier = Classifier(build_encoder("tiny", BANDS, channels=2), 4)
     classifier.encoder.load_state_dict(base().encoder.state_dict())
     add_lora(classifier, config["target_modules"], config["r"], config["lora_alpha"])
