@@ -12,7 +12,7 @@ serves every task and every customer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -141,7 +141,7 @@ class TaskNetwork(nn.Module):
         return adapter_config(self), adapter_state(self)
 
 
-def prepare(network: TaskNetwork, how: str, rank: int = RANK, alpha: float = ALPHA, hidden: int = HIDDEN) -> list[str]:
+def prepare(network: TaskNetwork, how: str, rank: int = RANK, alpha: float = ALPHA, hidden: int = HIDDEN, targets: Sequence[str] = ()) -> list[str]:
     """Decides what of a network learns, and puts adapters where they belong.
 
     Args:
@@ -150,17 +150,18 @@ def prepare(network: TaskNetwork, how: str, rank: int = RANK, alpha: float = ALP
         rank: of LoRA and DoRA.
         alpha: their strength, divided by the rank.
         hidden: channels of AdaptFormer's perceptrons.
+        targets: names of the layers that LoRA and DoRA go on, see `linear_layers`.
 
     Returns:
         The names of the parameters that learn.
 
     Raises:
-        ValueError: the body is not pretrained; or an unknown way.
+        ValueError: the body is not pretrained; an unknown way; or a target that is none.
     """
     if how == "linear":
         return probe(network)
     if how in ("lora", "dora"):
-        return adapt(network, rank, alpha, targets=linear_layers(network), kind=how)
+        return adapt(network, rank, alpha, targets=linear_layers(network, targets), kind=how)
     if how == "adaptformer":
         return adapt_beside(network, perceptrons(network), hidden)
     if how != "full":
@@ -171,12 +172,24 @@ def prepare(network: TaskNetwork, how: str, rank: int = RANK, alpha: float = ALP
     return [name for name, _ in network.named_parameters()]
 
 
-def linear_layers(network: TaskNetwork) -> list[str]:
+def linear_layers(network: TaskNetwork, names: Sequence[str] = ()) -> list[str]:
     """Paths of the linear layers that low-rank adapters belong on: those of the encoder's stages.
 
     Not those of the spectral adapter: what it makes of an instrument is learned from many instruments, not from one scene.
+
+    Args:
+        network: without adapters.
+        names: last parts of paths, as in `hsikit.nn.lora.add_lora`: of these layers alone; all where there are none.
+
+    Raises:
+        ValueError: a name that no layer of the stages has.
     """
-    return [path for path, layer in network.named_modules() if isinstance(layer, nn.Linear) and path.startswith(STAGES)]
+    paths = [path for path, layer in network.named_modules() if isinstance(layer, nn.Linear) and path.startswith(STAGES)]
+    meant = {name: {path for path in paths if path.endswith(f".{name}")} for name in names}
+    if lost := [name for name, found in meant.items() if not found]:
+        there = sorted({path.rpartition(".")[2] for path in paths})
+        raise ValueError(f"no linear layer of the encoder's stages is named {', '.join(lost)}; there are {', '.join(there)}")
+    return [path for path in paths if not names or any(path in found for found in meant.values())]
 
 
 def perceptrons(network: TaskNetwork) -> list[str]:

@@ -156,6 +156,7 @@ def fit(
     progress: Progress | None = None,
     cyclic: CyclicScale | None = None,
     shares: Mapping[str, float] | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> History:
     """Trains a module in place and leaves it in evaluation mode, on the device that it was on.
 
@@ -177,6 +178,7 @@ def fit(
         progress: who is told after each step.
         cyclic: how the adapters' strength moves from step to step; `cyclic.most` holds in validation and at the end.
         shares: of the learning rate, by parameter name, for parameters that have not all of it (`hsikit.nn.layer_decay`).
+        about: options of the module that its weights do not show, as JSON values: snapshots of a run with others are not gone on with.
 
     Raises:
         OptionError: an option out of range, no such device, or a loss that is no longer finite.
@@ -188,7 +190,7 @@ def fit(
     plan = Plan(epochs, batch, lr, weight_decay, schedule, seed, clip, patience, cyclic, dict(shares or {}))
     target = choose_device(device)
     check_arrays(module, arrays, validation, patience)
-    identity = _identity(module, arrays, validation, plan)
+    identity = _identity(module, arrays, validation, plan, about or {})
     state = State()
     notes: list[str] = []
     if folder is not None:
@@ -251,10 +253,17 @@ def check_arrays(module: nn.Module, arrays: Sequence[Tensor], validation: Sequen
             raise ValueError(f"{part} hold values that are not finite; leave those rows out")
 
 
-def _identity(module: nn.Module, arrays: Sequence[Tensor], validation: Sequence[Tensor] | None, plan: Plan) -> str:
+def _identity(module: nn.Module, arrays: Sequence[Tensor], validation: Sequence[Tensor] | None, plan: Plan, about: Mapping[str, Any]) -> str:
     """Tells one run from another: data, options, and the module as it was given."""
     parts = {"arrays": arrays, "validation": validation or ()}
     data = {name: digest({str(number): array for number, array in enumerate(given)}) for name, given in parts.items()}
     learning = [name for name, parameter in module.named_parameters() if parameter.requires_grad]
-    facts: dict[str, Any] = {"module": type(module).__name__, "weights": digest(module.state_dict()), "learning": learning, **data, **asdict(plan)}
+    facts: dict[str, Any] = {
+        "module": type(module).__name__,
+        "weights": digest(module.state_dict()),
+        "learning": learning,
+        **data,
+        **asdict(plan),
+        "about": dict(about),
+    }
     return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -268,7 +268,7 @@ def test_where_all_snapshots_are_damaged_training_starts_anew_and_says_so(tmp_pa
     assert history.notes[-1] == "training starts from the beginning"
 
 
-@pytest.mark.parametrize("options", [{"seed": 1}, {"epochs": 7}, {"validation": samples(10)}])
+@pytest.mark.parametrize("options", [{"seed": 1}, {"epochs": 7}, {"validation": samples(10)}, {"about": {"alpha": 4.0}}])
 def test_another_run_in_the_folder_is_not_touched(tmp_path: Path, options: dict[str, object]) -> None:
     run(tmp_path)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}

@@ -26,6 +26,7 @@ from hsikit.tasks.classification.base import PixelClassifier
 from hsikit.tasks.classification.basis import Basis
 from hsikit.tasks.classification.encoder_features import feature_cost, features_at, pixel_numbers
 from hsikit.tasks.classification.encoder_readout import axes_of, chosen_width, fit_both, principal_axes, read_out
+from hsikit.tasks.classification.encoder_settings import OF_HEADS, layer_names, own_settings
 from hsikit.tasks.classification.labelled_windows import LabelledWindows, keep_windows, standardised_response
 from hsikit.tasks.classification.samples import Samples, refuse_unknown, training_samples
 from hsikit.tasks.classification.scene_moments import scene_moments
@@ -79,8 +80,10 @@ class EncoderClassifier(PixelClassifier):
             progress: passed to it, and told of each step.
             workspace: folder for snapshots of the tuning.
             options: `base`, a folder that `hsikit pretrain` wrote, hsikit's own unless given; `head`, one of `HEADS`, "lda" unless given; `width`, the side
-                of the square whose mean is judged: 1, 3, 5 ..., chosen inside the labels unless given;
-                `rank` of "lora" and "dora".
+                of the square whose mean is judged: 1, 3, 5 ..., chosen inside the labels unless given; and what some heads have alone (`OF_HEADS`):
+                `rank` (4), `alpha` (twice the rank) and `targets` ("enter,leave": last parts of the paths of linear layers in the encoder's stages; all
+                of them) of "lora" and "dora"; `cyclic` of "lora" ("yes", or the steps of a cycle: its strength moves in training); `hidden` (8), channels of
+                "adaptformer"; `decay` (0.8) of the learning rate of "full", from a layer to the one before.
 
         Raises:
             OptionError: an unknown option, or a value that makes no sense.
@@ -93,6 +96,7 @@ class EncoderClassifier(PixelClassifier):
         settings = parse_settings(options)
         folder = Path(options.get("base") or SHIPPED)
         network = _network_on_base(folder)
+        _check_targets(network, settings)
         base = {"name": folder.resolve().name, "weights": digest(network.encoder.state_dict())}
         samples = training_samples(scenes, most=PER_CLASS, seed=seed)
         basis = SeenBands(samples.basis.sensor, samples.basis.quantity, samples.basis.bands)
@@ -234,23 +238,21 @@ class EncoderClassifier(PixelClassifier):
 
 
 def parse_settings(options: Mapping[str, Any]) -> dict[str, Any]:
-    """All settings, the usual ones where the user gave none; a `width` of None is to be chosen.
+    """The head, the width, None where it is to be chosen, and what the user gave of `OF_HEADS`.
 
     Raises:
         OptionError: an unknown option, or a value out of range.
     """
-    refuse_unknown("encoder", options, ("base", "head", "width", "rank"))
+    refuse_unknown("encoder", options, ("base", "head", "width", *OF_HEADS))
     given = {name: value for name, value in options.items() if value is not None}
     if not isinstance(given.get("base", ""), str):
         raise OptionError("base", f"{given['base']!r} is not text, as the model's record of its training keeps it", "Give the folder's path as a string")
-    head, width, rank = given.get("head", "lda"), given.get("width"), given.get("rank")
+    head, width = given.get("head", "lda"), given.get("width")
     if head not in HEADS:
         raise OptionError("head", f"{head!r} is none of {', '.join(HEADS)}")
     if width is not None and (not isinstance(width, int) or isinstance(width, bool) or not 1 <= width <= 99 or width % 2 == 0):
         raise OptionError("width", f"{width!r} is not an odd number from 1 to 99")
-    if rank is not None and (head not in ("lora", "dora") or not isinstance(rank, int) or isinstance(rank, bool) or rank < 1):
-        raise OptionError("rank", f"{rank!r} is no rank of the head {head!r}", "Give a whole number of 1 or more with head=lora or head=dora, or leave it out")
-    return {"head": head, "width": width, **({"rank": rank} if rank is not None else {})}
+    return {"head": head, "width": width, **own_settings(head, given)}
 
 
 def _network_on_base(folder: Any) -> TaskNetwork:
@@ -265,6 +267,20 @@ def _network_on_base(folder: Any) -> TaskNetwork:
     from hsikit.nn.body import TaskNetwork
 
     return TaskNetwork(load_body(folder), nn.Identity()).eval()
+
+
+def _check_targets(network: TaskNetwork, settings: Mapping[str, Any]) -> None:
+    """Raises OptionError, before any work, where low-rank adapters are to go on layers that the encoder lacks."""
+    from hsikit.nn.body import linear_layers
+
+    try:
+        linear_layers(network, _targets(settings))
+    except ValueError as error:
+        raise OptionError("targets", str(error)) from error
+
+
+def _targets(settings: Mapping[str, Any]) -> list[str]:
+    return layer_names(settings["targets"]) if "targets" in settings else []
 
 
 Found = tuple[dict[str, NDArray[Any]], dict[str, Any], dict[str, list[float]]]
@@ -307,7 +323,7 @@ def _tuned(
     """
     import torch
 
-    from hsikit.nn.body import RANK, prepare
+    from hsikit.nn.body import HIDDEN, RANK, prepare
     from hsikit.nn.tuning import parameter_counts
     from hsikit.tasks.classification.encoder_tuning import discriminant_head, linear_head, tune
 
@@ -322,10 +338,10 @@ def _tuned(
     else:
         network.head = discriminant_head(features[width], samples, axes, seed)
     torch.manual_seed(seed)
-    prepare(network, head, rank, 2.0 * rank)
+    prepare(network, head, rank, float(settings.get("alpha", 2 * rank)), settings.get("hidden", HIDDEN), _targets(settings))
     counts = parameter_counts(network)
     bands = _shared_facts(samples, scales)
-    losses = tune(network, head, scenes, samples, bands, scales, seed, folder, teller(progress, "tuning"))
+    losses = tune(network, settings, scenes, samples, bands, scales, seed, folder, teller(progress, "tuning"))
     network.head = network.head.folded()
     arrays = {f"{HEAD}{name}": tensor.detach().numpy() for name, tensor in network.head.named_parameters()}
     settings = {**settings, "width": width, PARAMETERS: counts.total, TUNED: counts.learning}

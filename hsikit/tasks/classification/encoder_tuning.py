@@ -67,8 +67,8 @@ class Chips:
 
 
 def tune(
-    network: TaskNetwork, how: str, scenes: Sequence[LabelledScene], samples: Samples, bands: BandFacts, scales: Mapping[int, BandScale], seed: int,
-    folder: Path | None, tell: Callable[[int, int, str], None],
+    network: TaskNetwork, settings: Mapping[str, Any], scenes: Sequence[LabelledScene], samples: Samples, bands: BandFacts, scales: Mapping[int, BandScale],
+    seed: int, folder: Path | None, tell: Callable[[int, int, str], None],
 ) -> dict[str, list[float]]:  # fmt: skip
     """Tunes a network in place, early stopping on one label in five of each class; the losses by name.
 
@@ -77,7 +77,7 @@ def tune(
 
     Args:
         network: what of it learns is decided already (`hsikit.nn.body.prepare`).
-        how: a key of `RATES`.
+        settings: `head`, a key of `RATES`; also `cyclic`, steps of a cycle of the adapters' strength, and `decay`, see `DECAY`, where they are given.
         scenes: see `PixelClassifier.train`.
         samples: their training pixels.
         bands: of all scenes.
@@ -91,6 +91,7 @@ def tune(
     from hsikit.nn.body import require_halo
     from hsikit.nn.dense_classifier import DenseClassifier
     from hsikit.nn.layer_decay import rate_shares
+    from hsikit.nn.lora import CyclicScale
     from hsikit.nn.tuning import balanced_weights
 
     halo = require_halo(network.body)
@@ -103,7 +104,12 @@ def tune(
     training, validation = chips.part(held=False), chips.part(held=True)
     assert training is not None
     start = {name: parameter.detach().clone() for name, parameter in network.named_parameters() if parameter.requires_grad}
-    losses = _fitted(model, how, training, validation, seed, folder, tell, rate_shares(model, DECAY) if how == "full" else None)
+    more = {
+        "about": settings,
+        "cyclic": CyclicScale(settings["cyclic"]) if "cyclic" in settings else None,
+        "shares": rate_shares(model, settings.get("decay", DECAY)) if settings["head"] == "full" else None,
+    }
+    losses = _fitted(model, settings["head"], training, validation, seed, folder, tell, **more)
     go_part_of_the_way(network, start, WAY)
     return losses
 
@@ -146,7 +152,7 @@ def linear_head(
     as_they_are = torch.nn.Identity()
     as_they_are.width = features.shape[1]
     model = Classifier(as_they_are, len(samples.legend), balanced_weights(targets, len(samples.legend)), SMOOTHING, NOISE)
-    history = _fitted(model, "linear", (inputs[~held], targets[~held]), (inputs[held], targets[held]) if held.any() else None, seed, folder, tell, None)
+    history = _fitted(model, "linear", (inputs[~held], targets[~held]), (inputs[held], targets[held]) if held.any() else None, seed, folder, tell)
     return StandardisedHead(torch.from_numpy(centre), torch.from_numpy(scale), model.head.weight.detach(), model.head.bias.detach()), history
 
 
@@ -176,12 +182,12 @@ def _surprise(logits: NDArray[np.float64], targets: NDArray[np.intp]) -> float:
 
 def _fitted(
     model: nn.Module, how: str, training: Sequence[Tensor], validation: Sequence[Tensor] | None, seed: int, folder: Path | None,
-    tell: Callable[[int, int, str], None], shares: Mapping[str, float] | None,
+    tell: Callable[[int, int, str], None], **more: Any,
 ) -> dict[str, list[float]]:  # fmt: skip
-    """Trains in place, stopping early where labels are held out; the losses by name."""
+    """Trains in place, stopping early where labels are held out; `more` is for `hsikit.nn.fit.fit`; the losses by name."""
     history = fit_or_resume(
         model, training, lr=RATES[how], seed=seed, folder=folder, progress=tell, validation=validation, epochs=TUNING["epochs"], batch=TUNING["batch"],
-        patience=TUNING["patience"] if validation is not None else None, shares=shares,
+        patience=TUNING["patience"] if validation is not None else None, **more,
     )  # fmt: skip
     return {"tuning": list(history.losses), **({"validation": list(history.validation)} if history.validation else {})}
 
