@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from hsikit.nn.band_sampling import drop_bands
+from hsikit.nn.adapters.bands import known_widths
+from hsikit.nn.band_sampling import drop_bands, sample_bands
 from hsikit.nn.body import BandFacts, TaskNetwork
 
 UNLABELLED = -1
 """Code of a chip's pixel without a label."""
+FIRST, LAST = 400.0, 2500.0
+"""What every spectral adapter sees (nm)."""
 
 
 class StandardisedHead(nn.Module):
@@ -54,7 +58,8 @@ class StandardisedHead(nn.Module):
 class DenseClassifier(nn.Module):
     """A body with a linear head, and the loss by which it is tuned.
 
-    In training, noise is added and bands are dropped, so that what is tuned on one instrument leans on no single band of it.
+    In training, noise is added and bands are dropped, so that what is tuned on one instrument leans on no single band of it; or any number of
+    bands is drawn, so that it does not lean on there being many either.
 
     Args:
         network: its head gives K logits.
@@ -63,14 +68,15 @@ class DenseClassifier(nn.Module):
         smoothing: share of each label that is spread over all classes, from 0 to below 1.
         noise: standard deviation of normal noise, in deviations of each band.
         dropped: share of the bands that are dropped, from 0 to below 1.
+        sampled: whether instead bands are drawn by `hsikit.nn.band_sampling.sample_bands`, one at least that every adapter sees.
     """
 
     weights: Tensor
 
-    def __init__(self, network: TaskNetwork, bands: BandFacts, weights: Tensor, smoothing: float, noise: float, dropped: float) -> None:
+    def __init__(self, network: TaskNetwork, bands: BandFacts, weights: Tensor, smoothing: float, noise: float, dropped: float, sampled: bool = False) -> None:
         super().__init__()
-        self.network, self.bands = network, bands
-        self.smoothing, self.noise, self.dropped = smoothing, noise, dropped
+        self.network, self.bands = network, _with_widths(bands) if sampled else bands
+        self.smoothing, self.noise, self.dropped, self.sampled = smoothing, noise, dropped, sampled
         self.register_buffer("weights", weights.detach().float().clone(), persistent=False)
 
     def loss(self, batch: Sequence[Tensor], generator: Generator) -> Tensor:
@@ -84,8 +90,22 @@ class DenseClassifier(nn.Module):
         bands = self.bands.on(values.device)
         if self.training:
             values = values + self.noise * torch.randn(values.shape, generator=generator).to(values.device)
-            bands = bands.only(drop_bands(bands.valid, self.dropped, generator))
+            bands = bands.only(self._kept(bands, generator))
         labelled = codes != UNLABELLED
         logits = self.network(values, bands, usable).movedim(1, -1)[labelled].float()
         each = functional.cross_entropy(logits, codes[labelled], reduction="none", label_smoothing=self.smoothing)
         return (self.weights[codes[labelled]] * each).sum() / labelled.sum().clamp(min=1)
+
+    def _kept(self, bands: BandFacts, generator: Generator) -> Tensor:
+        """The bands of one step, bool (C,)."""
+        if not self.sampled:
+            return drop_bands(bands.valid, self.dropped, generator)
+        seen = (bands.wavelength >= FIRST) & (bands.wavelength <= LAST) & (bands.fwhm > 0)
+        return sample_bands(bands.valid, generator, least=1 + int((bands.valid & ~seen).sum()))
+
+
+def _with_widths(bands: BandFacts) -> BandFacts:
+    """With the spacing of all bands in place of unknown widths: that of a few would be another."""
+    widths = bands.fwhm.double()
+    widths[bands.valid] = known_widths(bands.wavelength[bands.valid].double(), widths[bands.valid])
+    return replace(bands, fwhm=widths)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -173,6 +174,22 @@ def test_the_loss_is_the_weighted_mean_over_labelled_pixels() -> None:
     noisy = float(tuned.train().loss((values, usable, codes), drawn).detach())
     assert noisy != pytest.approx(wanted, rel=1e-4)
     assert float(tuned.loss((values, usable, torch.full((1, 4, 4), -1)), drawn).detach()) == 0.0
+
+
+def test_drawn_bands_are_any_number_and_one_at_least_that_every_adapter_sees() -> None:
+    model, chip = network(), (window(4, 4), torch.ones(1, 4, 4, dtype=torch.bool), torch.zeros(1, 4, 4, dtype=torch.int64))
+    wavelength, counts = torch.cat([WAVELENGTH[:12], torch.linspace(8000.0, 12000.0, 8)]), []
+    bands = BandFacts(wavelength, torch.full((20,), float("nan")), BANDS.valid & (torch.arange(20) != 5))
+    tuned, generator = DenseClassifier(model, bands, torch.ones(3), 0.0, 0.0, 0.1, sampled=True).train(), torch.Generator().manual_seed(0)
+    with mock.patch.object(TaskNetwork, "forward", autospec=True, side_effect=TaskNetwork.forward) as seen:
+        for _ in range(60):
+            assert tuned.loss(chip, generator).isfinite()
+    for call in seen.call_args_list:
+        given: BandFacts = call.args[2]
+        counts.append(int(given.valid.sum()))
+        assert not given.valid[5] and given.valid[:12].any() and given.fwhm[given.valid].isfinite().all()
+    assert (min(counts), max(counts)) == (9, 19) and 12 < np.mean(counts) < 16
+    tuned.eval().loss(chip, generator)
 
 
 def test_bands_that_are_left_out_do_not_count() -> None:

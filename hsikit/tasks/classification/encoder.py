@@ -83,7 +83,8 @@ class EncoderClassifier(PixelClassifier):
                 of the square whose mean is judged: 1, 3, 5 ..., chosen inside the labels unless given; and what some heads have alone (`OF_HEADS`):
                 `rank` (4), `alpha` (twice the rank) and `targets` ("enter,leave": last parts of the paths of linear layers in the encoder's stages; all
                 of them) of "lora" and "dora"; `cyclic` of "lora" ("yes", or the steps of a cycle: its strength moves in training); `hidden` (8), channels of
-                "adaptformer"; `decay` (0.8) of the learning rate of "full", from a layer to the one before.
+                "adaptformer"; `decay` (0.8) of the learning rate of "full", from a layer to the one before; `bands` of these four: "drop" leaves out one in
+                ten in each step of the training, "sample" draws how many are seen, from one to all, and which.
 
         Raises:
             OptionError: an unknown option, or a value that makes no sense.

@@ -29,6 +29,7 @@ OF_HEADS: Mapping[str, tuple[tuple[str, ...], Callable[[Any], bool], str]] = {
     "alpha": (("lora", "dora"), lambda value: _is_positive(value, 1e6), "a number above 0, up to a million,"),
     "targets": (("lora", "dora"), lambda value: isinstance(value, str) and all(layer_names(value)), "names of layers with commas between them"),
     "cyclic": (("lora",), _is_cycle, "yes, no, or the steps of a cycle, 2 or more,"),
+    "bands": (("lora", "dora", "adaptformer", "full"), lambda value: value in ("drop", "sample"), "drop or sample"),
     "hidden": (("adaptformer",), lambda value: _is_whole(value, 1), "a whole number of 1 or more"),
     "decay": (("full",), lambda value: _is_positive(value, 1.0), "a number above 0, up to 1,"),
 }

@@ -77,7 +77,8 @@ def tune(
 
     Args:
         network: what of it learns is decided already (`hsikit.nn.body.prepare`).
-        settings: `head`, a key of `RATES`; also `cyclic`, steps of a cycle of the adapters' strength, and `decay`, see `DECAY`, where they are given.
+        settings: `head`, a key of `RATES`; also `cyclic`, steps of a cycle of the adapters' strength, `decay`, see `DECAY`, and `bands`, "drop" or
+            "sample", see `DenseClassifier`, where they are given.
         scenes: see `PixelClassifier.train`.
         samples: their training pixels.
         bands: of all scenes.
@@ -100,7 +101,7 @@ def tune(
         tell(0, 0, f"note: of {len(samples.codes)} labelled pixels {len(chosen.codes)} were tuned on, which fit into memory")
     chips = chips_of(scenes, chosen, scales, halo, seed)
     weights = balanced_weights(torch.from_numpy(chosen.targets.astype(np.int64)), len(chosen.legend))
-    model = DenseClassifier(network, bands, weights, SMOOTHING, NOISE, DROPPED)
+    model = DenseClassifier(network, bands, weights, SMOOTHING, NOISE, DROPPED, sampled=settings.get("bands") == "sample")
     training, validation = chips.part(held=False), chips.part(held=True)
     assert training is not None
     start = {name: parameter.detach().clone() for name, parameter in network.named_parameters() if parameter.requires_grad}

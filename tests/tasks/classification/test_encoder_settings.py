@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from hsikit.errors import OptionError
+from hsikit.nn import dense_classifier
+from hsikit.nn.band_sampling import sample_bands
 from hsikit.nn.layer_decay import rate_shares
 from hsikit.nn.lora import CyclicScale
 from hsikit.tasks.classification import encoder_tuning
@@ -103,6 +105,14 @@ def test_the_decay_of_the_learning_rate_is_the_users(base: Path) -> None:
     assert same(tuned(base, "full", decay=0.8), usual(base, "full"))
 
 
+@pytest.mark.parametrize("head", ["lora", "full"])
+def test_bands_are_dropped_or_drawn(base: Path, head: str) -> None:
+    with mock.patch.object(dense_classifier, "sample_bands", side_effect=sample_bands) as drawn:
+        assert not same(tuned(base, head, bands="sample"), usual(base, head))
+        steps = drawn.call_count
+        assert steps > 0 and same(tuned(base, head, bands="drop"), usual(base, head)) and drawn.call_count == steps
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [
@@ -120,6 +130,8 @@ def test_the_decay_of_the_learning_rate_is_the_users(base: Path) -> None:
         ({"head": "lora", "hidden": 4}, "no hidden of the head 'lora'"),
         ({"head": "adaptformer", "hidden": 0}, "hidden: 0 "),
         ({"head": "adaptformer", "hidden": 2.5}, "hidden: 2.5 "),
+        ({"head": "lora", "bands": "all"}, "bands: 'all' .* Give drop or sample"),
+        ({"head": "linear", "bands": "sample"}, "no bands of the head 'linear'"),
         ({"decay": 0.5}, "no decay of the head 'lda'"),
         ({"head": "full", "decay": 0}, "decay: 0 "),
         ({"head": "full", "decay": 1.5}, "decay: 1.5 "),
