@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hsikit.errors import ModelError, OptionError, OutputError
 from hsikit.nn.body import require_halo
-from hsikit.nn.encoder import Encoder
+from hsikit.nn.encoder import EXACT, Encoder
 from hsikit.nn.lora import is_pretrained
 from hsikit.nn.snapshots import digest
 
@@ -91,7 +91,7 @@ def load_body(folder: str | Path) -> Encoder:
     """The encoder of a base folder as the body of a task.
 
     Raises:
-        ModelError: see `load_base`; or it has learned nothing, or sees the whole map, which in tiles would not be that of one pass.
+        ModelError: see `load_base`; or it has learned nothing, or no halo makes its maps in tiles those of one pass.
     """
     encoder = load_base(folder)
     if not is_pretrained(encoder):
@@ -99,7 +99,7 @@ def load_body(folder: str | Path) -> Encoder:
     try:
         require_halo(encoder)
     except ValueError as error:
-        raise ModelError(folder, str(error), "Pretrain the default preset") from error
+        raise ModelError(folder, str(error), f"Pretrain the preset {', '.join(EXACT[:-1])} or {EXACT[-1]}") from error
     return encoder
 
 

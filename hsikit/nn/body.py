@@ -53,6 +53,11 @@ class Body(Protocol):
         """Pixels around a tile with which `dense` is exact; None where there is no such number."""
         ...
 
+    @property
+    def unbounded(self) -> str:
+        """What makes that there is no such number, in words."""
+        ...
+
     def dense(self, window: Tensor, wavelength: Tensor, fwhm: Tensor, valid: Tensor, usable: Tensor | None = None) -> Tensor:
         """Features (B, width, H, W) of standardised values (B, C, H, W)."""
         ...
@@ -201,10 +206,10 @@ def require_halo(body: Body) -> int:
     """Pixels around a tile with which the features of its core are exact.
 
     Raises:
-        ValueError: a mixer sees the whole map.
+        ValueError: there is no such number: a mixer sees the whole map, or what it sees depends on where the map begins.
     """
     if body.halo is None:
-        raise ValueError("a mixer of this encoder sees the whole map, so that a map in tiles would not be that of the whole; use a preset of finite reach")
+        raise ValueError(f"a map in tiles would not be that of one pass: this encoder has {body.unbounded}")
     return body.halo
 
 

@@ -22,8 +22,10 @@ from torch.nn import functional
 from hsikit.errors import OptionError
 from hsikit.nn.adapters import ADAPTERS, Adapter, TokenAdapter, build_adapter
 from hsikit.nn.adapters.bands import known_widths
-from hsikit.nn.encoder_blocks import EncoderStage, MixerSpec, Reduction, counted_pixels, fold_tokens, token_validity, unfold_tokens
+from hsikit.nn.encoder_blocks import EncoderBlock, EncoderStage, MixerSpec, Reduction, counted_pixels, fold_tokens, token_validity, unfold_tokens
+from hsikit.nn.feed_forward import FEED_FORWARDS
 from hsikit.nn.lora import PRETRAINED
+from hsikit.nn.mixers import MIXERS
 from hsikit.nn.mixers.base import masked
 from hsikit.nn.wavelength_code import WavelengthEmbedding
 
@@ -106,6 +108,8 @@ PRESETS: Mapping[str, Preset] = {
     "morpmamba-paper": Preset(channels=(64,), depths=(2,), mixers=((_PAPER,),)),
 }
 """Presets by name: after the backbones they are named for, small, and over any sensor's bands."""
+EXACT = ("base", "small", "tiny", "convnext", "poolformer")
+"""Those that are exact over tiles, on which tasks can stand."""
 
 
 class Encoder(nn.Module):
@@ -148,6 +152,16 @@ class Encoder(nn.Module):
         if None in reaches or max(self.strides) > 1:
             return None
         return sum(reach for reach in reaches if reach is not None)
+
+    @property
+    def unbounded(self) -> str:
+        """What makes that there is no `halo`, in words; "" where there is one."""
+        names = {kind: f"the {what} `{name}`" for what, table in (("mixer", MIXERS), ("feed-forward part", FEED_FORWARDS)) for name, kind in table.items()}
+        blocks = [block for block in self.stages.modules() if isinstance(block, EncoderBlock)]
+        causes = [f"{names[type(part)]}, which sees {part.sees}" for block in blocks for part in (block.mixer, block.feed_forward) if part.reach is None]
+        if max(self.strides) > 1:
+            causes.insert(0, f"a stride of {max(self.strides)}, whose cells begin where the map begins")
+        return "; ".join(dict.fromkeys(causes))
 
     @property
     def lora_targets(self) -> tuple[str, ...]:

@@ -22,10 +22,12 @@ class FeedForward(nn.Module):
     Attributes:
         by_token: see `Mixer.by_token`.
         reach: see `Mixer.reach`.
+        sees: see `Mixer.sees`.
     """
 
     by_token: ClassVar[bool] = False
     reach: int | None = 0
+    sees: ClassVar[str] = "the whole map"
 
     def __init__(self, width: int, ratio: int) -> None:
         super().__init__()

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from hsikit.errors import OptionError, OutputError, RunError
 from hsikit.nn.base_files import save_base
-from hsikit.nn.encoder import Encoder, build_encoder
+from hsikit.nn.encoder import EXACT, Encoder, build_encoder
 from hsikit.nn.evening import even_features, feature_moments
 from hsikit.nn.fit import choose_device
 from hsikit.nn.lora import mark_pretrained
@@ -42,6 +42,7 @@ TRIED = 3
 """Steps that are timed to find how many fit into some minutes."""
 EVENED = 24
 """Examples by which the features are evened out at the end."""
+UNSERVED = "no method can stand on this base, whose maps in tiles would not be those of one pass: its encoder has {}. Exact are {}"
 PLAN = "plan.json"
 OPTIMIZER = "optimizer."
 
@@ -89,9 +90,12 @@ def pretrain(
     torch_state = torch.random.get_rng_state()
     try:
         torch.manual_seed(recipe.seed)
-        module = build_objective(recipe.objective, build_encoder(recipe.preset, **recipe.changes))
+        encoder = build_encoder(recipe.preset, **recipe.changes)
+        module = build_objective(recipe.objective, encoder)
     finally:
         torch.random.set_rng_state(torch_state)
+    if tell is not None and encoder.halo is None:
+        tell(0, 0, f"note: {UNSERVED.format(encoder.unbounded, ', '.join(EXACT))}")
     recipe = _with_steps(recipe, module, supplies, minutes, target, folder)
     state = _trained(module, supplies, recipe, target, folder, tell)
     module.to("cpu").eval()

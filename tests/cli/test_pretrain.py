@@ -25,6 +25,14 @@ def test_from_a_scene_to_a_base_that_a_model_stands_on(place: Field, tmp_path: P
     assert run("pretrain", "--simulate", "desis", *SHORT, "-o", tmp_path / "quiet", "--quiet").text == ""
 
 
+def test_a_base_that_no_method_can_use_is_told_of_and_refused_for_its_cause(place: Field, tmp_path: Path) -> None:
+    done = run("pretrain", "--simulate", "desis", "--preset", "swin", *SHORT[2:], "-o", tmp_path / "base")
+    assert done.code == 0 and "note: no method can stand on this base" in done.err and "windows that begin where the map begins" in done.err
+    for words in (("train", "encoder", place.scene, "--labels", place.labels), ("fill", place.scene, "--method", "encoder", "--bands", "800-900")):
+        refused = run(*words, "--base", tmp_path / "base", "-o", tmp_path / "out.tif")
+        assert refused.code == 2 and "a stride of 4" in refused.err and "Pretrain the preset base" in refused.err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -121,11 +121,29 @@ def test_a_random_body_is_refused(how: str) -> None:
     assert set(model.state_dict()) == before
 
 
-def test_an_unknown_way_and_a_body_without_bound_are_refused() -> None:
+def test_an_unknown_way_is_refused() -> None:
     with pytest.raises(ValueError, match="there are linear, lora"):
         prepare(network(), "prompt")
-    with pytest.raises(ValueError, match="sees the whole map"):
-        require_halo(build_encoder("tiny", channels=(16,), depths=(2,), width=16, mixers=(("channel",),)))
+
+
+@pytest.mark.parametrize(
+    ("preset", "cause"),
+    [
+        ("davit", "has the mixer `channel`, which sees the whole map$"),
+        ("swin", "has a stride of 4, whose cells begin where the map begins; the mixer `window`, which sees windows that begin where the map begins$"),
+        ("segformer", "a stride of 4, .*; the mixer `reduced`, which sees the whole map$"),
+        ("less-pooled", "a stride of 8, .*; the mixer `less`, which sees the whole map; the feed-forward part `pooled`, which sees the whole map$"),
+        ("morpmamba", "the mixer `morphology`, which"),
+    ],
+)
+def test_a_body_without_bound_is_refused_for_what_it_has(preset: str, cause: str) -> None:
+    with pytest.raises(ValueError, match=f"would not be that of one pass: .*{cause}"):
+        require_halo(build_encoder(preset))
+
+
+def test_strides_alone_are_no_fault_of_a_mixer() -> None:
+    with pytest.raises(ValueError, match="encoder has a stride of 2, whose cells begin where the map begins$"):
+        require_halo(build_encoder("tiny", strides=(2,)))
 
 
 def test_the_spectral_adapter_is_not_adapted() -> None:

@@ -12,12 +12,11 @@ from torch import Tensor
 from hsikit.errors import OptionError, WavelengthError
 from hsikit.nn import mixers
 from hsikit.nn.adapters import ADAPTERS
-from hsikit.nn.encoder import PRESETS, Encoder, build_encoder
+from hsikit.nn.encoder import EXACT, PRESETS, Encoder, build_encoder
 from hsikit.nn.lora import add_lora, freeze_base, is_pretrained, mark_pretrained
 from hsikit.nn.mixers import Context, Mixer
 from tests.nn.adapters.sensors import sensor, window
 
-EXACT = ["tiny", "small", "base", "convnext", "poolformer"]
 every_preset = pytest.mark.parametrize("name", PRESETS)
 
 
@@ -113,8 +112,9 @@ def test_the_default_is_exact_over_tiles_and_small() -> None:
     assert model.halo == 6
     assert model.strides == (1,)
     assert sum(p.numel() for p in model.parameters()) <= 3_000_000
-    assert [name for name in PRESETS if build_encoder(name).halo is not None] == EXACT
+    assert {name for name in PRESETS if build_encoder(name).halo is not None} == set(EXACT)
     assert build_encoder("tiny", strides=(2,)).halo is None
+    assert {name for name in PRESETS if not build_encoder(name).unbounded} == set(EXACT)
 
 
 @pytest.mark.parametrize("adapter", sorted(ADAPTERS))

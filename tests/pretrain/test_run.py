@@ -121,6 +121,17 @@ def test_progress_is_told_of_each_step(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("preset", "said"), [("tiny", []), ("vit", ["a stride of 8, whose cells", "the mixer `full`, which sees the whole map. Exact are base"])]
+)
+def test_an_encoder_that_no_method_can_stand_on_is_told_before_it_learns(tmp_path: Path, preset: str, said: list[str]) -> None:
+    progress, told = mock.Mock(), []
+    progress.note.side_effect = told.append
+    with mock.patch.object(run, "_with_steps", side_effect=Stopped), pytest.raises(Stopped):
+        pretrained(tmp_path / "base", preset=preset, changes={}, progress=progress)
+    assert len(told) == bool(said) and all(each in told[0] for each in said)
+
+
+@pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"objective": "nothing"}, "mae"),

@@ -30,11 +30,13 @@ class Mixer(nn.Module):
         by_token: takes the tokens of each pixel one after the other, C = T * width for any T; any other mixer sees one token at a time.
         reach: pixels at its own stride around a place that what it gives there depends on; None where that depends on the whole map, or
             on where the map begins.
+        sees: what that is, in words.
     """
 
     masks: ClassVar[bool] = True
     by_token: ClassVar[bool] = False
     reach: int | None = None
+    sees: ClassVar[str] = "the whole map"
 
     @abstractmethod
     def forward(self, x: Tensor, context: Context) -> Tensor:

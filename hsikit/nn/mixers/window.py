@@ -6,6 +6,8 @@ same. Windows begin where the map begins, so a tile sees other windows than the 
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -26,6 +28,8 @@ class WindowMixer(Mixer):
     Raises:
         ValueError: a shift out of range, a window below 1, or a width that is no multiple of the heads.
     """
+
+    sees: ClassVar[str] = "windows that begin where the map begins"
 
     def __init__(self, width: int, heads: int = 4, window: int = 7, shift: int = 0) -> None:
         super().__init__()

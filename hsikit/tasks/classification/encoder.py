@@ -88,7 +88,7 @@ class EncoderClassifier(PixelClassifier):
 
         Raises:
             OptionError: an unknown option, or a value that makes no sense.
-            ModelError: the base is missing or damaged, has learned nothing, or sees the whole map.
+            ModelError: the base is missing or damaged, has learned nothing, or is not exact over tiles.
         """
         from hsikit.nn.base_files import SHIPPED
         from hsikit.nn.snapshots import digest

@@ -240,7 +240,7 @@ def train_on_pictures(
     Raises:
         OptionError: an option out of its range.
         LabelError: there is no object.
-        ModelError: the encoder is missing or damaged, has learned nothing, or sees the whole map.
+        ModelError: the encoder is missing or damaged, has learned nothing, or is not exact over tiles.
     """
     if preset not in PRESETS:
         raise OptionError("preset", f"there is no '{preset}'", f"There are {', '.join(PRESETS)}")

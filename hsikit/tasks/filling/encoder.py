@@ -45,7 +45,7 @@ class EncoderFilling(BandFilling):
 
     Raises:
         OptionError: a number out of range.
-        ModelError: the base is missing or damaged, has learned nothing, or sees the whole map.
+        ModelError: the base is missing or damaged, has learned nothing, or is not exact over tiles.
     """
 
     name: ClassVar[str] = "encoder-filling"
