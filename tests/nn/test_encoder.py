@@ -15,6 +15,7 @@ from hsikit.nn.adapters import ADAPTERS
 from hsikit.nn.encoder import EXACT, PRESETS, Encoder, build_encoder
 from hsikit.nn.lora import add_lora, freeze_base, is_pretrained, mark_pretrained
 from hsikit.nn.mixers import Context, Mixer
+from hsikit.nn.pooling import GGeM
 from tests.nn.adapters.sensors import sensor, window
 
 every_preset = pytest.mark.parametrize("name", PRESETS)
@@ -123,6 +124,19 @@ def test_adapters_and_feed_forward_parts_go_together(adapter: str, feed_forward:
     model = build_encoder("tiny", channels=(16,), depths=(1,), adapter=adapter, feed_forward=feed_forward, position=True)
     assert model.dense(window(40), *sensor(40)).isfinite().all()
     assert model.halo == (2 if feed_forward == "mlp" else 3)
+
+
+@pytest.mark.parametrize(("preset", "adapter"), [("tiny", "conv"), ("tiny", "pixel"), ("less", "channel")])
+def test_tokens_are_pooled_by_the_power_mean_of_those_that_count(preset: str, adapter: str) -> None:
+    torch.manual_seed(0)
+    model = build_encoder(preset, channels=(16,), depths=(1,), adapter=adapter, adapter_options={"pool": "ggem"}).eval()
+    assert Encoder.from_config(model.config()).config()["adapter_options"] == {"pool": "ggem"} and isinstance(model.adapter.pool, GGeM)
+    x, (wavelength, fwhm, valid) = window(12), sensor(12)
+    valid[4], keep = False, torch.arange(12) != 4
+    wanted = model.dense(x, wavelength, fwhm, valid)
+    x[:, 4] = float("nan")
+    close(model.dense(x, wavelength, fwhm, valid), wanted)
+    close(model.dense(x[:, keep], wavelength[keep], fwhm[keep], valid[keep]), wanted)
 
 
 class Unmasked(Mixer):

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hsikit.nn.adapters.bands import Bands, ordered_spectra
-from hsikit.nn.attention import hidden
 from hsikit.nn.blocks import Block
+from hsikit.nn.pooling import Pooling, build_pooling
 
 TOKEN_NUMBERS = 2**23
 """Numbers in the tokens of the pixels that are mixed at once; bounds memory."""
@@ -77,26 +77,6 @@ class LinearAdapter(Adapter):
         """Weights of each band, shape (C, width), and what is added, shape (width,)."""
 
 
-class SequencePool(nn.Module):
-    """The mean of all tokens, weighted by a learned score (sequence pooling of CCT: Hassani et al., 2021, arXiv:2104.05704).
-
-    Args:
-        width: channels of a token.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        # No bias: a constant added to all scores changes nothing, and would never learn.
-        self.score = nn.Linear(width, 1, bias=False)
-
-    def forward(self, tokens: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Maps (n, tokens, width) to (n, width); the tokens that count are bool, shape (n, tokens), all where None."""
-        score: Tensor = self.score(tokens)
-        if valid is not None:
-            score = score + hidden(valid, score.dtype)[..., None]
-        return (score.softmax(1) * tokens).sum(1)
-
-
 class TokenAdapter(Adapter):
     """An adapter that makes tokens along the spectrum, mixes them, and pools them to features.
 
@@ -106,13 +86,14 @@ class TokenAdapter(Adapter):
         heads: of each attention.
         encoder: mixes the tokens instead of these blocks: maps (n, tokens, width) to the same shape, for any number of tokens. It may
             be frozen.
+        pool: over the tokens: "attention" (weighted by a learned score), "mean", or "ggem" (a power mean, its power learned for each head's channels).
     """
 
-    def __init__(self, width: int, depth: int, heads: int, encoder: nn.Module | None = None) -> None:
+    def __init__(self, width: int, depth: int, heads: int, encoder: nn.Module | None = None, pool: Pooling = "attention") -> None:
         super().__init__(width)
         self.encoder = encoder if encoder is not None else nn.Sequential(*[Block(width, heads, 2) for _ in range(depth)])
         self.norm = nn.LayerNorm(width)
-        self.pool = SequencePool(width)
+        self.pool = build_pooling(pool, width, heads)
 
     def tokens(self, window: Tensor, wavelength: Tensor, fwhm: Tensor, valid: Tensor) -> Tensor:
         """Tokens of every pixel before they are mixed, in ascending wavelength; arguments and errors of `forward`.

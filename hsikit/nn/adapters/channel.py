@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from hsikit.nn.adapters.bands import Bands
 from hsikit.nn.adapters.base import TokenAdapter
+from hsikit.nn.pooling import Pooling
 from hsikit.nn.wavelength_code import FWHM_PER_SIGMA, WavelengthEmbedding
 
 MOST_LONE_BANDS = 32
@@ -35,10 +36,11 @@ class ChannelAdapter(TokenAdapter):
         depth: see `TokenAdapter`.
         heads: see `TokenAdapter`.
         encoder: see `TokenAdapter`.
+        pool: see `TokenAdapter`.
     """
 
-    def __init__(self, width: int = 64, depth: int = 1, heads: int = 4, encoder: nn.Module | None = None) -> None:
-        super().__init__(width, depth, heads, encoder)
+    def __init__(self, width: int = 64, depth: int = 1, heads: int = 4, encoder: nn.Module | None = None, pool: Pooling = "attention") -> None:
+        super().__init__(width, depth, heads, encoder, pool)
         self.project = nn.Linear(DETAILS, width, bias=False)
         self.code = WavelengthEmbedding(width)
 

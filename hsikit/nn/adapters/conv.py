@@ -22,16 +22,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hsikit.nn.adapters.bands import Bands
-from hsikit.nn.adapters.base import Adapter, SequencePool
+from hsikit.nn.adapters.base import Adapter
 from hsikit.nn.adapters.canonical import CanonicalGrid
+from hsikit.nn.pooling import Pooling, build_pooling
 
 Form = Literal["canonical", "bands"]
-Pooling = Literal["mean", "attention"]
 
 PADDING = 1
 """Zeros at both ends of each convolution, as in the release."""
 CHANNELS = (32, 64)
 """Of the first two convolutions; the third has the adapter's width."""
+GROUPS = 4
+"""Of channels that share a power, with the pooling "ggem"."""
 
 
 class ConvAdapter(Adapter):
@@ -40,7 +42,8 @@ class ConvAdapter(Adapter):
     Args:
         width: features of a pixel, which are the channels of the last convolution.
         form: what the spectral axis is; see the module.
-        pool: over the spectral axis: "mean", or "attention" (weighted by a learned score).
+        pool: over the spectral axis: "mean", "attention" (weighted by a learned score), or "ggem" (a power mean, its power learned for each of four
+            groups of channels).
 
     Raises:
         ValueError: no such form or pooling.
@@ -48,19 +51,19 @@ class ConvAdapter(Adapter):
 
     def __init__(self, width: int = 128, form: Form = "canonical", pool: Pooling = "mean") -> None:
         super().__init__(width)
-        for what, given, known in (("form", form, get_args(Form)), ("pooling", pool, get_args(Pooling))):
-            if given not in known:
-                raise ValueError(f"no {what} '{given}'; there are {', '.join(known)}")
+        if form not in get_args(Form):
+            raise ValueError(f"no form '{form}'; there are {', '.join(get_args(Form))}")
         self.grid = CanonicalGrid() if form == "canonical" else None
         first, second = CHANNELS
         sizes = ((2 if self.grid else 1, first, 7, 5), (first, second, 7, 5), (second, width, 5, 3))
         self.layers = nn.Sequential(*[layer for size in sizes for layer in _layer(*size, own_norm=self.grid is not None)])
-        self.pool = SequencePool(width) if pool == "attention" else None
+        self.pool = build_pooling(pool, width, GROUPS)
 
     def features(self, spectra: Tensor, bands: Bands) -> Tensor:
         """See `Adapter.features`."""
         places: Tensor = self.layers(self._axis(spectra, bands))
-        return places.mean(2) if self.pool is None else self.pool(places.transpose(1, 2))
+        pooled: Tensor = self.pool(places.transpose(1, 2))
+        return pooled
 
     def _axis(self, spectra: Tensor, bands: Bands) -> Tensor:
         """What the first convolution runs along, shape (n, channels, places)."""

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from hsikit.nn.adapters.bands import Bands
 from hsikit.nn.adapters.base import TokenAdapter
+from hsikit.nn.pooling import Pooling
 from hsikit.nn.wavelength_code import WavelengthEmbedding
 
 
@@ -26,13 +27,14 @@ class PixelAdapter(TokenAdapter):
         depth: see `TokenAdapter`.
         heads: see `TokenAdapter`.
         encoder: see `TokenAdapter`; a frozen one learns nothing, the tokens before and the pooling after it do.
+        pool: see `TokenAdapter`.
 
     Raises:
         ValueError: a patch below 1.
     """
 
-    def __init__(self, width: int = 64, patch: int = 8, depth: int = 2, heads: int = 4, encoder: nn.Module | None = None) -> None:
-        super().__init__(width, depth, heads, encoder)
+    def __init__(self, width: int = 64, patch: int = 8, depth: int = 2, heads: int = 4, encoder: nn.Module | None = None, pool: Pooling = "attention") -> None:
+        super().__init__(width, depth, heads, encoder, pool)
         if patch < 1:
             raise ValueError(f"patch {patch} must be 1 or more")
         self.patch = patch

@@ -12,9 +12,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from hsikit.nn.adapters.base import SequencePool
 from hsikit.nn.attention import attend
 from hsikit.nn.mixers.base import Context, Mixer
+from hsikit.nn.pooling import SequencePool
 
 
 class GridPool(nn.Module):

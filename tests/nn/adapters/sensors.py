@@ -12,12 +12,16 @@ from hsikit.nn.adapters.bands import Bands
 
 MAKERS: dict[str, Callable[[], Adapter]] = {
     "channel": lambda: build_adapter("channel", width=16),
+    "channel-ggem": lambda: build_adapter("channel", width=16, pool="ggem"),
     "conv": lambda: build_adapter("conv", width=16),
     "conv-bands": lambda: build_adapter("conv", width=16, form="bands", pool="attention"),
+    "conv-ggem": lambda: build_adapter("conv", width=16, pool="ggem"),
     "grid": lambda: build_adapter("grid", width=16),
     "hyper-knots": lambda: build_adapter("hyper", width=16),
     "hyper-mlp": lambda: build_adapter("hyper", width=16, form="mlp"),
     "pixel": lambda: build_adapter("pixel", width=16),
+    "pixel-ggem": lambda: build_adapter("pixel", width=16, pool="ggem"),
+    "pixel-mean": lambda: build_adapter("pixel", width=16, pool="mean"),
     "pixel-bands": lambda: build_adapter("pixel", width=16, patch=1, depth=1),
     "ranges": lambda: build_adapter("ranges", width=16),
 }

@@ -51,15 +51,15 @@ def test_the_order_of_the_bands_changes_nothing(name: str, count: int) -> None:
 
 
 @every_adapter
-@pytest.mark.parametrize("count", [3, 224])
+@pytest.mark.parametrize("count", SIZES)
 def test_a_band_without_width_or_validity_changes_nothing(name: str, count: int) -> None:
-    model, x, (wavelength, fwhm, valid) = adapter(name), window(count), sensor(count)
+    model, x, (wavelength, fwhm, valid), at = adapter(name), window(count), sensor(count), min(2, count)
     wanted = model(x, wavelength, fwhm, valid)
-    more, centres = inserted(x, 2, float("nan"), 1), inserted(wavelength, 2, 700.0)
-    close(model(more, centres, inserted(fwhm, 2, 0.0), inserted(valid, 2, True)), wanted)
-    close(model(more, centres, inserted(fwhm, 2, 90.0), inserted(valid, 2, False)), wanted)
-    nowhere = inserted(wavelength, 2, float("nan"))
-    close(model(more, nowhere, inserted(fwhm, 2, float("nan")), inserted(valid, 2, False)), wanted)
+    more, centres = inserted(x, at, float("nan"), 1), inserted(wavelength, at, 700.0)
+    close(model(more, centres, inserted(fwhm, at, 0.0), inserted(valid, at, True)), wanted)
+    close(model(more, centres, inserted(fwhm, at, 90.0), inserted(valid, at, False)), wanted)
+    nowhere = inserted(wavelength, at, float("nan"))
+    close(model(more, nowhere, inserted(fwhm, at, float("nan")), inserted(valid, at, False)), wanted)
 
 
 @every_adapter

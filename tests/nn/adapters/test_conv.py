@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hsikit.nn.adapters.conv import ConvAdapter, WholeConv
+from hsikit.nn.pooling import SequencePool
 from tests.nn.adapters.sensors import sensor, window
 
 
@@ -88,7 +89,7 @@ def test_by_wavelength_a_kernel_sees_the_same_stretch_with_every_sampling() -> N
 
 def test_attention_weighs_places() -> None:
     mean, weighted, x, facts = conv(), conv(pool="attention"), window(150), sensor(150)
-    assert weighted.pool is not None
+    assert isinstance(weighted.pool, SequencePool)
     assert (mean(x, *facts) - weighted(x, *facts)).abs().max() > 1e-4
     nn.init.zeros_(weighted.pool.score.weight)
     torch.testing.assert_close(weighted(x, *facts), mean(x, *facts), atol=1e-5, rtol=1e-4)
@@ -97,5 +98,5 @@ def test_attention_weighs_places() -> None:
 def test_unknown_choices_are_refused() -> None:
     with pytest.raises(ValueError, match="no form 'spiral'; there are canonical, bands"):
         ConvAdapter(form="spiral")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="no pooling 'max'; there are mean, attention"):
+    with pytest.raises(ValueError, match="no pooling 'max'; there are mean, attention, ggem"):
         ConvAdapter(pool="max")  # type: ignore[arg-type]

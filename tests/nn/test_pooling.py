@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hsikit.nn.adapters.base import SequencePool
-from hsikit.nn.heads import GGeM
+from hsikit.nn.pooling import GGeM, MeanPool, SequencePool, build_pooling
 
 
 def tokens(low: float = 0.1) -> torch.Tensor:
@@ -33,13 +32,13 @@ def test_ggem_of_signed_features_is_finite_and_learns() -> None:
 
 def test_pooling_over_what_counts_is_pooling_over_that_alone() -> None:
     x, valid = tokens(), torch.tensor([[True, False, True, True, False]] * 3)
-    for pool in (GGeM(8), SequencePool(8)):
+    for pool in (GGeM(8), SequencePool(8), MeanPool()):
         torch.testing.assert_close(pool(x, valid), pool(x[:, valid[0]]))
 
 
 def test_every_token_counts() -> None:
     """The released SpectralGPT leaves out its first token, as if it were one of a class."""
-    for pool in (GGeM(8), SequencePool(8)):
+    for pool in (GGeM(8), SequencePool(8), MeanPool()):
         x = tokens().requires_grad_()
         pool(x).sum().backward()
         assert x.grad is not None and (x.grad.abs().amax(2) > 0).all()
@@ -49,3 +48,10 @@ def test_every_token_counts() -> None:
 def test_options_that_make_no_sense_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="is not"):
         GGeM(8, **options)  # type: ignore[arg-type]
+
+
+def test_poolings_have_names() -> None:
+    kinds = {name: type(build_pooling(name, 8, 2)) for name in ("mean", "attention", "ggem")}
+    assert kinds == {"mean": MeanPool, "attention": SequencePool, "ggem": GGeM}
+    with pytest.raises(ValueError, match="no pooling 'max'; there are mean, attention, ggem"):
+        build_pooling("max", 8, 2)
