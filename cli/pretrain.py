@@ -19,6 +19,9 @@ def pretrain(
     scenes: Annotated[list[str] | None, typer.Argument(help="Scenes of any sensors; none with --simulate.", show_default=False)] = None,
     simulate: Annotated[list[str] | None, typer.Option(help="Sensor whose scenes are simulated as needed; repeated.", show_default=False)] = None,
     preset: Annotated[str, typer.Option(help="Encoder: base, small, tiny, ...")] = "base",
+    adapter: Annotated[
+        str, typer.Option(help="Spectral adapter in place of the preset's: channel, conv, grid, hyper, pixel, ranges.", show_default=False)
+    ] = "",
     objective: Annotated[str, typer.Option(help="What is learned: detail, mae, multiscale, spectral-sum, mixup, less.")] = "detail",
     sensors: Annotated[str, typer.Option(help="Whether windows are also seen through instruments drawn by chance: random, or off.")] = "random",
     steps: Annotated[int, typer.Option(help="Steps of the training.")] = 2000,
@@ -42,8 +45,9 @@ def pretrain(
             tell(f"note: {notice}")
     with Bar(quiet) as bar:
         made = hsikit.pretrain(
-            sources, output, simulate=simulate or [], minutes=minutes, device=device, licence=licence, progress=bar, preset=preset, objective=objective,
-            sensors=sensors, steps=steps, window=window, windows=windows, scenes_per_step=per_step, lr=lr, seed=seed, **mask_args.options(),
+            sources, output, simulate=simulate or [], minutes=minutes, device=device, licence=licence, progress=bar, preset=preset, adapter=adapter,
+            objective=objective, sensors=sensors, steps=steps, window=window, windows=windows, scenes_per_step=per_step, lr=lr, seed=seed,
+            **mask_args.options(),
         )  # fmt: skip
     wrote([made], quiet)
 

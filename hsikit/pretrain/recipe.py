@@ -24,7 +24,8 @@ class Recipe:
 
     Attributes:
         preset: of the encoder, a key of `hsikit.nn.encoder.PRESETS`.
-        changes: attributes of the preset that differ.
+        adapter: a key of `hsikit.nn.adapters.ADAPTERS`; the preset's own where it is "".
+        changes: further attributes of the preset that differ.
         objective: a key of `hsikit.nn.rebuilding.OBJECTIVES`.
         sensors: "random": each window is also seen through an instrument drawn by chance; "off": through its own alone.
         steps: of the optimiser.
@@ -41,6 +42,7 @@ class Recipe:
     """
 
     preset: str = "base"
+    adapter: str = ""
     changes: Mapping[str, Any] = field(default_factory=dict)
     objective: str = "detail"
     sensors: str = "random"

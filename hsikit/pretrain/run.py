@@ -90,7 +90,7 @@ def pretrain(
     torch_state = torch.random.get_rng_state()
     try:
         torch.manual_seed(recipe.seed)
-        encoder = build_encoder(recipe.preset, **recipe.changes)
+        encoder = build_encoder(recipe.preset, **{**recipe.changes, **({"adapter": recipe.adapter} if recipe.adapter else {})})
         module = build_objective(recipe.objective, encoder)
     finally:
         torch.random.set_rng_state(torch_state)

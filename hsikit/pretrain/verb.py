@@ -39,8 +39,8 @@ def pretrain(
         mask: what is not learned from, in every scene: quality flags, rasters, polygons; see `hsikit.run`.
         dilate: pixels by which all that is grown.
         aoi: polygons; nothing outside is learned from.
-        **options: attributes of `hsikit.pretrain.recipe.Recipe`: `preset`, `objective`, `sensors` ("random" or "off"), `steps`, `window`, `lr`,
-            `seed` and others.
+        **options: attributes of `hsikit.pretrain.recipe.Recipe`: `preset`, `adapter`, `objective`, `sensors` ("random" or "off"), `steps`, `window`,
+            `lr`, `seed` and others.
 
     Returns:
         The folder.

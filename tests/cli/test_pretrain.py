@@ -9,7 +9,7 @@ import pytest
 from hsikit.nn.base_files import load_base, read_base_facts
 from hsikit.nn.lora import is_pretrained
 
-from .conftest import Field
+from .conftest import Field, codes_of
 from .verbs import run
 
 SHORT = ("--preset", "tiny", "--steps", 2, "--window", 8, "--windows", 2, "--device", "cpu")
@@ -23,6 +23,18 @@ def test_from_a_scene_to_a_base_that_a_model_stands_on(place: Field, tmp_path: P
     trained = run("train", "encoder", place.scene, "--labels", place.labels, "--base", base, "--no-calibrate", "-o", tmp_path / "model")
     assert trained.code == 0 and "parameters that learned from the labels: " in trained.out
     assert run("pretrain", "--simulate", "desis", *SHORT, "-o", tmp_path / "quiet", "--quiet").text == ""
+
+
+@pytest.mark.parametrize("adapter", ["ranges", "channel"])
+def test_another_adapter_makes_a_base_that_a_classifier_stands_on(place: Field, tmp_path: Path, adapter: str) -> None:
+    base, model, found = (tmp_path / name for name in ("base", "model", "map.tif"))
+    assert run("pretrain", "--simulate", "desis", *SHORT, "--adapter", adapter, "-o", base).code == 0
+    assert load_base(base).preset.adapter == adapter and read_base_facts(base)["about"]["recipe"]["adapter"] == adapter
+    words = ("--labels", place.labels, "--base", base, "--no-calibrate", "--no-refit")
+    assert run("train", "encoder", place.scene, *words, "-o", model).code == 0
+    assert run("classify", place.scene, "--model", model, "-o", found).code == 0
+    codes = codes_of(found)
+    assert (codes == place.made.truth)[codes > 0].mean() > 0.6
 
 
 def test_a_base_that_no_method_can_use_is_told_of_and_refused_for_its_cause(place: Field, tmp_path: Path) -> None:
@@ -42,6 +54,8 @@ def test_a_base_that_no_method_can_use_is_told_of_and_refused_for_its_cause(plac
         (("--simulate", "enmap", "--objective", "guess"), "none named 'guess'"),
         (("--simulate", "enmap", "--sensors", "off", "--objective", "mixup"), "two instruments"),
         (("--simulate", "enmap", "--preset", "huge"), "no preset 'huge'"),
+        (("--simulate", "enmap", "--adapter", "magic"), "adapter: there is no 'magic'. There are channel, conv, grid, hyper, pixel, ranges"),
+        (("--simulate", "enmap", "--preset", "less", "--adapter", "grid"), "the adapter 'grid' has no tokens"),
     ],
 )
 def test_wrong_words(tmp_path: Path, words: tuple[str, ...], said: str) -> None:

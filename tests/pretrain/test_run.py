@@ -13,9 +13,11 @@ import torch
 
 import hsikit
 from hsikit.errors import OptionError, OutputError, RunError
+from hsikit.nn.adapters.channel import ChannelAdapter
 from hsikit.nn.base_files import load_base, read_base_facts
 from hsikit.nn.encoder import build_encoder
 from hsikit.nn.lora import is_pretrained
+from hsikit.nn.pooling import GGeM
 from hsikit.nn.rebuilding import MaskedWindows, build_objective
 from hsikit.pretrain import run
 from hsikit.pretrain.recipe import Recipe
@@ -68,6 +70,12 @@ def test_a_base_that_was_trained_says_what_of(tmp_path: Path) -> None:
     torch.manual_seed(4)
     fresh = build_encoder("tiny", **SMALL).state_dict()
     assert any(not torch.equal(tensor, fresh[name]) for name, tensor in encoder.state_dict().items() if tensor.dim() > 1)
+
+
+def test_another_adapter_and_its_options(tmp_path: Path) -> None:
+    folder = pretrained(tmp_path / "base", adapter="channel", changes={**SMALL, "adapter_options": {"pool": "ggem"}}, steps=2)
+    assert isinstance(load_base(folder).adapter, ChannelAdapter) and isinstance(load_base(folder).adapter.pool, GGeM)
+    assert read_base_facts(folder)["about"]["recipe"]["adapter"] == "channel"
 
 
 def test_one_instrument_alone(tmp_path: Path) -> None:
