@@ -21,6 +21,8 @@ from hsikit.nn.dora import DoRALinear, add_dora
 from hsikit.nn.lora import TRAINED_BESIDE, LoRALinear, add_lora, trained_parts
 
 PREFIX = "base_model.model."
+HEAD = "head"
+"""Where a task network has its head."""
 TENSORS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
@@ -141,6 +143,29 @@ def attach_adapter(module: nn.Module, config: Mapping[str, Any], state: Mapping[
     except ModelError:
         remove_adapters(module)
         raise
+
+
+def split_head(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> tuple[nn.Linear, dict[str, Any], dict[str, Tensor]]:
+    """An adapter in two: its linear head, and what goes on a base that other heads share, whatever their numbers of classes.
+
+    Args:
+        config: see `adapter_config`.
+        state: see `adapter_state`.
+
+    Returns:
+        The head; configuration and tensors without it.
+
+    Raises:
+        ModelError: the adapter has no linear head.
+    """
+    prefix = f"{PREFIX}{HEAD}."
+    own = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+    if own.keys() != {"weight", "bias"} or own["weight"].dim() != 2:
+        raise ModelError("adapter", "it holds no linear head", "Use one out of a model folder of `hsikit train encoder`")
+    head = nn.Linear(own["weight"].shape[1], own["weight"].shape[0])
+    head.load_state_dict(own)
+    beside = [path for path in config.get("modules_to_save") or () if path != HEAD]
+    return head, {**config, "modules_to_save": beside or None}, {name: tensor for name, tensor in state.items() if not name.startswith(prefix)}
 
 
 def beside_of(config: Mapping[str, Any]) -> tuple[str, ...]:
