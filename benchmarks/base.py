@@ -10,7 +10,7 @@ test from the other); Potsdam, whole tiles apart, 12 to train and 6 to test, so 
 * `random`: the same on the network before any training, as it is drawn;
 * `evened`: the same, after its features were evened out on simulated scenes, as at the end of a pretraining: what is gained without training;
 * `scratch`: the same network trained on the labels alone, with noise and dropped bands; logits of 3 x 3 pixels are averaged;
-* `linear`, `lora`, `full`: these heads of the method `encoder` on the first base, trained and mapped as `hsikit train` and `classify` do it;
+* `linear`, `lora`, `dora`, `adaptformer`, `full`: these heads of the method `encoder` on the first base, trained and mapped as `hsikit train` and `classify` do it;
 * `svm` on single spectra, and `mnf-lda`, as `hsikit train` fits them.
 
 Overall / average accuracy in percent, means over draws; then each row's difference to `base` (the first one named), paired by draw, with
@@ -58,7 +58,7 @@ from hsikit.train.benchmark_statistics import paired_difference
 from hsikit.train.labelled import LabelledScene
 from hsikit.train.splits import class_halves_draw
 
-HEADS = ("linear", "lora", "full")
+HEADS = ("linear", "lora", "dora", "adaptformer", "full")
 ROWS = ("base", "random", "evened", "scratch", *HEADS, "svm", "mnf-lda")
 SCRATCH: Mapping[str, Any] = {"epochs": 40, "batch": 32, "lr": 2e-3}
 Positions = NDArray[np.intp]
@@ -241,7 +241,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--first", type=int, default=0, help="seed of the first draw")
     parser.add_argument("--scratch-draws", type=int, default=5, help="draws of the row `scratch`, which takes minutes each")
-    parser.add_argument("--tuned-draws", type=int, default=5, help="draws of the rows `linear`, `lora` and `full`")
+    parser.add_argument("--tuned-draws", type=int, default=5, help="draws of the rows of tuned heads")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     given = parser.parse_args()
     seeds = list(range(given.first, given.first + given.draws))

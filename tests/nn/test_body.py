@@ -142,7 +142,7 @@ def test_a_body_without_bound_is_refused_for_what_it_has(preset: str, cause: str
 
 
 def test_strides_alone_are_no_fault_of_a_mixer() -> None:
-    with pytest.raises(ValueError, match="encoder has a stride of 2, whose cells begin where the map begins$"):
+    with pytest.raises(ValueError, match=r"encoder has a stride of 2, whose cells begin where the map begins$"):
         require_halo(build_encoder("tiny", strides=(2,)))
 
 
