@@ -29,6 +29,8 @@ PREFIX = "windows_"
 """What their arrays are called by in a model folder."""
 LABELS, PIXELS, BYTES = 2000, 30_000, 6 << 20
 """Labelled pixels that are kept, pixels in all, and bytes of these, at most: the fewer pixels there are, the more components of each."""
+OF_CLASS = 20
+"""Labelled pixels that a small class keeps nevertheless."""
 BATCH = 16
 """Windows that go through a network at once."""
 
@@ -158,22 +160,20 @@ def keep_windows(scenes: Sequence[LabelledScene], samples: Samples, covariance: 
 
 def _affordable(samples: Samples, radius: int, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Positions of the kept samples, n of them, and scene, row and column of each place of their windows, shape (n, side, side, 3)."""
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(samples.codes))
-    # In turn from the classes by their share: any first part of this order has all classes.
-    rank = np.empty(len(order))
-    for target in np.unique(samples.targets):
-        mine = order[samples.targets[order] == target]
-        rank[mine] = (np.arange(len(mine)) + 0.5) / len(mine)
-    order = np.argsort(rank, kind="stable")[:LABELS]
-    offset = np.arange(-radius, radius + 1)
+    order = np.random.default_rng(seed).permutation(len(samples.codes))
+    offset, most = np.arange(-radius, radius + 1), LABELS
     while True:
-        chosen = np.sort(order)
-        rows, cols = np.broadcast_arrays(samples.rows[chosen][:, None, None] + offset[:, None], samples.cols[chosen][:, None, None] + offset)
-        pixels = np.stack([np.broadcast_to(samples.scene[chosen][:, None, None], rows.shape), rows, cols], -1)
-        if len(order) <= len(np.unique(samples.targets)) or len(np.unique(pixels.reshape(-1, 3), axis=0)) <= PIXELS:
+        chosen = np.sort(np.concatenate([_of_class(order[samples.targets[order] == target], most, len(order)) for target in np.unique(samples.targets)]))
+        rows, cols = (at[chosen][:, None, None] for at in (samples.rows, samples.cols))
+        pixels = np.stack(np.broadcast_arrays(samples.scene[chosen][:, None, None], rows + offset[:, None], cols + offset), -1)
+        if most <= 1 or len(np.unique(pixels.reshape(-1, 3), axis=0)) <= PIXELS:
             return chosen, pixels
-        order = order[: len(order) // 2]
+        most //= 2
+
+
+def _of_class(mine: NDArray[np.intp], most: int, total: int) -> NDArray[np.intp]:
+    """The first of a class: its share of so many, and what a small class keeps nevertheless."""
+    return mine[: max(OF_CLASS, round(most * len(mine) / total))]
 
 
 def standardised_response(change: SensorChange, covariance: Floats) -> Floats:
