@@ -86,7 +86,7 @@ def _report(model: Any) -> None:
     for note in record.notes:
         tell(f"note: {note}")
     say(f"split: {record.split}, seed {record.seed}; scored on {record.scores['scored']} pixels")
-    if learned := learned_share(model.method.settings):
+    if learned := learned_share(getattr(model.method, "settings", {})):
         say(f"parameters that learned from the labels: {learned}")
     names = {entry.code: entry.name for entry in model.method.legend.classes}
     show_overlap(record.report)

@@ -74,7 +74,7 @@ def score_as_sensors(
     from hsikit.transfer import adaptation_target
 
     for scene in test:
-        if lacking_bands(method.basis, scene.source.info) is not None:
+        if lacking_bands(method.basis, scene.source.info, own=True) is not None:
             advice = "Give a scene of the sensor that it was trained on"
             raise ModelError(scene.source.info.name, "it has not the model's bands, so nothing can be resampled from it", advice)
     targets = {name: adaptation_target(name) for name in sensors}

@@ -54,7 +54,10 @@ def test_a_method_that_takes_any_bands_is_scored_as_it_maps_them(tmp_path) -> No
         mapped = layers_of(model.bind({"cube": scene.info}), scene, None, "map")["map"][0][TEST.rows, TEST.cols]
         scored = found[READ_OUT, name].scores
         assert scored is not None and scored.overall == pytest.approx((mapped == TEST.codes)[mapped > 0].mean())
-    assert "cannot be refitted" in found[REFITTED, "sentinel-2"].refused
+    assert "no labelled windows" in found[REFITTED, "sentinel-2"].refused
+    other = replace(TEST, source=resampled(SCENE, "sentinel-2"))
+    with pytest.raises(ModelError, match="not the model's bands"):
+        score_as_sensors(model, KEPT, [other], ["landsat-8"], run=RUN)
 
 
 def test_what_a_sensor_cannot_answer_is_told_not_raised() -> None:

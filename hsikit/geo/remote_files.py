@@ -37,7 +37,8 @@ TOGETHER = 8
 STORE_METADATA = ("zarr.json", ".zmetadata", ".zgroup", ".zarray")
 MOST_LISTED = 10_000
 """Files of one folder; no product has so many."""
-_CHANGED = ("PreconditionFailed", "pre-conditions", "412")
+_CHANGED = ("PreconditionFailed", "pre-conditions", "(412)")
+"""What messages of a changed file hold; the number alone may stand in an address."""
 Answer = TypeVar("Answer")
 
 
@@ -146,6 +147,11 @@ def _extra() -> Iterator[None]:
         raise MissingExtraError("remote files", f"{missing} is not installed", 'Install it: pip install "hsikit[remote]"') from None
 
 
+def _tells_of_change(error: Exception) -> bool:
+    """Whether a server refused to read on in a file that is no longer the one that was begun."""
+    return getattr(error, "status", None) == 412 or any(sign in str(error) for sign in _CHANGED)
+
+
 @contextmanager
 def reached(path: RemotePath) -> Iterator[None]:
     """Lets no other error out than those of hsikit; none repeats what a library says, in which a signature may stand.
@@ -167,7 +173,7 @@ def reached(path: RemotePath) -> Iterator[None]:
     except Changed:
         raise SceneError(path, "changed while it was read", "Run the command again") from None
     except Exception as error:
-        if any(sign in str(error) for sign in _CHANGED) or type(error).__name__ == "FileExpired":
+        if _tells_of_change(error) or type(error).__name__ == "FileExpired":
             raise SceneError(path, "changed while it was read", "Run the command again") from None
         raise SceneError(
             path, f"cannot be reached ({type(error).__name__} after {ATTEMPTS} attempts)", "Check the address, the endpoint and the network"
@@ -299,7 +305,7 @@ async def _patiently(ask: Callable[[], Awaitable[Answer]]) -> Answer:
             raise
         except Exception as error:
             status = getattr(error, "status", None)
-            if any(sign in str(error) for sign in _CHANGED) or (status is not None and status < 500 and status != 429):
+            if _tells_of_change(error) or (status is not None and status < 500 and status != 429):
                 raise
             await asyncio.sleep(WAIT_SECONDS * 2 ** (attempt - 1))
     return await ask()

@@ -106,6 +106,6 @@ class DenseClassifier(nn.Module):
 
 def _with_widths(bands: BandFacts) -> BandFacts:
     """With the spacing of all bands in place of unknown widths: that of a few would be another."""
-    widths = bands.fwhm.double()
+    widths = bands.fwhm.double().clone()
     widths[bands.valid] = known_widths(bands.wavelength[bands.valid].double(), widths[bands.valid])
     return replace(bands, fwhm=widths)

@@ -264,6 +264,6 @@ def _identity(module: nn.Module, arrays: Sequence[Tensor], validation: Sequence[
         "learning": learning,
         **data,
         **asdict(plan),
-        "about": dict(about),
+        **({"about": dict(about)} if about else {}),
     }
     return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()

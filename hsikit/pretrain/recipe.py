@@ -85,7 +85,8 @@ class Recipe:
 
     def record(self) -> dict[str, Any]:
         """JSON values."""
-        return {**asdict(self), "changes": dict(self.changes)}
+        own = {name: value for name, value in asdict(self).items() if name != "adapter" or value}
+        return {**own, "changes": dict(self.changes)}
 
 
 def known_options() -> set[str]:

@@ -206,3 +206,14 @@ def test_without_the_extra_the_message_says_what_to_install(monkeypatch: pytest.
 def test_addresses_load_nothing_heavy() -> None:
     code = "import sys, hsikit.geo.remote, hsikit.geo.remote_files; print(*{'fsspec', 's3fs', 'aiohttp', 'botocore'} & set(sys.modules))"
     assert not subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_a_number_in_an_address_tells_of_no_change() -> None:
+    class Answer(Exception):
+        def __init__(self, status: int, text: str) -> None:
+            super().__init__(text)
+            self.status = status
+
+    assert not remote_files._tells_of_change(Answer(503, "503, message='Service Unavailable', url='http://127.0.0.1:41223/b.bin'"))
+    assert remote_files._tells_of_change(Answer(412, "412, message='Precondition Failed', url='http://127.0.0.1:80/b.bin'"))
+    assert remote_files._tells_of_change(OSError("An error occurred (412) when calling the HeadObject operation: Precondition Failed"))

@@ -11,7 +11,7 @@ from hsikit.method import Job
 from hsikit.scene import SceneInfo
 from hsikit.tasks.classification.basis import Basis
 from hsikit.tasks.classification.marginal_lda import MarginalLda
-from hsikit.tasks.classification.seen_bands import told_ranges
+from hsikit.tasks.classification.seen_bands import SeenBands, told_ranges
 from hsikit.tasks.classification.sensor_ensemble import SensorEnsemble
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class AnySensor:
 
 def maps_own_sensor_only(own: Any) -> bool:
     """Whether scenes of other sensors are mapped by what a model keeps: the classifier neither takes any bands nor reads itself out."""
-    return not isinstance(own, MarginalLda | SensorEnsemble) and not hasattr(own, "sensor_notice")
+    return not isinstance(own, MarginalLda | SensorEnsemble) and not isinstance(own.basis, SeenBands)
 
 
 def own_notice(own: Any, info: SceneInfo) -> str:
@@ -126,10 +126,16 @@ def own_notice(own: Any, info: SceneInfo) -> str:
     return str(own.sensor_notice(info)) if hasattr(own, "sensor_notice") else ""
 
 
-def lacking_bands(basis: Basis, info: SceneInfo) -> ModelError | None:
-    """What a scene lacks of the bands that a model reads, or of their quantity; None where it lacks nothing."""
+def lacking_bands(basis: Basis, info: SceneInfo, *, own: bool = False) -> ModelError | None:
+    """What a scene lacks of the bands that a model reads, or of their quantity; None where it lacks nothing.
+
+    Args:
+        basis: the model's.
+        info: of the scene.
+        own: whether the scene must have the model's very bands, also where the model takes others.
+    """
     try:
-        basis.match(info)
+        Basis.match(basis, info) if own else basis.match(info)
     except ModelError as error:
         return error
     return None

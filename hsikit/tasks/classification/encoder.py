@@ -61,7 +61,9 @@ class EncoderClassifier(PixelClassifier):
     """
 
     name: ClassVar[str] = "encoder"
-    learned_unlabelled: ClassVar[str] = "the mean and deviation of each band and, unless the head is linear, the principal components of the features"
+    learned_unlabelled: ClassVar[str] = (
+        "the mean and deviation of each band, their covariance (for other sensors) and, unless the head is linear, the principal components of the features"
+    )
     keeps_snapshots: ClassVar[bool] = True
     shapes: ClassVar[Mapping[str, tuple[str, ...]]] = {"head.weight": ("K", "D"), "head.bias": ("K",)}
     kinds: ClassVar[Mapping[str, tuple[type, ...]]] = {"head": (str,), "width": (int,), "encoder": (dict,)}
@@ -174,28 +176,36 @@ class EncoderClassifier(PixelClassifier):
         if "scene_covariance" not in self.arrays:
             return None
         samples = training_samples(scenes, most=PER_CLASS, seed=seed)
-        return keep_windows(scenes, samples, self.arrays["scene_covariance"].astype(np.float64), self.radius, seed)
+        mean, covariance = (self.arrays[name].astype(np.float64) for name in ("scene_mean", "scene_covariance"))
+        return keep_windows(scenes, samples, mean, covariance, self.radius, seed)
 
     def for_sensor(self, windows: LabelledWindows, change: SensorChange, basis: Basis) -> Self:
         """A model of another sensor: the head `lda` on the same features, fitted on labelled windows as that sensor would see them.
 
+        It maps that sensor alone: to estimate bands from what it sees of the training scenes would lose twice.
+
         Args:
-            windows: of `labelled_windows`.
-            change: from the model's bands to the other's, D of them.
+            windows: of `labelled_windows` of the model that was trained.
+            change: from that model's bands to the other's, D of them.
             basis: those D bands.
         """
         import torch
 
+        from hsikit.nn.adapter_files import PREFIX
         from hsikit.nn.body import BandFacts
 
-        mean, covariance = (self.arrays[name].astype(np.float64) for name in ("scene_mean", "scene_covariance"))
-        through = standardised_response(change, covariance)
+        through = standardised_response(change, windows.covariance)
         bands = BandFacts(*(torch.from_numpy(each.copy()) for each in (basis.bands.wavelength, basis.bands.fwhm, through.any(1))))
         features, scatter = windows.features(self._network("cpu"), through, bands, int(self.settings["width"]))
         weights, intercepts = fit_both(axes_of(scatter), features, windows.targets.astype(np.intp), len(self.legend))
-        seen = {"scene_mean": change.weights @ mean, "scene_covariance": change.weights @ covariance @ change.weights.T}
-        arrays = {**self.arrays, f"{HEAD}weight": weights, f"{HEAD}bias": intercepts, **seen}
-        return replace(self, basis=SeenBands(basis.sensor, basis.quantity, basis.bands), arrays=arrays, temperature=1.0, _placed={}, _networks={})
+        intercepts = intercepts + np.log(windows.shares / np.bincount(windows.targets) * len(windows.targets))
+        arrays = {name: value for name, value in self.arrays.items() if name not in ("scene_mean", "scene_covariance")}
+        for name, value in (("weight", weights), ("bias", intercepts)):
+            arrays[f"{HEAD}{name}"] = value
+            if (beside := f"{ADAPTER}{PREFIX}{HEAD}{name}") in arrays:
+                arrays[beside] = value.astype(np.float32)
+        settings = {name: value for name, value in self.settings.items() if name not in (PARAMETERS, TUNED)} | {"refitted": "lda"}
+        return replace(self, basis=basis, arrays=arrays, settings=settings, temperature=1.0, _placed={}, _networks={})
 
     def adapter(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | None:
         """The adapter in PEFT's layout, tensors and configuration; None where the head has none."""

@@ -21,6 +21,8 @@ from hsikit.tasks.classification.shrinkage_lda import fit_lda
 from hsikit.train.extract import windows_at
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from hsikit.nn.body import TaskNetwork
     from hsikit.tasks.band_scale import BandScale
     from hsikit.tasks.classification.basis import Basis
@@ -71,7 +73,7 @@ def _scatter(scene: LabelledScene, basis: Basis, network: TaskNetwork, scale: Ba
     index = basis.match(info)
     bands = band_facts(info.bands.take(index), scale)
     rows, cols = np.meshgrid(*(_lattice(size) for size in info.grid.shape), indexing="ij")
-    count, total, products = 0, torch.zeros(width, dtype=torch.float64), torch.zeros(width, width, dtype=torch.float64)
+    scatter = Scatter(width)
     for _, windows in windows_at(scene.source, rows.ravel(), cols.ravel(), index, RADIUS + halo, budget=BATCH_BYTES):
         filled, usable = filled_windows(windows, basis.bands.wavelength)
         inner = (slice(None), slice(halo, -halo or None), slice(halo, -halo or None))
@@ -80,9 +82,30 @@ def _scatter(scene: LabelledScene, basis: Basis, network: TaskNetwork, scale: Ba
             continue
         with torch.inference_mode():
             features = network.dense(scale.standardised(filled[some]).float(), bands, usable[some]).movedim(1, -1)
-        found = features[inner][usable[some][inner]].double()
-        count, total, products = count + len(found), total + found.sum(0), products + found.T @ found
-    return np.asarray((products - torch.outer(total, total) / max(count, 1)).numpy())
+        scatter.add(features[inner][usable[some][inner]].double())
+    return scatter.about_mean()
+
+
+class Scatter:
+    """Sum of squares and products of features of so many channels, as they come."""
+
+    def __init__(self, width: int) -> None:
+        import torch
+
+        self.count = 0
+        self.total, self.products = torch.zeros(width, dtype=torch.float64), torch.zeros(width, width, dtype=torch.float64)
+
+    def add(self, features: Tensor) -> None:
+        """Features (n, width), float64."""
+        self.count += len(features)
+        self.total += features.sum(0)
+        self.products += features.T @ features
+
+    def about_mean(self) -> Floats:
+        """About their mean, shape (width, width)."""
+        import torch
+
+        return np.asarray((self.products - torch.outer(self.total, self.total) / max(self.count, 1)).numpy())
 
 
 def _lattice(size: int) -> NDArray[np.intp]:

@@ -7,13 +7,14 @@ several windows is kept once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsikit.spectral.sensor_change import SensorChange
+from hsikit.tasks.classification.encoder_readout import Scatter
 from hsikit.tasks.classification.mnf_lda_choice import BATCH_BYTES, filled_windows
 from hsikit.tasks.classification.samples import Samples
 from hsikit.tasks.classification.scene_moments import CONSTANT, scene_moments
@@ -30,7 +31,8 @@ PREFIX = "windows_"
 LABELS, PIXELS, BYTES = 2000, 30_000, 6 << 20
 """Labelled pixels that are kept, pixels in all, and bytes of these, at most: the fewer pixels there are, the more components of each."""
 OF_CLASS = 20
-"""Labelled pixels that a small class keeps nevertheless."""
+"""Labelled pixels that a small class keeps nevertheless, where all classes can."""
+LARGEST = float(np.finfo(np.float16).max)
 BATCH = 16
 """Windows that go through a network at once."""
 
@@ -44,12 +46,18 @@ class LabelledWindows:
         values: components of each pixel, float16 of shape (M, P).
         index: the pixel at each place of a window, -1 where none is usable, shape (n, side, side).
         targets: class positions of the pixels in the middle, shape (n,).
+        shares: of the classes in the training, shape (K,).
+        mean: of the training scenes, shape (C,).
+        covariance: of their single pixels, shape (C, C).
     """
 
     axes: NDArray[np.float32]
     values: NDArray[np.float16]
     index: NDArray[np.int32]
     targets: NDArray[np.int32]
+    shares: Floats
+    mean: Floats
+    covariance: Floats
 
     @property
     def radius(self) -> int:
@@ -58,7 +66,7 @@ class LabelledWindows:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """By their names in a model folder."""
-        return {f"{PREFIX}{name}": getattr(self, name) for name in ("axes", "values", "index", "targets")}
+        return {f"{PREFIX}{field.name}": getattr(self, field.name) for field in fields(self)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], bands: int, classes: int) -> Self:
@@ -67,14 +75,18 @@ class LabelledWindows:
         Raises:
             KeyError, ValueError: one is missing, or they do not fit together.
         """
-        found = cls(*(arrays[f"{PREFIX}{name}"] for name in ("axes", "values", "index", "targets")))
+        found = cls(*(arrays[f"{PREFIX}{field.name}"] for field in fields(cls)))
         sides = found.index.shape[1:]
         whole = found.axes.ndim == found.values.ndim == 2 and found.axes.shape == (bands, found.values.shape[1])
         square = len(sides) == 2 and sides[0] == sides[1] and sides[0] % 2 == 1 and found.targets.shape == found.index.shape[:1]
-        if not (whole and square and np.isfinite(found.values).all() and np.isfinite(found.axes).all()):
+        known = (found.shares.shape, found.mean.shape, found.covariance.shape) == ((classes,), (bands,), (bands, bands))
+        numbers = (found.values, found.axes, found.shares, found.mean, found.covariance)
+        if not (whole and square and known and all(np.isfinite(each).all() for each in numbers) and (found.shares > 0).all()):
             raise ValueError("the kept windows are not whole, or do not fit together")
-        if not ((found.index >= -1) & (found.index < len(found.values))).all() or not ((found.targets >= 0) & (found.targets < classes)).all():
-            raise ValueError("the kept windows name pixels or classes that are not there")
+        if not ((found.index >= -1) & (found.index < len(found.values))).all() or (found.index[:, found.radius, found.radius] < 0).any():
+            raise ValueError("the kept windows name pixels that are not there")
+        if np.unique(found.targets).tolist() != list(range(classes)):
+            raise ValueError("the kept windows do not show every class")
         return found
 
     def features(self, network: TaskNetwork, through: Floats, bands: BandFacts, width: int) -> tuple[Floats, Floats]:
@@ -97,8 +109,7 @@ class LabelledWindows:
         cut = self.radius - require_halo(network.body) - width // 2
         index = torch.from_numpy(self.index[:, cut : self.index.shape[1] - cut, cut : self.index.shape[2] - cut].astype(np.int64))
         halo = require_halo(network.body)
-        found, count, total = [], 0, torch.zeros(network.body.width, dtype=torch.float64)
-        products = torch.zeros(network.body.width, network.body.width, dtype=torch.float64)
+        found, scatter = [], Scatter(network.body.width)
         for part in torch.split(index, BATCH):
             usable = part >= 0
             values = seen[part.clamp(min=0)].masked_fill_(~usable[..., None], 0.0)
@@ -106,21 +117,19 @@ class LabelledWindows:
                 features = network.dense(values.movedim(-1, 1), bands, usable).movedim(1, -1)
             inner = (slice(None), *2 * (slice(halo, -halo or None),))
             middle, counts = features[inner].double(), usable[inner]
-            middle = middle.masked_fill(~counts[..., None], 0.0)
-            found.append(middle.sum((1, 2)) / counts.sum((1, 2))[:, None])
-            each = middle[counts]
-            count, total, products = count + len(each), total + each.sum(0), products + each.T @ each
-        scatter = products - torch.outer(total, total) / count
-        return torch.cat(found).numpy(), scatter.numpy()
+            found.append(middle.masked_fill(~counts[..., None], 0.0).sum((1, 2)) / counts.sum((1, 2))[:, None])
+            scatter.add(middle[counts])
+        return torch.cat(found).numpy(), scatter.about_mean()
 
 
-def keep_windows(scenes: Sequence[LabelledScene], samples: Samples, covariance: Floats, radius: int, seed: int) -> LabelledWindows:
-    """Gathers windows of training pixels, as many as are affordable, each class by its share.
+def keep_windows(scenes: Sequence[LabelledScene], samples: Samples, mean: Floats, covariance: Floats, radius: int, seed: int) -> LabelledWindows | None:
+    """Gathers windows of training pixels, as many as are affordable, each class by its share; None where a scene has too few pixels to be standardised.
 
     Args:
         scenes: see `PixelClassifier.train`.
         samples: their training pixels.
-        covariance: of the scenes' single pixels, shape (C, C).
+        mean: of the scenes, shape (C,).
+        covariance: of their single pixels, shape (C, C).
         radius: pixels on each side.
         seed: which are kept where there are more.
     """
@@ -141,39 +150,36 @@ def keep_windows(scenes: Sequence[LabelledScene], samples: Samples, covariance: 
         match = samples.basis.match(scene.source.info)
         moments = scene_moments([scene.source], samples.basis, single=True)
         if moments is None:
-            index[mine] = -1
-            continue
-        mean, deviation = moments["scene_mean"], np.sqrt(np.diag(moments["scene_covariance"]))
-        varies = deviation > CONSTANT * np.abs(mean)
+            return None
+        centre, deviation = moments["scene_mean"], np.sqrt(np.diag(moments["scene_covariance"]))
+        varies = deviation > CONSTANT * np.abs(centre)
         rows, cols = samples.rows[chosen[mine]], samples.cols[chosen[mine]]
         for part, windows in windows_at(scene.source, rows, cols, match, radius, budget=BATCH_BYTES):
             filled, usable = filled_windows(windows, wavelength)
-            centred = np.moveaxis(filled.numpy(), 1, -1) - mean
+            centred = np.moveaxis(filled.numpy(), 1, -1) - centre
             standardised = np.divide(centred, deviation, out=np.zeros_like(centred), where=varies)
             usable = usable.numpy()
             at = index[mine[part]]
-            values[at[usable]] = (standardised[usable] @ axes).astype(np.float16)
+            # A pixel far out of range, such as a hole that nobody declared, ends at the largest number there is.
+            values[at[usable]] = (standardised[usable] @ axes).clip(-LARGEST, LARGEST).astype(np.float16)
             index[mine[part]] = np.where(usable, at, np.int32(-1))
-    some = index[:, radius, radius] >= 0
-    return LabelledWindows(axes, values, index[some], samples.targets[chosen][some].astype(np.int32))
+    shares = np.bincount(samples.targets) / len(samples.targets)
+    return LabelledWindows(axes, values, index, samples.targets[chosen].astype(np.int32), shares, mean, covariance)
 
 
 def _affordable(samples: Samples, radius: int, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Positions of the kept samples, n of them, and scene, row and column of each place of their windows, shape (n, side, side, 3)."""
     order = np.random.default_rng(seed).permutation(len(samples.codes))
-    offset, most = np.arange(-radius, radius + 1), LABELS
+    offset, most, classes = np.arange(-radius, radius + 1), LABELS, np.unique(samples.targets)
+    least = min(OF_CLASS, max(1, PIXELS // (len(classes) * len(offset) ** 2)))
     while True:
-        chosen = np.sort(np.concatenate([_of_class(order[samples.targets[order] == target], most, len(order)) for target in np.unique(samples.targets)]))
+        shares = [order[samples.targets[order] == target] for target in classes]
+        chosen = np.sort(np.concatenate([mine[: max(least, round(most * len(mine) / len(order)))] for mine in shares]))
         rows, cols = (at[chosen][:, None, None] for at in (samples.rows, samples.cols))
         pixels = np.stack(np.broadcast_arrays(samples.scene[chosen][:, None, None], rows + offset[:, None], cols + offset), -1)
         if most <= 1 or len(np.unique(pixels.reshape(-1, 3), axis=0)) <= PIXELS:
             return chosen, pixels
         most //= 2
-
-
-def _of_class(mine: NDArray[np.intp], most: int, total: int) -> NDArray[np.intp]:
-    """The first of a class: its share of so many, and what a small class keeps nevertheless."""
-    return mine[: max(OF_CLASS, round(most * len(mine) / total))]
 
 
 def standardised_response(change: SensorChange, covariance: Floats) -> Floats:

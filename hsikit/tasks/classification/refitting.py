@@ -78,8 +78,12 @@ def refitted(method: Any, transfer: Transfer, other: OtherSensor, *, seed: int =
     require_seen(change, other.name)
     basis = Basis(other.sensor, transfer.basis.quantity, other.bands.take(change.used))
     if isinstance(method, MarginalLda):
-        return replace(method, basis=basis, arrays=statistics_through(method.arrays, change), _placed={}), ()
-    if isinstance(method, EncoderClassifier) and transfer.windows is not None:
+        # What an adapted model knows went through its sensor's bands already; the original statistics did not.
+        original = transfer.arrays if transfer.origin else method.arrays
+        return replace(method, basis=basis, arrays=statistics_through(original, change), _placed={}), ()
+    if isinstance(method, EncoderClassifier):
+        if transfer.windows is None:
+            raise ModelError(method.name, "the model folder keeps no labelled windows to fit its head on", "Train it again without --no-spectra")
         return method.for_sensor(transfer.windows, change, basis), (HEAD_ANEW.format(len(transfer.windows.targets), transfer.pixels),)
     if not isinstance(method, (MnfLda, Svm, RandomForest)):
         raise ModelError(method.name, "it cannot be refitted from labelled spectra: it learns from whole scenes, or not from spectra", NEITHER)

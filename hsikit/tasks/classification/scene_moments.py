@@ -26,10 +26,10 @@ def scene_moments(sources: Sequence[Source], basis: Basis, *, single: bool = Fal
     Args:
         sources: one or more scenes of one sensor; each is counted once.
         basis: its bands.
-        single: whether the covariance is that of single pixels.
+        single: whether the covariance is that of single pixels, each scene's about its own mean.
     """
-    pixels, means = [], []
-    for source in {id(source): source for source in sources}.values():
+    pixels, means, scene = [], [], []
+    for number, source in enumerate({id(source): source for source in sources}.values()):
         rows, cols = (np.unique(np.linspace(0, length - 1, min(length, LATTICE)).astype(np.intp)) for length in source.info.grid.shape)
         grid = np.meshgrid(rows, cols, indexing="ij")
         for _, windows in windows_at(source, grid[0].ravel(), grid[1].ravel(), basis.match(source.info), 1, budget=BATCH_BYTES):
@@ -37,8 +37,13 @@ def scene_moments(sources: Sequence[Source], basis: Basis, *, single: bool = Fal
             seen = valid[:, 1, 1]
             total = values[seen].masked_fill_(~valid[seen][:, None], 0.0).sum((-2, -1))
             pixels.append(values[seen][..., 1, 1].numpy())
-            means.append(pixels[-1] if single else (total / valid[seen].sum((-2, -1))[:, None]).numpy())
+            means.append((total / valid[seen].sum((-2, -1))[:, None]).numpy())
+            scene.append(np.full(len(pixels[-1]), number))
     if sum(map(len, means)) < 2:
         return None
-    covariance = np.atleast_2d(np.cov(np.concatenate(means).T))
-    return {"scene_mean": np.asarray(np.concatenate(pixels).mean(0), np.float64), "scene_covariance": np.asarray(covariance, np.float64)}
+    of_pixels, numbers = np.concatenate(pixels), np.concatenate(scene)
+    found = np.concatenate(means)
+    if single:
+        found = of_pixels - np.stack([of_pixels[numbers == each].mean(0) for each in np.unique(numbers)])[np.unique(numbers, return_inverse=True)[1]]
+    covariance = np.atleast_2d(np.cov(found.T))
+    return {"scene_mean": np.asarray(of_pixels.mean(0), np.float64), "scene_covariance": np.asarray(covariance, np.float64)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -10,17 +11,21 @@ import numpy as np
 import pytest
 import torch
 
+from hsikit.errors import ModelError
 from hsikit.scene import Bands
 from hsikit.spectral.resample import gaussian_resampling
 from hsikit.spectral.sensor_change import change_of
 from hsikit.tasks.band_scale import band_facts, scene_scale
 from hsikit.tasks.classification import labelled_windows
 from hsikit.tasks.classification.any_sensor import AnySensor
+from hsikit.tasks.classification.basis import Basis
 from hsikit.tasks.classification.encoder import EncoderClassifier
 from hsikit.tasks.classification.encoder_features import features_at
 from hsikit.tasks.classification.labelled_windows import LabelledWindows, standardised_response
+from hsikit.tasks.classification.marginal_lda import MarginalLda
 from hsikit.tasks.classification.refitting import OtherSensor, refitted
 from hsikit.tasks.classification.samples import training_samples
+from hsikit.tasks.classification.scene_moments import scene_moments
 from hsikit.tasks.classification.transfer import Transfer, gather_transfer
 from hsikit.transfer import gather_transfer as gather_for
 from tests.tasks.bases import small_base
@@ -84,9 +89,9 @@ def test_a_sensors_standardised_values_follow_from_the_standardised_bands() -> N
     np.testing.assert_allclose(found, (seen - seen.mean(0)) / seen.std(0, ddof=1), atol=1e-9)
 
 
-def other_sensor(transfer: Transfer) -> OtherSensor:
+def other_sensor(transfer: Transfer, centres: Sequence[float] = CENTRES) -> OtherSensor:
     own = transfer.basis.bands
-    bands = Bands(np.array(CENTRES), np.array(WIDTHS), np.ones(6, bool), tuple(f"b{c:g}" for c in CENTRES))
+    bands = Bands(np.array(centres), np.full(len(centres), 200.0), np.ones(len(centres), bool), tuple(f"b{c:g}" for c in centres))
     return OtherSensor("other", "other", bands, gaussian_resampling(own.wavelength, own.fwhm, bands.wavelength, bands.fwhm))
 
 
@@ -104,6 +109,69 @@ def test_a_head_for_another_sensor_is_that_of_a_training_on_its_scene(model: Enc
     assert not made.sensor_notice(other.info)
     restored = EncoderClassifier.from_state(*made.state())
     np.testing.assert_array_equal(layers_of(restored.bind({"cube": other.info}), other, 20, "map")["map"][0], maps[0])
+
+
+def test_an_adapted_model_is_adapted_again_from_the_same_windows(model: EncoderClassifier) -> None:
+    transfer = gather_for(model, [LABELS])
+    assert transfer is not None
+    first, _ = refitted(model, transfer, other_sensor(transfer))
+    once, again = (
+        refitted(each, replace(transfer, origin={"model": "m"}), other_sensor(transfer, [600.0, 900.0, 1600.0, 2200.0]))[0] for each in (model, first)
+    )
+    np.testing.assert_array_equal(once.arrays["head.weight"], again.arrays["head.weight"])
+    # It has lost what a third sensor needs; what its folder keeps of the first has not.
+    third = as_sensor(SCENE, SCENE.info.bands.wavelength[1:12].tolist(), [150.0] * 11)
+    assert isinstance(AnySensor(again, replace(transfer, origin={"model": "m"})).for_scene(third.info), MarginalLda)
+
+
+def test_an_adapters_file_has_the_new_head(tmp_path: Path) -> None:
+    made = EncoderClassifier.train([LABELS], run=RUN, base=str(small_base(tmp_path / "base")), width=3, head="lora")
+    transfer = gather_for(made, [LABELS])
+    assert transfer is not None
+    again, _ = refitted(made, transfer, other_sensor(transfer))
+    own = again.adapter()
+    assert own is not None
+    for name in ("weight", "bias"):
+        np.testing.assert_allclose(own[0][f"base_model.model.head.{name}"], again.arrays[f"head.{name}"], rtol=1e-6)
+    assert again.settings["refitted"] == "lda" and "parameters" not in again.settings
+
+
+def test_the_classes_count_by_their_share_in_the_training(model: EncoderClassifier, windows: LabelledWindows) -> None:
+    basis = Basis(SCENE.info.sensor, SCENE.info.quantity, SCENE.info.bands)
+    own = change_of(np.eye(BANDS), SCENE.info.bands.wavelength)
+    rare = replace(windows, shares=np.array([1e-6, 0.5, 0.5]))
+    plain, other = (model.for_sensor(each, own, basis).arrays["head.bias"] for each in (windows, rare))
+    np.testing.assert_allclose(other - plain, np.log(rare.shares / windows.shares), atol=1e-9)
+
+
+def test_a_pixel_far_out_of_range_leaves_the_folder_whole(tmp_path: Path) -> None:
+    values = SCENE.values.copy()
+    row, col = int(LABELS.rows[0]), int(LABELS.cols[0])
+    values[:, row + (1 if row < 37 else -1), col] = 3e7
+    wild = source(values)
+    wild.info = SCENE.info.with_(identity=())
+    labels = replace(LABELS, source=wild)
+    with mock.patch.object(labelled_windows, "scene_moments", lambda *given, **more: scene_moments([SCENE], given[1], single=True)):
+        made = EncoderClassifier.train([labels], run=RUN, base=str(small_base(tmp_path / "base")), width=3)
+        transfer = gather_for(made, [labels])
+    assert transfer is not None and Transfer.from_state(*transfer.state()).windows is not None
+
+
+def test_scenes_that_differ_in_level_do_not_count_as_spread() -> None:
+    # Even along the spectrum, so that gaps are filled alike.
+    shifted = source(SCENE.values + 10 * np.arange(BANDS, dtype=np.float32)[:, None, None])
+    shifted.info = SCENE.info.with_(identity=())
+    basis = Basis(SCENE.info.sensor, SCENE.info.quantity, SCENE.info.bands)
+    one, two = (scene_moments(sources, basis, single=True) for sources in ([SCENE], [SCENE, shifted]))
+    assert one is not None and two is not None
+    np.testing.assert_allclose(two["scene_covariance"], one["scene_covariance"], rtol=0.01, atol=1e-3)
+
+
+def test_without_them_the_true_cause_is_told(model: EncoderClassifier) -> None:
+    bare = gather_for(model, [LABELS], spectra=False)
+    assert bare is not None
+    with pytest.raises(ModelError, match="no labelled windows"):
+        refitted(model, bare, other_sensor(bare))
 
 
 def test_where_they_are_kept_a_note_says_what_they_are_good_for(model: EncoderClassifier) -> None:
@@ -136,10 +204,12 @@ def test_damaged_ones_are_refused(windows: LabelledWindows) -> None:
     arrays = windows.arrays()
     damaged = {
         "windows_values": windows.values[:5], "windows_axes": windows.axes[1:], "windows_targets": windows.targets + 3,
-        "windows_index": windows.index[:, :-1],
+        "windows_index": windows.index[:, :-1], "windows_shares": windows.shares[1:], "windows_covariance": windows.covariance[1:],
     }  # fmt: skip
     for name, value in damaged.items():
         with pytest.raises(ValueError, match="kept windows"):
             LabelledWindows.from_arrays({**arrays, name: value}, BANDS, 3)
+    with pytest.raises(ValueError, match="every class"):
+        LabelledWindows.from_arrays({**arrays, "windows_targets": np.zeros_like(windows.targets)}, BANDS, 3)
     with pytest.raises(KeyError):
         LabelledWindows.from_arrays({name: value for name, value in arrays.items() if name != "windows_axes"}, BANDS, 3)
