@@ -176,8 +176,7 @@ class EncoderClassifier(PixelClassifier):
         if "scene_covariance" not in self.arrays:
             return None
         samples = training_samples(scenes, most=PER_CLASS, seed=seed)
-        mean, covariance = (self.arrays[name].astype(np.float64) for name in ("scene_mean", "scene_covariance"))
-        return keep_windows(scenes, samples, mean, covariance, self.radius, seed)
+        return keep_windows(scenes, samples, self.arrays["scene_covariance"].astype(np.float64), self.radius, seed)
 
     def for_sensor(self, windows: LabelledWindows, change: SensorChange, basis: Basis) -> Self:
         """A model of another sensor: the head `lda` on the same features, fitted on labelled windows as that sensor would see them.

@@ -47,8 +47,7 @@ class LabelledWindows:
         index: the pixel at each place of a window, -1 where none is usable, shape (n, side, side).
         targets: class positions of the pixels in the middle, shape (n,).
         shares: of the classes in the training, shape (K,).
-        mean: of the training scenes, shape (C,).
-        covariance: of their single pixels, shape (C, C).
+        covariance: of single pixels of the training scenes, shape (C, C).
     """
 
     axes: NDArray[np.float32]
@@ -56,7 +55,6 @@ class LabelledWindows:
     index: NDArray[np.int32]
     targets: NDArray[np.int32]
     shares: Floats
-    mean: Floats
     covariance: Floats
 
     @property
@@ -79,8 +77,8 @@ class LabelledWindows:
         sides = found.index.shape[1:]
         whole = found.axes.ndim == found.values.ndim == 2 and found.axes.shape == (bands, found.values.shape[1])
         square = len(sides) == 2 and sides[0] == sides[1] and sides[0] % 2 == 1 and found.targets.shape == found.index.shape[:1]
-        known = (found.shares.shape, found.mean.shape, found.covariance.shape) == ((classes,), (bands,), (bands, bands))
-        numbers = (found.values, found.axes, found.shares, found.mean, found.covariance)
+        known = (found.shares.shape, found.covariance.shape) == ((classes,), (bands, bands))
+        numbers = (found.values, found.axes, found.shares, found.covariance)
         if not (whole and square and known and all(np.isfinite(each).all() for each in numbers) and (found.shares > 0).all()):
             raise ValueError("the kept windows are not whole, or do not fit together")
         if not ((found.index >= -1) & (found.index < len(found.values))).all() or (found.index[:, found.radius, found.radius] < 0).any():
@@ -122,14 +120,13 @@ class LabelledWindows:
         return torch.cat(found).numpy(), scatter.about_mean()
 
 
-def keep_windows(scenes: Sequence[LabelledScene], samples: Samples, mean: Floats, covariance: Floats, radius: int, seed: int) -> LabelledWindows | None:
+def keep_windows(scenes: Sequence[LabelledScene], samples: Samples, covariance: Floats, radius: int, seed: int) -> LabelledWindows | None:
     """Gathers windows of training pixels, as many as are affordable, each class by its share; None where a scene has too few pixels to be standardised.
 
     Args:
         scenes: see `PixelClassifier.train`.
         samples: their training pixels.
-        mean: of the scenes, shape (C,).
-        covariance: of their single pixels, shape (C, C).
+        covariance: of single pixels of the scenes, shape (C, C).
         radius: pixels on each side.
         seed: which are kept where there are more.
     """
@@ -164,7 +161,7 @@ def keep_windows(scenes: Sequence[LabelledScene], samples: Samples, mean: Floats
             values[at[usable]] = (standardised[usable] @ axes).clip(-LARGEST, LARGEST).astype(np.float16)
             index[mine[part]] = np.where(usable, at, np.int32(-1))
     shares = np.bincount(samples.targets) / len(samples.targets)
-    return LabelledWindows(axes, values, index, samples.targets[chosen].astype(np.int32), shares, mean, covariance)
+    return LabelledWindows(axes, values, index, samples.targets[chosen].astype(np.int32), shares, covariance)
 
 
 def _affordable(samples: Samples, radius: int, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
