@@ -127,7 +127,9 @@ def test_a_batch_that_was_stopped_goes_on_with_the_tiles_it_has(place: Place, tm
         def opened(self, assignment: Assignment, identity: Any, pixels: int) -> None:
             pass
 
-    assert not supervisor.run([Assignment(order)], Stops())
+    book = Stops()
+    finished = supervisor.run([Assignment(order)], book)
+    assert not finished, book.ends
     store = parts_folder(order.output)
     before = {path.name for path in (store / "done" / "c").iterdir()}
     assert 10 < len(before) < 80 and not order.output.exists()
