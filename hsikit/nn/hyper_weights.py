@@ -7,6 +7,7 @@ sensors with the same coverage give the same features, whatever the number of th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -81,6 +82,20 @@ class SpectrumNetwork(nn.Module):
 def perceptron(features: int, classes: int) -> nn.Sequential:
     """Two hidden layers."""
     return nn.Sequential(nn.Linear(features, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, classes))
+
+
+def perceptron_shapes(features: int, classes: int) -> dict[str, tuple[int, ...]]:
+    """The shapes of the state of a `perceptron`, by name."""
+    sizes = (features, HIDDEN, HIDDEN, classes)
+    layers = [(f"{2 * k}", into, out) for k, (into, out) in enumerate(pairwise(sizes))]
+    return {name: shape for layer, into, out in layers for name, shape in ((f"{layer}.weight", (out, into)), (f"{layer}.bias", (out,)))}
+
+
+def network_shapes(classes: int) -> dict[str, tuple[int, ...]]:
+    """The shapes of the state of a `SpectrumNetwork` of `HyperWeights`, by name."""
+    weights = (round((LAST - FIRST) / STEP) + 1, WIDTH)
+    head = {f"head.{name}": shape for name, shape in perceptron_shapes(WIDTH, classes).items()}
+    return {"adapter.by_value": weights, "adapter.by_cover": weights, "adapter.bias": (WIDTH,), **head}
 
 
 def perceptron_logits(layers: Mapping[str, Tensor], prefix: str, features: Tensor) -> Tensor:

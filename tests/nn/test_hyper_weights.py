@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from hsikit.nn.hyper_weights import HyperWeights, perceptron, perceptron_logits
+from hsikit.nn.hyper_weights import HyperWeights, SpectrumNetwork, network_shapes, perceptron, perceptron_logits, perceptron_shapes
 
 
 def test_bands_are_known_by_wavelength_and_not_by_number() -> None:
@@ -23,3 +23,10 @@ def test_bands_are_known_by_wavelength_and_not_by_number() -> None:
 def test_a_perceptron_is_the_same_by_its_state() -> None:
     network, features = perceptron(7, 3), torch.randn(5, 7)
     torch.testing.assert_close(perceptron_logits({f"a.{name}": tensor for name, tensor in network.state_dict().items()}, "a.", features), network(features))
+
+
+def test_the_shapes_of_a_state_are_known_without_the_network() -> None:
+    for features, classes in ((60, 16), (8, 2)):
+        assert perceptron_shapes(features, classes) == {name: tuple(value.shape) for name, value in perceptron(features, classes).state_dict().items()}
+        network = SpectrumNetwork(HyperWeights(), classes)
+        assert network_shapes(classes) == {name: tuple(value.shape) for name, value in network.state_dict().items()}

@@ -165,16 +165,12 @@ class SensorEnsemble(PixelClassifier):
 
     def check_arrays(self) -> None:
         """Raises ValueError where arrays do not fit, or the networks are not whole."""
-        import torch
-
-        from hsikit.nn.hyper_weights import HyperWeights, SpectrumNetwork, perceptron
+        from hsikit.nn.hyper_weights import network_shapes, perceptron_shapes
 
         super().check_arrays()
         components, classes = self.arrays["axes"].shape[1], len(self.legend)
-        with torch.device("meta"):  # shapes alone: nothing is drawn
-            networks = {WIENER: perceptron(2 * components, classes), HYPER: SpectrumNetwork(HyperWeights(), classes)}
-        for prefix, network in networks.items():
-            shapes = {f"{prefix}{name}": tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+        for prefix, named in ((WIENER, perceptron_shapes(2 * components, classes)), (HYPER, network_shapes(classes))):
+            shapes = {f"{prefix}{name}": shape for name, shape in named.items()}
             found = {name: value.shape for name, value in self.arrays.items() if name.startswith(prefix)}
             if found != shapes or not all(np.isfinite(self.arrays[name]).all() for name in found):
                 raise ValueError(f"the arrays {prefix}* are not those of a network for {classes} classes")
