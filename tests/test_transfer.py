@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,6 +46,14 @@ def test_a_folder_gives_the_method_for_a_scene(folder: Path, tmp_path: Path) -> 
     assert isinstance(open_model(older), Svm) and isinstance(method_for(older, other), Svm)
     with pytest.raises(SceneError):
         method_for(folder, tmp_path / "nothing.tif")
+
+
+def test_a_folder_with_networks_opens_without_building_them(tmp_path: Path) -> None:
+    place = save_method(MODEL, tmp_path / "model", transfer=gather_transfer([LABELS], networks=True))
+    # The machinery by which torch builds modules without numbers takes a second and 90 MB in every process that maps.
+    told = "import sys; from hsikit.transfer import open_model; print(open_model(sys.argv[1]).transfer.has_networks, 'sympy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", told, str(place)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]
 
 
 def test_a_model_is_refitted_by_measured_responses(folder: Path) -> None:
