@@ -10,7 +10,8 @@ test from the other); Potsdam, whole tiles apart, 12 to train and 6 to test, so 
 * `random`: the same on the network before any training, as it is drawn;
 * `evened`: the same, after its features were evened out on simulated scenes, as at the end of a pretraining: what is gained without training;
 * `scratch`: the same network trained on the labels alone, with noise and dropped bands; logits of 3 x 3 pixels are averaged;
-* `linear`, `lora`, `dora`, `adaptformer`, `full`: these heads of the method `encoder` on the first base, trained and mapped as `hsikit train` and `classify` do it;
+* `linear`, `lora`, `dora`, `adaptformer`, `full`: these heads of the method `encoder` on the first base, trained and mapped as
+  `hsikit train` and `classify` do it;
 * `svm` on single spectra, and `mnf-lda`, as `hsikit train` fits them.
 
 Overall / average accuracy in percent, means over draws; then each row's difference to `base` (the first one named), paired by draw, with
