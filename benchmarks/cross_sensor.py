@@ -302,15 +302,15 @@ def report(name: str, made: list[dict[tuple[str, str, str], tuple[float, float]]
     return "\n".join(lines)
 
 
-def paired_report(name: str, made: list[dict[tuple[str, str, str], tuple[float, float]]]) -> str:
-    """Differences to the reference row in points of overall and average accuracy, with 95 % intervals, in Markdown."""
+def paired_report(name: str, made: list[dict[tuple[str, str, str], tuple[float, float]]], against: str = REFERENCE) -> str:
+    """Differences to a row in points of overall and average accuracy, with 95 % intervals, in Markdown."""
     sensors = list(dict.fromkeys(sensor for _, sensor, _ in made[0]))
-    lines = [f"| {name}: row minus {REFERENCE}, OA; AA | {' | '.join(sensors)} |", "|---" * (len(sensors) + 1) + "|"]
-    for row in dict.fromkeys(row for row, _, _ in made[0] if row != REFERENCE):
+    lines = [f"| {name}: row minus {against}, OA; AA | {' | '.join(sensors)} |", "|---" * (len(sensors) + 1) + "|"]
+    for row in dict.fromkeys(row for row, _, _ in made[0] if row != against):
         for kind in HARDNESS:
             cells = []
             for sensor in sensors:
-                apart = [paired_difference(*([100 * draw[which, sensor, kind][measure] for draw in made] for which in (row, REFERENCE))) for measure in (0, 1)]
+                apart = [paired_difference(*([100 * draw[which, sensor, kind][measure] for draw in made] for which in (row, against))) for measure in (0, 1)]
                 cells.append("; ".join(f"{found.mean:+.1f} ({found.low:+.1f} to {found.high:+.1f})" for found in apart))
             lines.append(f"| {row}, {kind} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -326,10 +326,13 @@ def main() -> None:
     parser.add_argument("--sensors", nargs="+", metavar="NAME", help="of `hsikit sensors`; those of the table by default")
     parser.add_argument("--first-seed", type=int, default=0, help="of the draws")
     parser.add_argument("--base", type=Path, help="folder of `hsikit pretrain` that the rows of the encoder stand on")
+    parser.add_argument("--against", metavar="NAME", choices=ALL_ROWS, default=REFERENCE, help="row that the second table holds the others against")
     given = parser.parse_args()
+    if given.against != REFERENCE and given.rows is not None and given.against not in given.rows:
+        parser.error(f"--against {given.against!r}: name it in --rows, too")
     scene = load_scene(given.scene, given.folder)
     made = [draw_scores(given.scene, scene, given.first_seed + draw, given.rows, given.sensors, given.base) for draw in range(given.draws)]
-    print(report(given.scene, made), paired_report(given.scene, made), sep="\n\n")
+    print(report(given.scene, made), paired_report(given.scene, made, given.against), sep="\n\n")
 
 
 if __name__ == "__main__":
