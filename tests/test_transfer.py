@@ -91,6 +91,14 @@ def test_the_new_folder_names_its_origin_and_can_be_adapted_again(folder: Path, 
     assert load_method(first).name == "svm"
 
 
+def test_a_marginal_discriminant_is_adapted_again_from_what_it_was_trained_on(tmp_path: Path) -> None:
+    first = save_method(MarginalLda.train([LABELS], run=run_with()), tmp_path / "marginal", transfer=gather_transfer([LABELS]))
+    once = adapt(first, "landsat-8").method
+    again = adapt(adapt(first, "sentinel-2").save(tmp_path / "s2"), "landsat-8").method
+    for name, value in once.arrays.items():
+        np.testing.assert_allclose(again.arrays[name], value, rtol=1e-6)
+
+
 def test_a_table_and_a_scene_are_targets_too(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "bands.csv").write_text("wavelength,fwhm,name\n660,30,red\n860,40,nir\n1610,90,swir 1\n2200,180,swir 2\n")
     made = adapt(folder, tmp_path / "bands.csv")

@@ -187,12 +187,18 @@ class EncoderClassifier(PixelClassifier):
             windows: of `labelled_windows` of the model that was trained.
             change: from that model's bands to the other's, D of them.
             basis: those D bands.
+
+        Raises:
+            ModelError: the windows are of another network.
         """
         import torch
 
         from hsikit.nn.adapter_files import PREFIX
         from hsikit.nn.body import BandFacts
 
+        if windows.radius != self.radius:
+            wrong = f"the windows in its folder reach {windows.radius} pixels around a label, and its network sees {self.radius}"
+            raise ModelError(self.name, wrong, "Train it again")
         through = standardised_response(change, windows.covariance)
         bands = BandFacts(*(torch.from_numpy(each.copy()) for each in (basis.bands.wavelength, basis.bands.fwhm, through.any(1))))
         features, scatter = windows.features(self._network("cpu"), through, bands, int(self.settings["width"]))

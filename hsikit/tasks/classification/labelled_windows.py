@@ -91,7 +91,7 @@ class LabelledWindows:
         """What a network makes of the windows, and how its features scatter.
 
         Args:
-            network: on the CPU, in evaluation mode; with `width`, it sees no further than the windows reach.
+            network: on the CPU, in evaluation mode; with `width`, it sees as far as the windows reach.
             through: a sensor's standardised values as sums of the standardised bands, shape (D, C).
             bands: of that sensor.
             width: side of the square in the middle whose features are averaged.
@@ -104,9 +104,7 @@ class LabelledWindows:
         from hsikit.nn.body import require_halo
 
         seen = torch.from_numpy((self.values.astype(np.float64) @ (through @ self.axes).T).astype(np.float32))
-        cut = self.radius - require_halo(network.body) - width // 2
-        index = torch.from_numpy(self.index[:, cut : self.index.shape[1] - cut, cut : self.index.shape[2] - cut].astype(np.int64))
-        halo = require_halo(network.body)
+        halo, index = require_halo(network.body), torch.from_numpy(self.index.astype(np.int64))
         found, scatter = [], Scatter(network.body.width)
         for part in torch.split(index, BATCH):
             usable = part >= 0

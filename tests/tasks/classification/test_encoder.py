@@ -19,11 +19,13 @@ from hsikit.nn.base_files import SHIPPED, load_base, read_base_facts, save_base
 from hsikit.nn.body import BandFacts, TaskNetwork
 from hsikit.nn.encoder import Encoder, build_encoder
 from hsikit.scene import Bands
+from hsikit.spectral.band_estimate import band_estimate
 from hsikit.tasks.band_scale import scene_scale
-from hsikit.tasks.classification import encoder_tuning
+from hsikit.tasks.classification import encoder_tuning, encoder_views
 from hsikit.tasks.classification.any_sensor import READ_OUT, AnySensor
 from hsikit.tasks.classification.encoder import HEADS, EncoderClassifier, parse_settings
 from hsikit.tasks.classification.encoder_tuning import CHIP_RADIUS, affordable, chips_of
+from hsikit.tasks.classification.encoder_views import view_of
 from hsikit.tasks.classification.marginal_lda import MarginalLda
 from hsikit.tasks.classification.samples import training_samples
 from hsikit.tasks.classification.seen_bands import SeenBands
@@ -180,6 +182,24 @@ def test_a_sensor_that_lacks_some_bands_gives_nearly_the_same_map(base: Path, he
     own, other = (layers_of(made.bind({"cube": each.info}), each, None, "map")["map"][0] for each in (cube, fewer))
     assert "from 11 of its 11 good bands" in made.sensor_notice(fewer.info) and not made.sensor_notice(cube.info)
     assert (own == other)[own > 0].mean() > 0.9
+
+
+def test_a_scene_of_another_sensor_is_given_to_the_encoder_as_the_models_own_bands(base: Path) -> None:
+    cube, _ = scene()
+    made, other = model(base, "lda"), as_sensor(cube, CENTRES, WIDTHS)
+    assert isinstance(made.basis, SeenBands)
+    scale = scene_scale(other, made.basis.match(other.info), run_with())
+    standardised, bands = view_of(made.basis, made.arrays, other.info).taken(scale)
+    np.testing.assert_array_equal(bands.wavelength.numpy(), cube.info.bands.wavelength)
+    estimate = band_estimate(made.basis.change_to(other.info), made.arrays["scene_mean"], made.arrays["scene_covariance"])
+    values = torch.from_numpy(other.values)
+    wanted = np.tensordot(estimate, scale.standardised(values).numpy().astype(np.float64), 1)
+    np.testing.assert_allclose(standardised(values).numpy(), wanted, atol=1e-5)
+    # And the map is made of it: what is estimated as 0 says nothing of any pixel.
+    with mock.patch.object(encoder_views, "band_estimate", lambda *given: np.zeros_like(estimate)):
+        blind = layers_of(made.with_options(extras=("probabilities",)).bind({"cube": other.info}), other, None, "map", "probabilities")
+    seen = blind["map"][0] > 0
+    assert len(np.unique(blind["map"][0][seen])) == 1
 
 
 def test_a_model_of_an_older_release_maps_its_own_sensor_alone(base: Path) -> None:

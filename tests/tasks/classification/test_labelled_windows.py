@@ -172,6 +172,11 @@ def test_without_them_the_true_cause_is_told(model: EncoderClassifier) -> None:
     assert bare is not None
     with pytest.raises(ModelError, match="no labelled windows"):
         refitted(model, bare, other_sensor(bare))
+    kept = gather_for(model, [LABELS])
+    assert kept is not None and kept.windows is not None
+    narrow = replace(kept, arrays={**kept.arrays, "windows_index": kept.windows.index[:, 1:-1, 1:-1]})
+    with pytest.raises(ModelError, match="its network sees"):
+        refitted(model, narrow, other_sensor(narrow))
 
 
 def test_where_they_are_kept_a_note_says_what_they_are_good_for(model: EncoderClassifier) -> None:
